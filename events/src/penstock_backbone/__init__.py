@@ -1,0 +1,1 @@
+"""How state, events, messages and files travel: five small ports and the engines behind them."""

@@ -1,0 +1,245 @@
+"""The runs table: one item a run, the truth of its state and of its story.
+
+    run_…  / RUN  {project_id, tenant, workflow, version?, priority, state, fence, session?, attempt,
+                   seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, token, shard, at, …}
+
+`facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
+the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
+run ever accepted. `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
+otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
+
+from penstock_backbone.inventory import RUNS
+from penstock_backbone.records.projects import ProjectItem
+from penstock_backbone.vocabulary import BlobRef, Condition, Equals, Item, Key, Less, Missing, Put, Update
+
+RUN_SK = "RUN"
+
+QUEUED = "queued"
+RUNNING = "running"
+SUCCEEDED = "succeeded"
+FAILED = "failed"
+CANCELLED = "cancelled"
+TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELLED})
+
+STATUS_OF_STATE = {
+    QUEUED: "queued", RUNNING: "building", SUCCEEDED: "completed", FAILED: "failed", CANCELLED: "cancelled",
+}  # fmt: skip
+"""The words that frontends already know, by run state."""
+
+RESULT_INLINE_BYTES_MAX = 2 * 1024
+FACTS_MAX = 1000
+MESSAGE_CHARS_MAX = 2000
+
+
+class FactItem(TypedDict):
+    """`t` the fact's type, `at` ms, `d` its data (the model's fields)."""
+
+    t: str
+    at: int
+    d: dict[str, Any]
+
+
+class RunItem(TypedDict):
+    pk: str
+    project_id: str
+    tenant: str
+    tenant_status: str
+    created: str
+    workflow: str
+    version: NotRequired[str]
+    priority: int
+    state: str
+    fence: int
+    session: NotRequired[str]
+    attempt: int
+    seq: int
+    since: int
+    facts: dict[str, FactItem]
+    results: dict[str, str | list[Any]]
+    token: str
+    shard: int
+    at: int
+    queued_at: int
+    started_at: NotRequired[int]
+    traceparent: NotRequired[str]
+
+
+class Transition(NamedTuple):
+    """One permitted change of state: docs/run-states.md is generated from this table."""
+
+    verb: str
+    sources: tuple[str, ...]
+    target: str
+    owner: str
+    guard: str
+
+
+TRANSITIONS = (
+    Transition("enqueue", ("",), QUEUED, "orchestrator", "no run under this id; in one transaction with its token"),
+    Transition("claim", (QUEUED,), RUNNING, "runner", "the granted fence is above the run's"),
+    Transition("commit", (RUNNING,), RUNNING, "runner", "same fence, same sequence"),
+    Transition("succeed", (RUNNING,), SUCCEEDED, "runner", "same fence, same sequence"),
+    Transition("fail", (RUNNING,), FAILED, "runner", "same fence, same sequence"),
+    Transition("fence_off", (RUNNING,), QUEUED, "orchestrator", "same fence and sequence; its session is dead"),
+    Transition("give_up", (RUNNING,), FAILED, "orchestrator", "as fence_off, at the last permitted attempt"),
+    Transition("revoke", (QUEUED,), QUEUED, "orchestrator", "the granted fence is above the run's; nobody claimed it"),
+)
+
+
+def run_key(run_id: str) -> Key:
+    return Key(RUNS, run_id, RUN_SK)
+
+
+def as_run(item: Item) -> RunItem:
+    return cast(RunItem, item)
+
+
+def fact(kind: str, at: int, **data: Any) -> FactItem:
+    """Fields that are None are left out: the models read absent as None."""
+    return {"t": kind, "at": at, "d": {name: value for name, value in data.items() if value is not None}}
+
+
+def enqueue_run(project: ProjectItem, *, token: str, shard: int, at: int) -> Put:
+    """Orchestrator, in one transaction with the token. ProjectCreated is fact 1, so the run begins at 2."""
+    facts = {"2": fact("RunQueued", at, workflow=project["workflow"], priority=project["priority"])}
+    item: Item = {
+        "project_id": project["pk"], "tenant": project["tenant"], "created": project["created"],
+        "tenant_status": tenant_status(project["tenant"], QUEUED), "workflow": project["workflow"],
+        "priority": project["priority"], "state": QUEUED, "fence": 0, "attempt": 0, "seq": 2, "since": 2,
+        "facts": facts, "results": {}, "token": token, "shard": shard, "at": at, "queued_at": at,
+    }  # fmt: skip
+    if traceparent := project.get("traceparent"):
+        item["traceparent"] = traceparent
+    return Put(run_key(project["run_id"]), item, when=Missing("pk"))
+
+
+def claim_run(
+    run: RunItem, *, fence: int, session: str, version: str, stages: Sequence[str], first: Sequence[str], at: int
+) -> Update:
+    """Runner. `first` are the stages that start at once. Refused: see is_claimed_by."""
+    attempt = run["attempt"] + 1
+    facts = [
+        fact("RunAdmitted", at, fence=fence, waited_ms=max(0, at - run["queued_at"])),
+        fact("RunStarted", at, fence=fence, attempt=attempt, workflow_version=version, stages=list(stages)),
+        *(fact("StageStarted", at, stage=stage, attempt=1) for stage in first),
+    ]
+    changes = _append(run["seq"], facts)
+    changes |= _state(run, RUNNING, at)
+    changes |= {"fence": fence, "session": session, "attempt": attempt, "version": version}
+    if "started_at" not in run:
+        changes["started_at"] = at
+    return Update(run_key(run["pk"]), changes, when=Equals("state", QUEUED) & Less("fence", fence) & _at(run))
+
+
+def is_claimed_by(item: Item, *, fence: int, session: str) -> bool:
+    """Whether a refused claim had in truth succeeded before."""
+    return item.get("state") == RUNNING and item.get("fence") == fence and item.get("session") == session
+
+
+def commit_facts(
+    run_id: str,
+    *,
+    fence: int,
+    seq: int,
+    facts: Sequence[FactItem],
+    results: dict[str, str | BlobRef],
+    at: int,
+) -> Update:
+    """Runner: facts seq+1… in one write, with the results of the stages that they complete.
+
+    Refused: see is_committed for one's own earlier success; a higher `seq` under the same fence means that
+    somebody else added a fact (a cancel), so read again; another fence or state means the run was lost.
+    """
+    changes = _append(seq, facts)
+    changes |= {f"results/{stage}": _result(result) for stage, result in results.items()}
+    changes["at"] = at
+    return Update(run_key(run_id), changes, when=_mine(fence, seq))
+
+
+def end_run(
+    run: RunItem,
+    *,
+    state: str,
+    fence: int,
+    seq: int,
+    facts: Sequence[FactItem],
+    results: dict[str, str | BlobRef],
+    at: int,
+) -> Update:
+    """Runner: the last facts and the terminal state in one write."""
+    commit = commit_facts(run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at)
+    return Update(commit.key, commit.set | _state(run, state, at), when=commit.when, remove=("session",))
+
+
+def is_committed(item: Item, *, fence: int, seq: int, facts: Sequence[FactItem]) -> bool:
+    """Whether a refused commit had in truth succeeded before: the story holds just these facts at these numbers."""
+    stored = item.get("facts", {})
+    return item.get("fence") == fence and all(
+        stored.get(str(seq + offset)) == expected for offset, expected in enumerate(facts, start=1)
+    )
+
+
+def fence_off(run: RunItem, *, reason: str, at: int) -> Update:
+    """Orchestrator, once the run's session is dead: nothing of that fence can be written any more."""
+    changes = _append(run["seq"], [fact("RunRequeued", at, reason=reason)]) | _state(run, QUEUED, at)
+    changes["queued_at"] = at
+    return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]), remove=("session",))
+
+
+def give_up(run: RunItem, *, error: str, message: str, at: int) -> Update:
+    """Orchestrator: as fence_off, but the run was interrupted too often and ends here."""
+    changes = _append(run["seq"], [fact("RunFailed", at, error=error, message=message)]) | _state(run, FAILED, at)
+    return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]), remove=("session",))
+
+
+def revoke(run_id: str, *, fence: int) -> Update:
+    """Orchestrator: a grant that nobody claimed. After it a late claim under this fence is refused."""
+    return Update(run_key(run_id), {"fence": fence}, when=Equals("state", QUEUED) & Less("fence", fence))
+
+
+def finished_stages(run: RunItem) -> frozenset[str]:
+    return frozenset(run["results"])
+
+
+def result_of(run: RunItem, stage: str) -> str | BlobRef:
+    stored = run["results"][stage]
+    return stored if isinstance(stored, str) else BlobRef(*stored)
+
+
+def story(run: RunItem, after: int = 0) -> Iterable[tuple[int, FactItem]]:
+    """The facts beyond sequence `after`, in order. ProjectCreated (1) is the project's item, not here."""
+    for number in range(max(after, 1) + 1, run["seq"] + 1):
+        yield number, run["facts"][str(number)]
+
+
+def tenant_status(tenant: str, state: str) -> str:
+    return f"{tenant}#{STATUS_OF_STATE[state]}"
+
+
+def _append(seq: int, facts: Sequence[FactItem]) -> dict[str, Any]:
+    changes: dict[str, Any] = {f"facts/{seq + offset}": entry for offset, entry in enumerate(facts, start=1)}
+    changes["seq"] = seq + len(facts)
+    changes["since"] = seq + 1
+    return changes
+
+
+def _state(run: RunItem, state: str, at: int) -> dict[str, Any]:
+    return {"state": state, "tenant_status": tenant_status(run["tenant"], state), "at": at}
+
+
+def _at(run: RunItem) -> Condition:
+    return Equals("seq", run["seq"])
+
+
+def _mine(fence: int, seq: int) -> Condition:
+    return Equals("state", RUNNING) & Equals("fence", fence) & Equals("seq", seq)
+
+
+def _result(result: str | BlobRef) -> str | list[Any]:
+    return result if isinstance(result, str) else [result.key, result.sha256, result.size]

@@ -1,0 +1,75 @@
+"""The sessions table: one lease a runner process, and what the runners can execute.
+
+    SESSIONS / ses_…           {hb, st: live|draining|dead, capacity, at}
+    CATALOG  / <workflow name> {version, stages: [{name, title}], at}
+
+A lease is judged by a sweeper that sees `hb` unchanged for LEASE_SECONDS on its own monotonic clock; clocks
+of different machines are never compared.
+"""
+
+from __future__ import annotations
+
+from penstock_backbone.inventory import SESSIONS
+from penstock_backbone.vocabulary import Delete, Equals, Exists, Item, Key, Missing, Or, Put, Query, Update
+
+SESSIONS_PK = "SESSIONS"
+CATALOG_PK = "CATALOG"
+
+LIVE = "live"
+DRAINING = "draining"
+DEAD = "dead"
+
+LEASE_SECONDS = 10.0
+HEARTBEAT_SECONDS = 2.0
+SELF_FENCE_SECONDS = 6.0
+"""A runner that has not been heard for this long stops itself: 0.6 of the lease, on its own clock."""
+
+
+def session_key(session: str) -> Key:
+    return Key(SESSIONS, SESSIONS_PK, session)
+
+
+def open_session(session: str, *, capacity: int, at: int) -> Put:
+    """Runner. Refused with st live and hb 0: it had succeeded before."""
+    return Put(session_key(session), {"hb": 0, "st": LIVE, "capacity": capacity, "at": at}, when=Missing("pk"))
+
+
+def beat(session: str, *, hb: int) -> Update:
+    """Runner: heartbeat number `hb`, counted by the runner. Refused: the session was declared dead."""
+    return Update(session_key(session), {"hb": hb}, when=Or((Equals("st", LIVE), Equals("st", DRAINING))))
+
+
+def drain_session(session: str) -> Update:
+    return Update(session_key(session), {"st": DRAINING}, when=Equals("st", LIVE))
+
+
+def expire_session(session: str, *, hb: int) -> Update:
+    """Orchestrator, after seeing `hb` unchanged for a lease."""
+    return Update(session_key(session), {"st": DEAD}, when=Equals("hb", hb))
+
+
+def bury_session(session: str) -> Update:
+    """The supervisor, which saw the process die with its own eyes."""
+    return Update(session_key(session), {"st": DEAD}, when=Exists("pk"))
+
+
+def forget_session(session: str) -> Delete:
+    """Orchestrator: a dead session that no held token names any more."""
+    return Delete(session_key(session), when=Equals("st", DEAD))
+
+
+def all_sessions(cursor: str | None = None) -> Query:
+    return Query(SESSIONS, SESSIONS_PK, cursor=cursor)
+
+
+def announce_workflow(name: str, *, version: str, stages: list[dict[str, str]], at: int) -> Put:
+    """Runner, at start: what the API may accept. The newest runner's word stands."""
+    return Put(Key(SESSIONS, CATALOG_PK, name), {"version": version, "stages": stages, "at": at})
+
+
+def catalog(cursor: str | None = None) -> Query:
+    return Query(SESSIONS, CATALOG_PK, cursor=cursor)
+
+
+def is_dead(session: Item | None) -> bool:
+    return session is None or session["st"] == DEAD

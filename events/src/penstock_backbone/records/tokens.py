@@ -1,0 +1,105 @@
+"""The tokens table (orchestrator only): one head a shard, one token a run that waits or runs.
+
+    HEAD#<shard> / HEAD                          {seq, cid, pend: [[op, token sk, fence], …]}
+    TK#<shard>   / <tenant>#<priority>#<run id>  {st: waiting|held, f, run, project, tenant, wf, prio, at}
+
+The head's compare-and-swap on `seq` is the only mutual exclusion; `pend` is the redo list: anyone may
+finish applying it, because every apply is conditional on the fence and does nothing the second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypedDict, cast
+
+from penstock_backbone.inventory import TOKENS
+from penstock_backbone.records.projects import ProjectItem
+from penstock_backbone.vocabulary import Delete, Equals, Item, Key, Less, Missing, Put, Query, Update, Write
+
+HEAD_SK = "HEAD"
+PEND_MAX = 99
+"""Operations a decision: the head and its applies fit one batch."""
+
+WAITING = "waiting"
+HELD = "held"
+
+GRANT: Literal["grant"] = "grant"
+RELEASE: Literal["release"] = "release"
+REQUEUE: Literal["requeue"] = "requeue"
+
+
+class Operation(NamedTuple):
+    """One line of the redo list: give, end, or take back the token `token` (a sort key) under `fence`."""
+
+    op: str
+    token: str
+    fence: int
+
+
+class TokenItem(TypedDict):
+    pk: str
+    sk: str
+    st: str
+    f: int
+    run: str
+    project: str
+    tenant: str
+    wf: str
+    prio: int
+    at: int
+
+
+def head_key(shard: int) -> Key:
+    return Key(TOKENS, f"HEAD#{shard}", HEAD_SK)
+
+
+def token_key(shard: int, token: str) -> Key:
+    return Key(TOKENS, f"TK#{shard}", token)
+
+
+def token_sort_key(tenant: str, priority: int, run_id: str) -> str:
+    return f"{tenant}#{priority}#{run_id}"
+
+
+def all_tokens(shard: int, cursor: str | None = None) -> Query:
+    return Query(TOKENS, f"TK#{shard}", limit=1000, cursor=cursor)
+
+
+def as_token(item: Item) -> TokenItem:
+    return cast(TokenItem, item)
+
+
+def create_head(shard: int) -> Put:
+    return Put(head_key(shard), {"seq": 0, "cid": "", "pend": []}, when=Missing("pk"))
+
+
+def enqueue_token(project: ProjectItem, *, token: str, shard: int, at: int) -> Put:
+    """In one transaction with the run: a late copy cannot bring back the token of a finished run."""
+    item: Item = {
+        "st": WAITING, "f": 0, "run": project["run_id"], "project": project["pk"], "tenant": project["tenant"],
+        "wf": project["workflow"], "prio": project["priority"], "at": at,
+    }  # fmt: skip
+    return Put(token_key(shard, token), item, when=Missing("pk"))
+
+
+def commit_head(shard: int, *, seq: int, operations: Sequence[Operation], commit_id: str) -> Update:
+    """Moves the head from `seq` to `seq` + 1. Refused with our own `cid`: it had succeeded before."""
+    changes = {"seq": seq + 1, "cid": commit_id, "pend": [list(operation) for operation in operations]}
+    return Update(head_key(shard), changes, when=Equals("seq", seq))
+
+
+def apply_operation(shard: int, operation: Operation) -> Write:
+    """Idempotent: Refused means that it (or something later) has been applied already."""
+    key = token_key(shard, operation.token)
+    held = Equals("st", HELD) & Equals("f", operation.fence)
+    if operation.op == GRANT:
+        when = Equals("st", WAITING) & Less("f", operation.fence)
+        return Update(key, {"st": HELD, "f": operation.fence}, when=when)
+    if operation.op == REQUEUE:
+        return Update(key, {"st": WAITING}, when=held)
+    assert operation.op == RELEASE, operation.op
+    return Delete(key, when=held)
+
+
+def pending(head: Item) -> list[Operation]:
+    return [Operation(*line) for line in head["pend"]]
