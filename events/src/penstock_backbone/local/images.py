@@ -1,0 +1,28 @@
+"""A new image of an item: a private copy, encoded and measured, ready to be stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from penstock_backbone.local.limits import check_item_size
+from penstock_backbone.vocabulary import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """`body` is the msgpack of the item, so that nobody outside can change what is stored."""
+
+    item: Item | None
+    body: bytes
+    size: int
+
+
+def prepare_image(item: Item | None) -> Image:
+    """A private copy of the item, measured (TooLarge)."""
+    if item is None:
+        return Image(None, b"", 0)
+    body = msgspec.msgpack.encode(item)
+    check_item_size(item, encoded_bytes=len(body))
+    return Image(msgspec.msgpack.decode(body), body, len(body))

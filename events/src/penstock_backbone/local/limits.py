@@ -1,0 +1,146 @@
+"""What every engine refuses before it tries: wrong values, too many, the same key twice, too large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from penstock_backbone.errors import Invalid, TooLarge
+from penstock_backbone.vocabulary import (
+    BATCH_ITEMS_MAX,
+    ITEM_BYTES_MAX,
+    KEY_BYTES_MAX,
+    PAGE_ITEMS_MAX,
+    Check,
+    Delete,
+    Item,
+    Key,
+    Put,
+    Query,
+    TransactionPart,
+    Update,
+)
+
+INTEGER_MAX = 2**63 - 1
+NESTING_MAX = 32
+MESSAGE_BYTES_MAX = 256 * 1024
+EVENT_ENTRY_BYTES_MAX = 256 * 1024
+
+_PLAIN = frozenset({str, bool, bytes, type(None)})
+
+
+def check_value(value: Any, depth: int = 0) -> None:
+    kind = type(value)
+    if kind in _PLAIN:
+        return
+    if kind is int:
+        if not -INTEGER_MAX <= value <= INTEGER_MAX:
+            raise Invalid(f"the number {value} does not fit 64 bits: store it as text")
+    elif depth >= NESTING_MAX:
+        raise Invalid(f"values may be nested {NESTING_MAX} levels deep at most")
+    elif kind is dict:
+        for name, part in value.items():
+            if type(name) is not str or not name:
+                raise Invalid(f"a map's names are non-empty text, not {name!r}")
+            check_value(part, depth + 1)
+    elif kind in (list, tuple):
+        for part in value:
+            check_value(part, depth + 1)
+    else:
+        raise Invalid(f"items hold text, whole numbers, booleans, null, bytes, lists and maps, not {kind.__name__}")
+
+
+def check_key(key: Key, tables: Mapping[str, Any]) -> None:
+    if key.table not in tables:
+        raise Invalid(f"there is no table {key.table!r} in the inventory")
+    for part in (key.pk, key.sk):
+        if not part or (len(part) > KEY_BYTES_MAX // 4 and len(part.encode()) > KEY_BYTES_MAX):
+            raise Invalid(f"a key's parts have 1 to {KEY_BYTES_MAX} bytes each")
+
+
+def check_keys(keys: Sequence[Key], tables: Mapping[str, Any]) -> None:
+    """For reads and for writes: at most BATCH_ITEMS_MAX keys, none twice."""
+    if len(keys) > BATCH_ITEMS_MAX:
+        raise Invalid(f"{len(keys)} items in one call: {BATCH_ITEMS_MAX} at most")
+    for key in keys:
+        check_key(key, tables)
+    if len(keys) > 1 and len(set(keys)) < len(keys):
+        raise Invalid("the same key stands twice in one call")
+
+
+def check_writes(writes: Sequence[TransactionPart], tables: Mapping[str, Any]) -> None:
+    check_keys([write.key for write in writes], tables)
+    for write in writes:
+        match write:
+            case Put():
+                if "pk" in write.item or "sk" in write.item:
+                    raise Invalid("an item to put comes without pk and sk: its key gives them")
+                check_value(write.item)
+            case Update():
+                if not write.set and not write.remove:
+                    raise Invalid("an update sets or removes something")
+                _check_paths([*write.set, *write.remove])
+                check_value(write.set)
+            case Delete() | Check():
+                pass
+
+
+def _check_paths(paths: Iterable[str]) -> None:
+    """No path twice, none inside another: DynamoDB refuses overlapping paths."""
+    names = list(paths)
+    seen = set(names)
+    if len(seen) < len(names):
+        raise Invalid("an update names the same path twice")
+    for path in names:
+        if path in ("pk", "sk"):
+            raise Invalid("an update cannot change an item's key")
+        if not path or path.startswith("/") or path.endswith("/") or "//" in path:
+            raise Invalid(f"{path!r} is not a path: names with '/' between them")
+        cut = path.find("/")
+        while cut >= 0:
+            if path[:cut] in seen:
+                raise Invalid(f"the paths {path[:cut]!r} and {path!r} overlap")
+            cut = path.find("/", cut + 1)
+
+
+def check_query(query: Query, tables: Mapping[str, Any]) -> None:
+    if query.table not in tables:
+        raise Invalid(f"there is no table {query.table!r} in the inventory")
+    if not 1 <= query.limit <= PAGE_ITEMS_MAX:
+        raise Invalid(f"a page holds 1 to {PAGE_ITEMS_MAX} items")
+    if not query.pk:
+        raise Invalid("a query names a partition")
+
+
+def check_text_size(text: str, bytes_max: int, what: str) -> str | None:
+    """The reason to refuse this text, or None."""
+    if len(text) * 4 <= bytes_max or len(text.encode()) <= bytes_max:
+        return None
+    return f"{what} is over {bytes_max} bytes"
+
+
+def item_size(value: Any) -> int:
+    """Bytes of an item or a value as DynamoDB counts them: names and text in UTF-8, a number about half a
+    byte a digit plus one, 3 for a list or map and 1 for each of its elements.
+    """
+    kind = type(value)
+    if kind is str:
+        return len(str(value).encode())
+    if kind is int:
+        return (len(str(abs(value)).strip("0")) + 1) // 2 + 1 + int(value < 0)
+    if kind is dict:
+        return 3 + sum(len(name.encode()) + 1 + item_size(part) for name, part in value.items())
+    if kind in (list, tuple):
+        return 3 + sum(1 + item_size(part) for part in value)
+    if kind is bytes:
+        return len(bytes(value))
+    return 1
+
+
+def check_item_size(item: Item, *, encoded_bytes: int) -> None:
+    """`encoded_bytes`: the msgpack length, which saves the exact count for all but large items."""
+    if encoded_bytes * 4 <= ITEM_BYTES_MAX:
+        return
+    size = item_size(item) - 3 - len(item)  # an item itself carries no map overhead
+    if size > ITEM_BYTES_MAX:
+        raise TooLarge(f"the item {item['pk']} / {item['sk']} would have {size} bytes: {ITEM_BYTES_MAX} at most")
