@@ -1,0 +1,85 @@
+# Everything a newcomer needs: each target makes its environment by itself, with uv when it is there and with pip otherwise.
+# Installing is the only step that uses the network.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := pyproject.toml uv.lock constraints.txt
+SOURCES := events/src api-gateway-svc/src orchestrator-svc/src workflow-runner-svc/src
+UV := $(shell command -v uv 2>/dev/null)
+PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
+ENGINE ?= embedded
+
+# Two cores are enough for everything here; more make it faster.
+TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$n || echo 8)
+
+.PHONY: targets demo test check bench e2e
+.DEFAULT_GOAL := targets
+
+targets:
+	@echo 'make demo     ten projects, five at a time, on this machine; Ctrl-C ends it'
+	@echo 'make test     the tests (a few minutes)'
+	@echo 'make check    lint, format and types'
+	@echo 'make bench    measure it; writes build/bench.json'
+	@echo 'make e2e      every end-to-end test: real processes, kill -9; ENGINE=aws runs them over an emulator'
+
+demo: $(VENV)/.installed-demo
+	@$(BIN)/penstock demo $(ARGS)
+
+test: $(VENV)/.installed-all .venv-ministack/.installed
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m 'not slow' $(ARGS)
+
+check: $(VENV)/.installed-all
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-all
+	$(BIN)/python -m tests.bench $(ARGS)
+
+e2e: $(VENV)/.installed-all .venv-ministack/.installed
+	PENSTOCK_E2E_ENGINE=$(ENGINE) $(BIN)/python -m pytest tests/e2e $(ARGS)
+
+# --- environments ----------------------------------------------------------------------------------
+# A stamp says what is installed; it is made again when a lock changes. The demo needs no test tools, so
+# it does not wait for them. Bytecode is compiled here because imports are most of a short start.
+
+$(VENV)/.installed-demo: $(LOCKS)
+ifneq ($(UV),)
+	@$(UV) sync --quiet --frozen --inexact --no-default-groups --extra all --compile-bytecode
+else
+	@$(call make_environment,$(VENV))
+	@echo 'Installing what Penstock needs into $(VENV) …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[all]'
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib $(SOURCES) || true
+endif
+	@touch $@
+
+$(VENV)/.installed-all: $(VENV)/.installed-demo
+ifneq ($(UV),)
+	@$(UV) sync --quiet --frozen --all-extras --all-groups --compile-bytecode
+else
+	@echo 'Installing the tools of the tests into $(VENV) …'
+	@$(BIN)/python -c 'import tomllib; groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; \
+	print(*(line for group in groups.values() for line in group), sep="\n")' > $(VENV)/development.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -r $(VENV)/development.txt
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib || true
+endif
+	@touch $@
+
+# The AWS emulator of the tests lives apart: what it needs must not decide what Penstock gets.
+.venv-ministack/.installed: tests/contract/ministack-requirements.txt
+	@$(call make_environment,.venv-ministack)
+	@echo 'Installing the AWS emulator of the tests into .venv-ministack …'
+	@.venv-ministack/bin/python -m pip install --quiet --disable-pip-version-check -r tests/contract/ministack-requirements.txt
+	@touch $@
+
+define make_environment
+if [ -z '$(PYTHON)' ]; then \
+	echo 'Penstock needs Python 3.11 or newer, and none was found: install it, or put its folder first in PATH.' >&2; exit 1; fi; \
+if ! $(1)/bin/python -m pip --version >/dev/null 2>&1; then \
+	clear=; $(1)/bin/python -c '' 2>/dev/null || clear=--clear; \
+	$(PYTHON) -m venv $$clear $(1) || { \
+	echo 'Python could not make the environment $(1): on Debian and Ubuntu, install the package python3-venv.' >&2; exit 1; }; fi
+endef

@@ -1,0 +1,170 @@
+"""Keeps the processes of one machine running: starts them, starts again what dies, ends all of them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock_backbone.ports import Clock, Ids
+from penstock_cli.data_folder import last_lines, rotate
+from penstock_cli.refusal import Refusal
+from penstock_cli.restart import GiveUp, StartAgain, after_death
+
+STOP_SECONDS = 1.5
+STORE_STOP_SECONDS = 0.7
+"""Together under the three seconds within which Ctrl-C is over."""
+STDIN = asyncio.subprocess.DEVNULL if sys.platform == "linux" else asyncio.subprocess.PIPE
+"""child.py says what the pipe is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to start. A program with a `session` is told a new one each time and mourned under it (the runners)."""
+
+    name: str
+    module: str
+    log: Path
+    environment: Mapping[str, str]
+    session: bool = False
+    last_to_stop: bool = False
+
+
+@dataclass(slots=True)
+class Child:
+    """One life of a program. `log_start` is where its own lines begin."""
+
+    process: asyncio.subprocess.Process
+    session: str
+    log_start: int
+
+
+class Supervisor:
+    """`report` gets a sentence for each death; `on_death` gets the session of a runner that died."""
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        clock: Clock,
+        ids: Ids,
+        report: Callable[[str], None],
+        on_death: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._programs = programs
+        self._clock = clock
+        self._ids = ids
+        self._report = report
+        self._on_death = on_death
+        self._children: dict[str, Child] = {}
+        self._dead_sessions: asyncio.Queue[str] = asyncio.Queue()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """All programs run while the body does. Raises Refusal when one cannot be kept alive; ends all of them."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                duties = [group.create_task(self._keep(program)) for program in self._programs]
+                duties.append(group.create_task(self._mourn()))
+                yield
+                for duty in duties:
+                    duty.cancel()
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from None
+        finally:
+            await self._stop()
+
+    def sessions(self) -> list[str]:
+        """Of the runners alive now."""
+        return [child.session for child in self._children.values() if child.session]
+
+    async def _keep(self, program: Program) -> None:
+        quick_deaths = 0
+        while True:
+            born = self._clock.monotonic()
+            child = await self._start(program)
+            code = await child.process.wait()
+            _end_group(child.process.pid)
+            del self._children[program.name]
+            if child.session:
+                self._dead_sessions.put_nowait(child.session)
+            verdict = after_death(lived_seconds=self._clock.monotonic() - born, quick_deaths=quick_deaths)
+            match verdict:
+                case StartAgain(after_seconds, quick_deaths):
+                    self._report(f"{program.name} {_cause(code)}: starting it again")
+                    await self._clock.sleep(after_seconds)
+                case GiveUp(count):
+                    raise Refusal(
+                        f"{program.name} {_cause(code)} {count} times in a row, so everything is stopped. "
+                        f"Its log is {program.log}; it ends with:",
+                        last_lines(program.log, child.log_start),
+                    )
+
+    async def _mourn(self) -> None:
+        """Apart from the keepers: a runner starts again at once, even while nobody can be told of the death."""
+        while True:
+            await self._on_death(await self._dead_sessions.get())
+
+    async def _start(self, program: Program) -> Child:
+        rotate(program.log)
+        session = self._ids.new("ses") if program.session else ""
+        environment = {**os.environ, **program.environment}
+        if session:
+            environment["PENSTOCK_SESSION"] = session
+        with program.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "penstock_cli.child", str(os.getpid()), program.module,
+                env=environment, stdin=STDIN, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+            self._children[program.name] = child = Child(process, session, log.tell())
+        return child
+
+    async def _stop(self) -> None:
+        """The store last: the others still have something to write down."""
+        last = {program.name for program in self._programs if program.last_to_stop}
+        children = self._children
+        await _end([child for name, child in children.items() if name not in last], STOP_SECONDS)
+        await _end([child for name, child in children.items() if name in last], STORE_STOP_SECONDS)
+        children.clear()
+
+
+async def _end(children: Sequence[Child], seconds: float) -> None:
+    """SIGTERM, and SIGKILL for what is still there when the time is over."""
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            child.process.terminate()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*(child.process.wait() for child in children))
+    for child in children:
+        _end_group(child.process.pid)
+    await asyncio.gather(*(child.process.wait() for child in children))
+
+
+def _end_group(pid: int) -> None:
+    """Each program leads a process group of its own: what it started itself must not outlive it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"
+
+
+def _first(failures: BaseExceptionGroup) -> BaseException:
+    """A refusal says why; other failures are shown as they are."""
+    refusals = failures.subgroup(Refusal)
+    failure: BaseException = refusals or failures
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure
