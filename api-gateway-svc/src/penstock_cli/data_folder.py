@@ -63,6 +63,21 @@ def owned(path: Path) -> Iterator[DataFolder]:
         os.close(lock)
 
 
+def is_owned(path: Path) -> bool:
+    """Whether somebody runs in the folder now."""
+    try:
+        lock = os.open(path / "up.lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def rotate(log: Path) -> None:
     """Keeps at most two files of about LOG_BYTES_MAX: called whenever a process is started."""
     with contextlib.suppress(FileNotFoundError):

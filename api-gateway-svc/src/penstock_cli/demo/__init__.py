@@ -1,0 +1,1 @@
+"""`penstock demo`: what a frontend does on a busy morning, in one command."""

@@ -1,0 +1,149 @@
+"""The `penstock` command: parses what a person typed, calls it, reports."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from penstock_backbone.engines import EngineSettings
+from penstock_backbone.errors import BackboneError
+from penstock_backbone.records.limits import LIMIT_MAX
+from penstock_cli.preflight import PORT_MAX
+from penstock_cli.programs import RUNNERS_MAX, Wish
+from penstock_cli.refusal import Refusal
+
+INTERRUPTED = 130
+"""What shells expect of a program that was ended by Ctrl-C before it was done."""
+FOLDER = Path(".penstock")
+DEMOS = FOLDER / "demo"
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    command: Coroutine[Any, Any, int] = arguments.command(arguments)
+    try:
+        return asyncio.run(_until_ended(command))
+    except (Refusal, BackboneError) as refusal:
+        detail = getattr(refusal, "detail", "")
+        sys.stderr.write(f"penstock: {refusal}\n" + (f"{detail}\n" if detail else ""))
+        return 1
+
+
+async def _until_ended(command: Coroutine[Any, Any, int]) -> int:
+    """The first SIGINT, SIGTERM or SIGHUP ends the command in good order; later ones change nothing: it takes seconds."""
+    task = asyncio.ensure_future(command)
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        if not ended:
+            ended = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="penstock",
+        description="Durable, fair, admission-controlled workflow runs.",
+        epilog="`penstock COMMAND --help` says more.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_up(commands.add_parser("up", help="run everything on this machine until Ctrl-C"))
+    _add_demo(commands.add_parser("demo", help="the same, with ten projects submitted at once"))
+    _add_provision(commands.add_parser("provision", help="create tables, queues and bus on an AWS emulator"))
+    return parser
+
+
+def _add_up(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Starts the store, the API, the orchestrator and the runners, and starts again what dies. "
+        "With PENSTOCK_ENGINE=aws there is no store: the others work on AWS, or on an emulator at PENSTOCK_AWS_ENDPOINT."
+    )
+    parser.add_argument(
+        "--data", type=Path, default=FOLDER, metavar="FOLDER", help=f"where everything is kept (default {FOLDER})"
+    )
+    parser.add_argument("--port", type=_number(1, PORT_MAX), default=8080, help="of the API (default 8080)")
+    _add_limit(parser)
+    parser.add_argument(
+        "--runners", type=_number(1, RUNNERS_MAX), default=1, help="how many runner processes (default 1)"
+    )
+    parser.add_argument(
+        "--workflows", default="", metavar="MODULE,…", help="Python modules with workflows of your own, for the runners"
+    )
+    parser.set_defaults(command=_up)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Submits ten projects at once, five of which may run at a time, and shows what becomes of them."
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER",
+        help=f"keep everything there; what an earlier demo left unfinished in it goes on (default: a new one in {DEMOS})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--port", type=_number(1, PORT_MAX), help="of the API (default 8080, or another if that is in use)"
+    )
+    _add_limit(parser)
+    parser.set_defaults(command=_demo, limit=5)
+
+
+def _add_provision(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Creates what Penstock needs on an emulator, under the prefix in PENSTOCK_STACK. "
+        "Real accounts get it from infra/pulumi."
+    )
+    parser.add_argument("--endpoint", required=True, metavar="URL", help="where the emulator listens")
+    parser.set_defaults(command=_provision)
+
+
+def _add_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--limit", type=_number(1, LIMIT_MAX), help="how many runs may go at once over the whole fleet")
+
+
+def _number(least: int, most: int) -> Any:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+async def _up(arguments: argparse.Namespace) -> int:
+    from penstock_cli.up import up  # noqa: PLC0415  # --help must not wait for what only this command imports
+
+    wish = Wish(
+        host=os.environ.get("PENSTOCK_HOST", "127.0.0.1"), port=arguments.port, runners=arguments.runners,
+        limit=arguments.limit, workflows=arguments.workflows,
+    )  # fmt: skip
+    return await up(wish, arguments.data, EngineSettings.from_environment(os.environ))
+
+
+async def _demo(arguments: argparse.Namespace) -> int:
+    from penstock_cli.demo.show import demo  # noqa: PLC0415  # as above
+
+    return await demo(arguments.data, arguments.port, arguments.limit, DEMOS)
+
+
+async def _provision(arguments: argparse.Namespace) -> int:
+    from penstock_cli.provision import provision  # noqa: PLC0415  # as above
+
+    return await provision(arguments.endpoint, EngineSettings.from_environment(os.environ).stack)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
