@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+import msgspec
 
 from penstock_backbone.errors import BlobCorrupt, BlobMissing, Fatal
 from penstock_backbone.inventory import INVENTORY, Inventory
@@ -41,6 +44,13 @@ from penstock_backbone.vocabulary import (
     Write,
 )
 
+Answer = TypeVar("Answer")
+
+
+def _detached(outcome: Answer, shape: Any) -> Answer:
+    """A copy, so that the caller cannot change what is stored."""
+    return cast(Answer, msgspec.msgpack.decode(msgspec.msgpack.encode(outcome), type=shape))
+
 
 class MemoryTables:
     def __init__(self, inventory: Inventory, storage: MemoryStorage, committed: Bell) -> None:
@@ -75,19 +85,19 @@ class MemoryTables:
         check_writes(writes, self._names)
         outcomes = self._transactor.write(writes)
         self._committed.ring()
-        return outcomes
+        return _detached(outcomes, list[Outcome])
 
     async def write_after(self, guard: Write, followers: Sequence[Write]) -> tuple[Outcome, list[Outcome]]:
         check_writes([guard, *followers], self._names)
         outcomes = self._transactor.write_after(guard, followers)
         self._committed.ring()
-        return outcomes
+        return _detached(outcomes, tuple[Outcome, list[Outcome]])
 
     async def transact(self, parts: Sequence[TransactionPart]) -> TransactionOutcome:
         check_writes(parts, self._names)
         outcome = self._transactor.transact(parts)
         self._committed.ring()
-        return outcome
+        return _detached(outcome, TransactionOutcome)
 
 
 class MemoryStreams:

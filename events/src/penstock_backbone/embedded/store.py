@@ -1,0 +1,245 @@
+"""Executes requests in their order of arrival, commits them as one group, then answers.
+
+Nothing is answered before its group is durable, reads included: nobody ever sees what could be lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from penstock_backbone.embedded import wire
+from penstock_backbone.embedded.brokers import Messages, Streams
+from penstock_backbone.embedded.database import FEED_KEPT_SECONDS, Database, Record
+from penstock_backbone.errors import BackboneError, Fatal
+from penstock_backbone.inventory import Inventory
+from penstock_backbone.local.transactor import Transactor
+from penstock_backbone.memory.storage import SEQUENCE_DIGITS
+from penstock_backbone.ports import Clock
+from penstock_backbone.vocabulary import Key, Page, StreamRecord
+
+WAITERS_MAX = 10_000
+WATCHED_KEYS_MAX = 100_000
+TRIM_TICKS = 10
+
+
+class Peer(Protocol):
+    """A connected client."""
+
+    def reply(self, request_id: int, kind: int, body: Any) -> None: ...
+
+
+class Waiter(NamedTuple):
+    """A read that found nothing yet."""
+
+    peer: Peer
+    request_id: int
+    name: str
+    limit: int
+    until: float
+
+
+_LATER = object()
+"""Stands for an answer that comes when there is something to read."""
+
+
+class Store:
+    def __init__(self, database: Database, inventory: Inventory, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._transactor = Transactor(database)
+        self._streams = Streams(database, inventory)
+        self._messages = Messages(database, inventory)
+        self._readers: deque[Waiter] = deque()
+        self._receivers: deque[Waiter] = deque()
+        self._watchers: dict[Key, set[Peer]] = {}
+        self._ticks = 0
+        self._handlers: dict[type, Callable[[Peer, int, Any], Any]] = {
+            wire.GetItems: self._get, wire.QueryItems: self._query, wire.WriteItems: self._write,
+            wire.WriteAfter: self._write_after, wire.Transact: self._transact,
+            wire.ReadStream: self._read_stream, wire.SettleStream: self._settle, wire.RewindStream: self._rewind,
+            wire.Publish: self._publish, wire.Send: self._send, wire.Receive: self._receive,
+            wire.DeleteMessages: self._delete, wire.ExtendMessages: self._extend,
+            wire.WatchKey: self._watch, wire.ForgetKey: self._forget,
+        }  # fmt: skip
+
+    def run_group(self, requests: list[tuple[Peer, int, wire.Request]]) -> None:
+        answers: list[tuple[Peer, int, int, Any]] = []
+        for peer, request_id, request in requests:
+            try:
+                answer = self._handlers[type(request)](peer, request_id, request)
+                if answer is not _LATER:
+                    answers.append((peer, request_id, wire.ANSWER, answer))
+            except BackboneError as error:
+                answers.append((peer, request_id, wire.FAILURE, [type(error).__name__, str(error)]))
+        records: list[Record] = []
+        if self._database.has_changes:
+            try:
+                records = self._commit()
+            except sqlite3.Error as error:
+                failure = [
+                    Fatal.__name__,
+                    f"the data file could not be written ({error}): free some space and try again",
+                ]
+                for peer, request_id, _, _ in answers:
+                    peer.reply(request_id, wire.FAILURE, failure)
+                return
+        for peer, request_id, kind, body in answers:
+            peer.reply(request_id, kind, body)
+        self._announce(records)
+
+    def tick(self) -> None:
+        """A few times a second: late answers, messages that come back, what may be written or dropped now."""
+        now = self._clock.monotonic()
+        self._serve_readers(expired_at=now)
+        self._serve_receivers(expired_at=now)
+        self._messages.spill(now)
+        self._streams.make_durable(self._messages.durable_positions())
+        at_ms = self._now_ms()
+        self._ticks += 1
+        if self._ticks % TRIM_TICKS == 0:
+            self._database.trim(self._streams.durable_floor, at_ms - FEED_KEPT_SECONDS * 1000)
+        try:
+            self._database.commit(at_ms)
+        except sqlite3.Error:
+            return  # nobody waits for this one; the next tick tries again, and writers are told by their own group
+
+    def drop(self, peer: Peer) -> None:
+        """The client is gone: others get its turn, and its streams begin again after what was settled."""
+        gone = [waiter.name for waiter in self._readers if waiter.peer is peer]
+        for name in gone:
+            self._streams.rewind(name)
+        self._readers = deque(waiter for waiter in self._readers if waiter.peer is not peer)
+        self._receivers = deque(waiter for waiter in self._receivers if waiter.peer is not peer)
+        for key in [key for key, peers in self._watchers.items() if peer in peers]:
+            self._unwatch(peer, key)
+
+    def close(self) -> None:
+        """Writes what was only held in memory."""
+        self._messages.spill(float("inf"))
+        self._streams.make_durable(self._streams.settled_positions())
+        self._database.commit(self._now_ms())
+        self._database.close()
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def _get(self, _peer: Peer, _id: int, request: wire.GetItems) -> list[msgspec.Raw | None]:
+        bodies = [self._database.body(key) for key in request.keys]
+        return [None if body is None else msgspec.Raw(body) for body in bodies]
+
+    def _query(self, _peer: Peer, _id: int, request: wire.QueryItems) -> Page:
+        bodies, cursor = self._database.page(request.query)
+        return Page([msgspec.Raw(body) for body in bodies], cursor)  # type: ignore[misc]  # goes on the wire as it is
+
+    def _write(self, _peer: Peer, _id: int, request: wire.WriteItems) -> Any:
+        return self._transactor.write(request.writes)
+
+    def _write_after(self, _peer: Peer, _id: int, request: wire.WriteAfter) -> Any:
+        return self._transactor.write_after(request.guard, request.followers)
+
+    def _transact(self, _peer: Peer, _id: int, request: wire.Transact) -> Any:
+        return self._transactor.transact(request.parts)
+
+    def _read_stream(self, peer: Peer, request_id: int, request: wire.ReadStream) -> Any:
+        records = self._streams.read(request.consumer, request.limit)
+        if records or request.wait_seconds <= 0:
+            return [_stream_record(record) for record in records]
+        until = self._clock.monotonic() + request.wait_seconds
+        self._wait(self._readers, Waiter(peer, request_id, request.consumer, request.limit, until))
+        return _LATER
+
+    def _settle(self, _peer: Peer, _id: int, request: wire.SettleStream) -> None:
+        self._streams.settle(request.consumer, request.through)
+        self._messages.note_positions({request.consumer: int(request.through)})
+
+    def _rewind(self, _peer: Peer, _id: int, request: wire.RewindStream) -> None:
+        self._streams.rewind(request.consumer)
+
+    def _publish(self, _peer: Peer, _id: int, request: wire.Publish) -> list[str | None]:
+        answers, _ = self._messages.publish(request.entries, request.origin, self._clock.monotonic(), self._clock.now())
+        return answers
+
+    def _send(self, _peer: Peer, _id: int, request: wire.Send) -> list[str | None]:
+        return self._messages.send(request.queue, request.messages, request.origin, self._clock.monotonic())
+
+    def _receive(self, peer: Peer, request_id: int, request: wire.Receive) -> Any:
+        now = self._clock.monotonic()
+        messages = self._messages.receive(request.queue, request.limit, now)
+        if messages or request.wait_seconds <= 0:
+            return messages
+        waiter = Waiter(peer, request_id, request.queue, request.limit, now + request.wait_seconds)
+        self._wait(self._receivers, waiter)
+        return _LATER
+
+    def _delete(self, _peer: Peer, _id: int, request: wire.DeleteMessages) -> None:
+        self._messages.delete(request.queue, request.receipts)
+
+    def _extend(self, _peer: Peer, _id: int, request: wire.ExtendMessages) -> None:
+        self._messages.extend(request.queue, request.receipts, self._clock.monotonic(), request.seconds)
+
+    def _watch(self, peer: Peer, _id: int, request: wire.WatchKey) -> None:
+        if len(self._watchers) >= WATCHED_KEYS_MAX:
+            raise Fatal(f"{WATCHED_KEYS_MAX} items are watched already")
+        self._watchers.setdefault(request.key, set()).add(peer)
+
+    def _forget(self, peer: Peer, _id: int, request: wire.ForgetKey) -> None:
+        self._unwatch(peer, request.key)
+
+    # --- after the commit ---------------------------------------------------------------------
+
+    def _commit(self) -> list[Record]:
+        self._streams.make_durable(self._messages.durable_positions())
+        return self._database.commit(self._now_ms())
+
+    def _announce(self, records: list[Record]) -> None:
+        if self._watchers:
+            for key in {record.key for record in records} & self._watchers.keys():
+                for peer in self._watchers[key]:
+                    peer.reply(0, wire.NOTICE, key)
+        if records:
+            self._serve_readers()
+        if self._receivers:
+            self._serve_receivers()
+
+    def _serve_readers(self, expired_at: float = 0.0) -> None:
+        for _ in range(len(self._readers)):
+            waiter = self._readers.popleft()
+            records = self._streams.read(waiter.name, waiter.limit)
+            if records or waiter.until <= expired_at:
+                waiter.peer.reply(waiter.request_id, wire.ANSWER, [_stream_record(record) for record in records])
+            else:
+                self._readers.append(waiter)
+
+    def _serve_receivers(self, expired_at: float = 0.0) -> None:
+        now = self._clock.monotonic()
+        for _ in range(len(self._receivers)):
+            waiter = self._receivers.popleft()
+            messages = self._messages.receive(waiter.name, waiter.limit, now)
+            if messages or waiter.until <= expired_at:
+                waiter.peer.reply(waiter.request_id, wire.ANSWER, messages)
+            else:
+                self._receivers.append(waiter)
+
+    @staticmethod
+    def _wait(waiters: deque[Waiter], waiter: Waiter) -> None:
+        if len(waiters) >= WAITERS_MAX:
+            raise Fatal(f"{WAITERS_MAX} clients wait already")
+        waiters.append(waiter)
+
+    def _unwatch(self, peer: Peer, key: Key) -> None:
+        peers = self._watchers.get(key, set())
+        peers.discard(peer)
+        if not peers:
+            self._watchers.pop(key, None)
+
+    def _now_ms(self) -> int:
+        return round(self._clock.now().timestamp() * 1000)
+
+
+def _stream_record(record: Record) -> StreamRecord:
+    item: Any = None if record.body is None else msgspec.Raw(record.body)
+    return StreamRecord(str(record.seq).zfill(SEQUENCE_DIGITS), record.key, item)
