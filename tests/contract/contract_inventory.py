@@ -1,0 +1,56 @@
+"""Tables, queues, rules and consumers for the contract suites: one of its own for each test that must not share."""
+
+from __future__ import annotations
+
+from penstock_backbone.inventory import Consumer, Index, Inventory, Queue, Rule, Table
+
+THINGS = "things"
+OTHERS = "others"
+WATCHED = "watched"
+BY_OWNER = Index("by_owner", hash_attribute="owner", range_attribute="made")
+
+STREAMS = (
+    "ordered", "quiet", "sparing", "transacted", "cancelled", "ended", "resumed", "rewound", "paged", "awaited",
+    "doubled", "guarded", "crowded",
+)  # fmt: skip
+"""Each has a table `stream-<name>` and a consumer `<name>-reader`, for one test."""
+
+QUEUES = (
+    "plain", "hidden", "handed-back", "lengthened", "expired", "poisoned", "partial", "grouped", "kept", "awaited",
+    "shared", "large", "many", "foreign", "fair", "followed",
+)  # fmt: skip
+RECEIVES_MAX = 3
+VISIBILITY_SECONDS = 30
+
+SOURCE = "contract"
+
+CONTRACT = Inventory(
+    tables=(
+        Table(THINGS, "items of most tests", indexes=(BY_OWNER,)),
+        Table(OTHERS, "the second table of a transaction"),
+        Table(WATCHED, "items that are followed", streamed=True),
+        *(Table(f"stream-{name}", f"read by {name}-reader", streamed=True) for name in STREAMS),
+    ),
+    queues=(
+        *(Queue(name, "one test's", VISIBILITY_SECONDS, receives_max=RECEIVES_MAX) for name in QUEUES),
+        *(Queue(f"bus-{name}", "target of a rule", VISIBILITY_SECONDS) for name in ("exact", "nested", "shape", "all")),
+        Queue("failures", "records that failed", VISIBILITY_SECONDS, dead_letter=False),
+    ),
+    rules=(
+        Rule("exact", "by type", {"source": [SOURCE], "detail-type": ["Exact", "Twice"]}, "bus-exact"),
+        Rule(
+            "nested",
+            "by content",
+            {"source": [SOURCE], "detail": {"metadata": {"tenant": ["acme", {"prefix": "big-"}]}, "size": [7]}},
+            "bus-nested",
+        ),
+        Rule("shape", "one event, looked at closely", {"source": [SOURCE], "detail-type": ["Shape"]}, "bus-shape"),
+        Rule("all", "several entries at once", {"source": [f"{SOURCE}-all"]}, "bus-all"),
+    ),
+    consumers=(
+        *(Consumer(f"{name}-reader", "one test's", (f"stream-{name}",), failures="failures") for name in STREAMS),
+        Consumer("pair-reader", "two tables in one", ("stream-doubled", "stream-guarded"), failures="failures"),
+    ),
+    bus="contract",
+    bucket="contract-artifacts",
+)

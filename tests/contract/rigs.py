@@ -1,0 +1,93 @@
+"""How each engine is started for the suites, looked at by a second process, and started again after a crash."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from tests.contract.contract_inventory import CONTRACT
+
+from penstock_backbone.embedded import EmbeddedEngine
+from penstock_backbone.engines import Engine
+from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.system import SystemClock, SystemIds
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Rig(Protocol):
+    """One engine under test. `engine` is this process's connection to it."""
+
+    engine: Engine
+
+    async def another(self) -> Engine:
+        """The same data as another process sees it; whoever asked closes it."""
+        ...
+
+    async def crash(self) -> None:
+        """The process of the caller dies, and the engine's own if it has one; `engine` is a new one's afterwards."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class MemoryRig:
+    """Nothing survives the process: `crash` is only what the consumers of a new process would find."""
+
+    def __init__(self) -> None:
+        self._memory = MemoryEngine(SystemClock(), SystemIds(), CONTRACT)
+        self.engine: Engine = self._memory
+
+    async def another(self) -> Engine:
+        return self._memory
+
+    async def crash(self) -> None:
+        self._memory.reopen()
+
+    async def close(self) -> None:
+        await self.engine.close()
+
+
+class EmbeddedRig:
+    """A real store process on a real file, killed with SIGKILL."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="penstock-contract-"))
+        self._start()
+        self.engine: Engine = self._connect()
+
+    async def another(self) -> Engine:
+        return self._connect()
+
+    async def crash(self) -> None:
+        await self.engine.close()
+        self._store.kill()
+        self._store.wait()
+        self._start()
+        self.engine = self._connect()
+
+    async def close(self) -> None:
+        await self.engine.close()
+        self._store.terminate()
+        ended = self._store.wait()
+        shutil.rmtree(self._folder)
+        assert ended == 0, f"the store ended with {ended}"
+
+    def _connect(self) -> Engine:
+        return EmbeddedEngine(self._folder / "s", self._folder / "blobs", SystemClock(), CONTRACT)
+
+    def _start(self) -> None:
+        self._store = subprocess.Popen(
+            [sys.executable, "-m", "tests.contract.store_process", self._folder / "data.db", self._folder / "s"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        )
+
+
+RIGS: dict[str, Callable[[], Rig]] = {"memory": MemoryRig, "embedded": EmbeddedRig}
