@@ -41,7 +41,6 @@ class StoreClient(asyncio.Protocol):
         self._next_id = 1
         self._connecting: asyncio.Task[None] | None = None
         self._closed = False
-        self.calls = 0
         self.connections = 0
 
     async def request(self, request: wire.Request, decoder: msgspec.msgpack.Decoder[Any]) -> Any:
@@ -49,7 +48,6 @@ class StoreClient(asyncio.Protocol):
             await self._connect()
         if len(self._in_flight) >= REQUESTS_IN_FLIGHT_MAX:
             raise Retryable(f"{REQUESTS_IN_FLIGHT_MAX} requests wait for the store already: try again later")
-        self.calls += 1
         request_id, self._next_id = self._next_id, self._next_id + 1
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()

@@ -43,6 +43,7 @@ _transaction: msgspec.msgpack.Decoder[TransactionOutcome] = msgspec.msgpack.Deco
 _records = msgspec.msgpack.Decoder(list[StreamRecord])
 _messages = msgspec.msgpack.Decoder(list[Message])
 _reasons = msgspec.msgpack.Decoder(list[str | None])
+_number = msgspec.msgpack.Decoder(int)
 _nothing = msgspec.msgpack.Decoder(None)
 
 
@@ -182,10 +183,10 @@ class EmbeddedEngine:
         self.blobs = FolderBlobs(blobs)
         self.watch = EmbeddedWatch(self._client, clock)
 
-    @property
-    def calls(self) -> int:
-        """Requests sent so far by this process."""
-        return self._client.calls
+    async def requests_served(self) -> int:
+        """Port calls of all processes that the store has taken since it started."""
+        served: int = await self._client.request(wire.CountRequests(), _number)
+        return served
 
     async def close(self) -> None:
         await self._client.close()

@@ -58,6 +58,7 @@ class Store:
         self._receivers: deque[Waiter] = deque()
         self._watchers: dict[Key, set[Peer]] = {}
         self._ticks = 0
+        self._requests = 0
         self._handlers: dict[type, Callable[[Peer, int, Any], Any]] = {
             wire.GetItems: self._get, wire.QueryItems: self._query, wire.WriteItems: self._write,
             wire.WriteAfter: self._write_after, wire.Transact: self._transact,
@@ -65,9 +66,11 @@ class Store:
             wire.Publish: self._publish, wire.Send: self._send, wire.Receive: self._receive,
             wire.DeleteMessages: self._delete, wire.ExtendMessages: self._extend,
             wire.WatchKey: self._watch, wire.ForgetKey: self._forget,
+            wire.CountRequests: self._count,
         }  # fmt: skip
 
     def run_group(self, requests: list[tuple[Peer, int, wire.Request]]) -> None:
+        self._requests += len(requests)
         answers: list[tuple[Peer, int, int, Any]] = []
         for peer, request_id, request in requests:
             try:
@@ -188,6 +191,9 @@ class Store:
 
     def _forget(self, peer: Peer, _id: int, request: wire.ForgetKey) -> None:
         self._unwatch(peer, request.key)
+
+    def _count(self, _peer: Peer, _id: int, _request: wire.CountRequests) -> int:
+        return self._requests
 
     # --- after the commit ---------------------------------------------------------------------
 

@@ -103,6 +103,10 @@ class ForgetKey(msgspec.Struct, frozen=True, array_like=True, tag=15):
     key: Key
 
 
+class CountRequests(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """How many requests the store has taken since it started."""
+
+
 Request: TypeAlias = (
     GetItems
     | QueryItems
@@ -119,6 +123,7 @@ Request: TypeAlias = (
     | ExtendMessages
     | WatchKey
     | ForgetKey
+    | CountRequests
 )
 
 _encoder = msgspec.msgpack.Encoder()
