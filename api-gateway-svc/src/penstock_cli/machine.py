@@ -121,11 +121,11 @@ async def _write(engine: Engine, writes: Sequence[Write], clock: Clock) -> None:
 
 
 async def _ready(wish: Wish, engine: Engine, supervisor: Supervisor, clock: Clock) -> None:
-    """The API says so, and every runner has opened its session."""
+    """The API answers, and every runner has opened its session, before which it announced its workflows."""
     async with httpx.AsyncClient(base_url=wish.address, trust_env=False) as client:
         while True:
             try:
-                if (await client.get("/readyz")).is_success and await _all_runners(wish, engine, supervisor):
+                if (await client.get("/healthz")).is_success and await _all_runners(wish, engine, supervisor):
                     return
             except (httpx.TransportError, Retryable):
                 pass

@@ -78,12 +78,12 @@ class Frontend:
 
     async def _stream(self, project_id: str, after: int) -> AsyncIterator[dict[str, Any]]:
         timeout = httpx.Timeout(ANSWER_SECONDS_MAX, read=SILENCE_SECONDS_MAX)
-        path = f"/v1/projects/{project_id}/stream"
+        path = f"/v1/projects/{project_id}/events/stream"
         async with self._client.stream("GET", path, params={"after": after}, timeout=timeout) as answer:
             answer.raise_for_status()
             async for line in answer.aiter_lines():
-                if line.startswith("data:"):
-                    yield json.loads(line.removeprefix("data:"))
+                if line.startswith("data:") and "metadata" in (event := json.loads(line.removeprefix("data:"))):
+                    yield event
 
     async def _ask(self, method: str, path: str, **options: Any) -> Any:
         for _ in range(TRIES_MAX):

@@ -131,7 +131,7 @@ def _conclude(picture: Picture, running: Machine, scene: Scene, took: float, *, 
     for project in scene.projects:
         folder = running.folder.path / "artifacts" / project.run_id
         picture.say(f"  {padded(project.name)}  {folder}")
-        picture.say(f"  {padded('')}  {running.address}/v1/projects/{project.project_id}/artifacts")
+        picture.say(f"  {padded('')}  {running.address}/v1/runs/{project.run_id}/artifacts")
     picture.say(f"API docs: {running.address}/docs")
     if terminal:
         picture.say("Everything stays up until Ctrl-C.")

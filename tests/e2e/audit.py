@@ -1,0 +1,83 @@
+"""Reads the whole story of a data folder afterwards, commit by commit, and says what should never have been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from penstock_backbone.embedded.database import Database
+from penstock_backbone.inventory import INVENTORY, RUNS, TOKENS
+from penstock_backbone.records.runs import RunItem, as_run, story
+from penstock_backbone.records.tokens import HELD
+from penstock_backbone.vocabulary import Item, Key
+
+RECORDS_MAX = 1_000_000
+Change = tuple[Key, Item | None]
+
+
+def changes(folder: Path) -> list[Change]:
+    """Every committed change of a streamed table, in order, from the store's own feed. The store must have ended."""
+    database = Database(folder / "penstock.db", INVENTORY)
+    try:
+        records = database.records_after(0, RECORDS_MAX)
+        assert records[0].seq == 1, "the feed has been trimmed, so it does not tell everything"
+        return [(record.key, _decoded(record.body)) for record in records]
+    finally:
+        database.close()
+
+
+def most_held(feed: Iterable[Change]) -> int:
+    """The largest number of tokens that were held after any one change."""
+    held: set[str] = set()
+    most = 0
+    for key, item in feed:
+        if key.table == TOKENS and key.pk.startswith("TK#"):
+            if item is not None and item["st"] == HELD:
+                held.add(key.sk)
+            else:
+                held.discard(key.sk)
+            most = max(most, len(held))
+    return most
+
+
+def tokens_left(feed: Iterable[Change]) -> set[str]:
+    left: set[str] = set()
+    for key, item in feed:
+        if key.table == TOKENS and key.pk.startswith("TK#"):
+            left.discard(key.sk) if item is None else left.add(key.sk)
+    return left
+
+
+def runs(feed: Iterable[Change]) -> list[RunItem]:
+    """The last image of each run."""
+    last = {key.pk: item for key, item in feed if key.table == RUNS and item is not None}
+    return [as_run({"pk": run_id, **item}) for run_id, item in last.items()]
+
+
+def broken_promises(run: RunItem) -> list[str]:
+    """Numbers without gaps; each stage completed once, and never begun again afterwards; one end."""
+    broken = []
+    completed: set[str] = set()
+    ends = 0
+    for number, fact in story(run):
+        stage = fact["d"].get("stage", "")
+        if ends:
+            broken.append(f"{run['pk']}: {fact['t']} ({number}) after the end")
+        if fact["t"] == "StageStarted" and stage in completed:
+            broken.append(f"{run['pk']}: {stage} began again ({number}) after it was completed")
+        if fact["t"] == "StageCompleted":
+            if stage in completed:
+                broken.append(f"{run['pk']}: {stage} was completed twice ({number})")
+            completed.add(stage)
+        ends += fact["t"] in ("RunSucceeded", "RunFailed", "RunCancelled")
+    if ends != 1:
+        broken.append(f"{run['pk']}: {ends} ends")
+    if completed != set(run["results"]):
+        broken.append(f"{run['pk']}: results of {sorted(run['results'])}, but completed are {sorted(completed)}")
+    return broken
+
+
+def _decoded(body: bytes | None) -> Item | None:
+    return None if body is None else msgspec.msgpack.decode(body)

@@ -1,0 +1,10 @@
+"""What every end-to-end test needs."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

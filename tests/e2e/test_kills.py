@@ -1,0 +1,101 @@
+"""kill -9 of anything, at any time: everything finishes, nothing finished runs again, no slot is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e import audit
+from tests.e2e.product import CLOCK, Product, until
+
+pytestmark = pytest.mark.anyio
+LIMIT = 5
+RUNS = 12
+OWN_WORKFLOWS = ("--workflows", "tests.e2e.workflows", "--limit", str(LIMIT))
+
+
+async def submit_many(product: Product) -> list[str]:
+    bodies = [
+        {"requirement": f"Take seven steps, number {number}", "workflow": "seven_steps"} for number in range(RUNS)
+    ]
+    return [project["id"] for project in await asyncio.gather(*(product.submit(**body) for body in bodies))]
+
+
+async def in_the_middle(product: Product, ids: list[str]) -> None:
+    """Some stages have finished, and most have not."""
+
+    async def some_stages_are_done() -> bool:
+        return any(project["stages_snapshot"]["completed"] >= 2 for project in await product.projects(*ids))
+
+    await until(some_stages_are_done)
+
+
+def check_everything(product: Product, projects: list[dict[str, Any]]) -> None:
+    """After the product has ended."""
+    assert [project["status"] for project in projects] == ["completed"] * RUNS
+    feed = audit.changes(product.folder)
+    assert audit.most_held(feed) == LIMIT
+    assert audit.tokens_left(feed) == set()
+    assert [broken for run in audit.runs(feed) for broken in audit.broken_promises(run)] == []
+
+
+async def test_after_a_kill_of_the_runner_runs_go_on_where_they_were(tmp_path: Path) -> None:
+    async with Product(tmp_path / "data", *OWN_WORKFLOWS) as product:
+        ids = await submit_many(product)
+        await in_the_middle(product, ids)
+        await product.kill("runner")
+        projects = await product.all_ended(*ids)
+    check_everything(product, projects)
+    assert any(run["attempt"] > 1 for run in audit.runs(audit.changes(product.folder)))
+    assert "runner-1 was killed by SIGKILL: starting it again" in product.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["orchestrator", "api", "store"])
+async def test_after_a_kill_of_another_process_everything_finishes(tmp_path: Path, program: str) -> None:
+    async with Product(tmp_path / "data", *OWN_WORKFLOWS) as product:
+        ids = await submit_many(product)
+        await in_the_middle(product, ids)
+        await product.kill(program)
+        projects = await product.all_ended(*ids)
+    check_everything(product, projects)
+
+
+@pytest.mark.slow
+async def test_one_process_after_another_is_killed_and_everything_finishes(tmp_path: Path) -> None:
+    async with Product(tmp_path / "data", "--runners", "2", *OWN_WORKFLOWS) as product:
+        ids = await submit_many(product)
+        for program in ("store", "runner", "orchestrator", "runner", "api", "store", "runner"):
+            await CLOCK.sleep(0.7)
+            await product.kill(program)
+        projects = await product.all_ended(*ids)
+    check_everything(product, projects)
+
+
+async def test_after_a_kill_of_everything_the_next_up_finishes_it(tmp_path: Path) -> None:
+    product = Product(tmp_path / "data", *OWN_WORKFLOWS)
+    await product.start()
+    ids = await submit_many(product)
+    await in_the_middle(product, ids)
+    await product.kill_all()
+    async with product:
+        projects = await product.all_ended(*ids)
+    check_everything(product, projects)
+
+
+@pytest.mark.slow
+async def test_a_killed_demo_is_finished_by_the_next_up(tmp_path: Path) -> None:
+    demo = Product(tmp_path / "data", command="demo")
+    await demo.begin()
+    await demo.until(lambda: demo.output.count(" of 9)") > 20)
+    await demo.kill_all()
+    async with Product(tmp_path / "data") as product, product.client() as client:
+        page = (await client.get("/v1/projects")).json()
+        ids = [project["id"] for project in page["projects"]]
+        projects = await product.all_ended(*ids)
+    assert [project["status"] for project in projects] == ["completed"] * 10
+    feed = audit.changes(product.folder)
+    assert audit.most_held(feed) == LIMIT
+    assert [broken for run in audit.runs(feed) for broken in audit.broken_promises(run)] == []

@@ -1,0 +1,59 @@
+"""What keeps `penstock up` from starting is one plain sentence that says what to do, and an exit code."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from tests.e2e.product import Product
+
+pytestmark = pytest.mark.anyio
+
+
+async def refusal(product: Product) -> str:
+    """The sentence; nothing else may have been said."""
+    await product.begin()
+    assert await product.ended() == 1
+    (sentence,) = product.output.splitlines()
+    assert sentence.startswith("penstock: ")
+    return sentence
+
+
+async def test_a_busy_port(tmp_path: Path) -> None:
+    product = Product(tmp_path / "data")
+    with socket.create_server(("127.0.0.1", product.port)):
+        sentence = await refusal(product)
+    assert f"Port {product.port} is in use" in sentence
+    assert "--port" in sentence
+    assert not (product.folder / "penstock.db").exists(), "something was started before the port was looked at"
+
+
+async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    sentence = await refusal(Product(tmp_path / "file" / "data"))
+    assert "cannot be written" in sentence
+    assert "--data" in sentence
+
+
+async def test_a_second_penstock_on_the_same_folder(tmp_path: Path) -> None:
+    async with Product(tmp_path / "data") as first:
+        second = Product(tmp_path / "data")
+        second._output = tmp_path / "second.output"
+        sentence = await refusal(second)
+        assert f"process {first.process.pid}" in sentence
+        assert "--data" in sentence
+
+
+async def test_an_unknown_workflow_module(tmp_path: Path) -> None:
+    sentence = await refusal(Product(tmp_path / "data", "--workflows", "no_such_flows"))
+    assert "no workflow module no_such_flows" in sentence
+
+
+async def test_an_aws_endpoint_that_does_not_answer(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    product = Product(tmp_path / "data", PENSTOCK_ENGINE="aws", PENSTOCK_AWS_ENDPOINT=endpoint)
+    sentence = await refusal(product)
+    assert f"{endpoint} cannot be reached" in sentence
+    assert "PENSTOCK_AWS_ENDPOINT" in sentence

@@ -1,0 +1,32 @@
+"""Workflows for the end-to-end tests: short stages, so that a kill meets a run in the middle."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from penstock_backbone.system import SystemClock
+from penstock_runner.authoring import Stage, StageContext, Workflow
+
+CLOCK = SystemClock()
+STAGES = 7
+
+
+class Step(BaseModel):
+    """What a stage saw."""
+
+    stage: str
+    key: str
+
+
+async def step(context: StageContext) -> Step:
+    await CLOCK.sleep(0.15)
+    return Step(stage=context.stage, key=context.idempotency_key)
+
+
+def steps(name: str) -> Workflow:
+    return Workflow(
+        name, version="1", stages=tuple(Stage(f"step_{number}", step, Step) for number in range(1, STAGES + 1))
+    )
+
+
+WORKFLOWS = (steps("seven_steps"),)
