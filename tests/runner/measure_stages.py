@@ -1,0 +1,80 @@
+"""Prints what a no-op stage costs the runner: `python -m tests.runner.measure_stages`. Not a test: nothing is asserted.
+
+200 runs of seven stages over the in-memory engine; the engine's own share is measured by repeating its writes alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+from tests.runner.rig import Rig, registry
+from tests.runner.stages import in_a_row
+
+from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.records.runs import SUCCEEDED
+from penstock_backbone.system import SystemChance, SystemClock, SystemIds
+from penstock_backbone.telemetry import silent, start
+from penstock_backbone.vocabulary import Outcome, Write
+from penstock_runner.handlers.runner import Runner
+from penstock_runner.ports import World
+
+RUNS = 200
+STAGES = 7
+
+
+class Timed:
+    """The tables, with the CPU time that they take by themselves."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._tables = engine.tables
+        self.get = engine.tables.get
+        self.query = engine.tables.query
+        self.write_after = engine.tables.write_after
+        self.transact = engine.tables.transact
+        self.seconds = 0.0
+        self.calls = 0
+
+    async def write(self, writes: list[Write]) -> list[Outcome]:
+        began = time.process_time()
+        outcomes = await self._tables.write(writes)
+        self.seconds += time.process_time() - began
+        self.calls += 1
+        return outcomes
+
+
+async def measure(*, spans: Path | None) -> None:
+    rig = Rig()
+    rig.clock = SystemClock()  # type: ignore[assignment]  # real time here
+    rig.engine = engine = MemoryEngine(rig.clock, SystemIds())
+    workflow = in_a_row(STAGES)
+    tables = Timed(engine)
+    telemetry = start("workflow-runner", store_path=spans, otlp=False) if spans else silent()
+    world = World(tables, engine.queues, engine.blobs, rig.clock, SystemIds(), SystemChance(), telemetry.tracer)
+    run_ids = [await rig.submit(workflow) for _ in range(RUNS)]
+    runner = Runner(world, registry(workflow), capacity=50, first_session=None)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    began, cpu = time.perf_counter(), time.process_time()
+    serving = asyncio.create_task(runner.run(stop, hurry))
+    while (await rig.run(run_ids[-1]))["state"] != SUCCEEDED or runner.claims.executions:
+        await asyncio.sleep(0.005)  # noqa: TID251  # real time here
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - began
+    stop.set()
+    await serving
+    telemetry.shutdown()
+    stages = RUNS * STAGES
+    print(  # noqa: T201  # its purpose
+        f"{'with spans' if spans else 'silent':10} {stages / wall:7.0f} stages/s"
+        f"   {cpu / stages * 1e6:5.0f} µs CPU a stage, of which the engine {tables.seconds / stages * 1e6:4.0f},"
+        f" the runner {(cpu - tables.seconds) / stages * 1e6:4.0f}; {tables.calls / RUNS:.2f} writes a run"
+    )
+
+
+if __name__ == "__main__":
+    for _ in range(3):
+        uvloop.run(measure(spans=None))
+        if len(sys.argv) > 1:
+            uvloop.run(measure(spans=Path(sys.argv[1])))

@@ -1,0 +1,64 @@
+"""Puts one runner process together: the only file here that names real adapters."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+
+from penstock_backbone.engines import EngineSettings, open_engine
+from penstock_backbone.errors import Fatal
+from penstock_backbone.system import SystemChance, SystemClock, SystemIds
+from penstock_backbone.telemetry import start
+from penstock_runner.handlers.runner import Runner
+from penstock_runner.ports import World
+from penstock_runner.registry import Registry
+
+CAPACITY_DEFAULT = 64
+CAPACITY_MAX = 1000
+SERVICE = "workflow-runner"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`capacity`: how many runs this process executes at once. `session`: the id its supervisor chose for it."""
+
+    engine: EngineSettings
+    capacity: int
+    session: str | None
+    otlp: bool
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        capacity = environment.get("PENSTOCK_RUNNER_CAPACITY", str(CAPACITY_DEFAULT))
+        if not capacity.isdecimal() or not 1 <= int(capacity) <= CAPACITY_MAX:
+            raise Fatal(f"PENSTOCK_RUNNER_CAPACITY is {capacity!r}: set it to a number from 1 to {CAPACITY_MAX}")
+        return cls(
+            engine=EngineSettings.from_environment(environment),
+            capacity=int(capacity),
+            session=environment.get("PENSTOCK_SESSION") or None,
+            otlp=bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[Runner]:
+    """Raises BackboneError with a sentence for people when the engine cannot be opened."""
+    clock = SystemClock()
+    engine = await open_engine(settings.engine, clock)
+    spans = settings.engine.data / "spans.db" if settings.engine.engine == "embedded" else None
+    telemetry = start(SERVICE, store_path=spans, otlp=settings.otlp)
+    world = World(
+        tables=engine.tables,
+        queues=engine.queues,
+        blobs=engine.blobs,
+        clock=clock,
+        ids=SystemIds(),
+        chance=SystemChance(),
+        tracer=telemetry.tracer,
+    )
+    try:
+        yield Runner(world, registry, capacity=settings.capacity, first_session=settings.session)
+    finally:
+        telemetry.shutdown()
+        await engine.close()

@@ -1,0 +1,85 @@
+"""Decides what to do with a dispatch message, from the run as it stands: the message itself is only a hint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from penstock_backbone.records.runs import QUEUED, RunItem
+from penstock_runner.authoring import Stage
+from penstock_runner.domain.plan import Plan
+
+LEAVE_SECONDS = 1.0
+LEAVES_MAX = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """`project` lets run and project be read together; without it the project is read after the run."""
+
+    run: str
+    fence: int
+    tenant: str
+    project: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Ours to try: `first` are the stages that start at once."""
+
+    plan: Plan
+    first: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Nothing is to be done, and nobody else could do anything either."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Another runner may be able to: it is offered again after `seconds`."""
+
+    seconds: float
+    reason: str
+
+
+Decision: TypeAlias = Claim | Drop | Leave
+FindPlan: TypeAlias = Callable[[str, str | None], Plan | None]
+
+
+def parse(body: str) -> Dispatch | None:
+    """None: not a dispatch message."""
+    try:
+        raw: Any = json.loads(body)
+        run, fence, tenant, project = raw["run"], raw["fence"], raw["tenant"], raw.get("project")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    strings = all(isinstance(text, str) and text for text in (run, tenant))
+    if not strings or type(fence) is not int or not (project is None or isinstance(project, str)):
+        return None
+    return Dispatch(run, fence, tenant, project or None)
+
+
+def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: FindPlan) -> Decision:
+    """`receives` counts the deliveries of this message. A run that nobody here can execute is offered to others a
+    few times; after that the orchestrator takes back the grant that nobody claimed, and grants it anew.
+    """
+    if run is None:
+        return Drop("there is no such run")
+    if run["tenant"] != dispatch.tenant:
+        return Drop("it names another tenant")
+    if run["state"] != QUEUED or run["fence"] >= dispatch.fence:
+        return Drop("it was claimed, revoked or ended before")
+    version = run.get("version")
+    plan = find(run["workflow"], version)
+    if plan is None:
+        name = f"workflow {run['workflow']}" + (f" version {version}" if version else "")
+        if receives >= LEAVES_MAX:
+            return Drop(f"no runner that was asked knows {name}")
+        return Leave(LEAVE_SECONDS * receives, f"this runner does not know {name}")
+    return Claim(plan, plan.startable(run["results"]))

@@ -1,0 +1,226 @@
+"""One attempt of one stage: the context its code is given, its time limit, and what comes out as a value."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from opentelemetry.context import Context as TraceContext
+from opentelemetry.trace import Span, Status, StatusCode
+from pydantic import BaseModel
+
+from penstock_backbone.records.projects import ProjectItem
+from penstock_backbone.records.results import StoredArtifact
+from penstock_backbone.records.runs import MESSAGE_CHARS_MAX
+from penstock_backbone.vocabulary import BlobRef
+from penstock_events.facts import Artifact, Usage
+from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, Stage
+from penstock_runner.domain.plan import Plan
+from penstock_runner.handlers.shelf import OUTPUT_BYTES_MAX, Shelf
+from penstock_runner.handlers.watchdog import Watchdog
+from penstock_runner.ports import World
+
+ERROR_CHARS_MAX = 100
+
+_stage_log = logging.getLogger("penstock_runner.stage")
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """`output` is the JSON text of the result; `stored` is what the run's item keeps of it."""
+
+    output: bytes
+    stored: str | BlobRef
+    artifacts: tuple[StoredArtifact, ...]
+    usage: dict[str, int] | None
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """`final`: trying again cannot help."""
+
+    error: str
+    message: str
+    final: bool
+    duration_ms: int
+
+
+AttemptOutcome: TypeAlias = Succeeded | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedRun:
+    """What all attempts of one claimed run share."""
+
+    world: World
+    watchdog: Watchdog
+    plan: Plan
+    run_id: str
+    project: ProjectItem
+    shelf: Shelf
+    trace: TraceContext
+
+
+class _RunLog(logging.LoggerAdapter[logging.Logger]):
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        extra = self.extra or {}
+        return f"[{extra['run']} {extra['stage']}] {msg}", kwargs
+
+
+class Attempt:
+    """Is the StageContext of the stage's code, and what the watchdog ends when it takes too long."""
+
+    __slots__ = ("_artifacts", "_claimed", "_expired", "_stage", "_task", "_usage", "attempt", "deadline")
+
+    def __init__(self, claimed: ClaimedRun, stage: Stage, attempt: int) -> None:
+        self._claimed = claimed
+        self._stage = stage
+        self._artifacts: dict[str, StoredArtifact] = {}
+        self._usage: dict[str, int] | None = None
+        self._expired = False
+        self._task: asyncio.Task[Any] | None = None
+        self.attempt = attempt
+        self.deadline = 0.0
+
+    # --- what the stage's code sees ---------------------------------------------------------------
+
+    @property
+    def run_id(self) -> str:
+        return self._claimed.run_id
+
+    @property
+    def project_id(self) -> str:
+        return self._claimed.project["pk"]
+
+    @property
+    def tenant(self) -> str:
+        return self._claimed.project["tenant"]
+
+    @property
+    def stage(self) -> str:
+        return self._stage.name
+
+    @property
+    def idempotency_key(self) -> str:
+        return f"{self._claimed.run_id}:{self._stage.name}"
+
+    @property
+    def project(self) -> ProjectInput:
+        project = self._claimed.project
+        return ProjectInput(name=project["name"], requirement=project["requirement"], tags=tuple(project["tags"]))
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        return _RunLog(_stage_log, {"run": self.run_id, "stage": self.stage})
+
+    def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
+        if stage not in self._claimed.plan.before[self._stage.name]:
+            raise FinalError(
+                f"Stage {self._stage.name} uses the output of {stage!r:.60} without needing it: add it to needs."
+            )
+        return self._claimed.shelf.output_of(stage, model)
+
+    async def put_artifact(self, name: str, data: bytes) -> Artifact:
+        stored = await self._claimed.shelf.put(name, data)
+        self._artifacts[name] = stored
+        return Artifact(name=name, size=stored.size, sha256=stored.sha256)
+
+    async def get_artifact(self, name: str) -> bytes:
+        return await self._claimed.shelf.get(name, self._artifacts, tuple(self._claimed.plan.stages))
+
+    def report_usage(self, usage: Usage) -> None:
+        total = self._usage = self._usage or {}
+        for name, amount in usage.model_dump(exclude_none=True).items():
+            total[name] = total.get(name, 0) + amount
+
+    # --- how it is run ----------------------------------------------------------------------------
+
+    async def run(self) -> AttemptOutcome:
+        """Raises nothing but CancelledError, when the run is being stopped."""
+        claimed = self._claimed
+        clock = claimed.world.clock
+        span = claimed.world.tracer.start_span(self._stage.name, context=claimed.trace)
+        began = clock.monotonic()
+        self.deadline = began + self._stage.timeout_seconds
+        outcome: AttemptOutcome | None = None
+        try:
+            output = await self._call()
+            outcome = await self._succeeded(output, _milliseconds(clock.monotonic() - began))
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
+            outcome = _failed(error, _milliseconds(clock.monotonic() - began))
+        finally:
+            self._end_span(span, outcome)
+        return outcome
+
+    def expire(self) -> None:
+        """The time is over: the stage's code is cancelled where it waits."""
+        assert self._task is not None
+        self._expired = True
+        self._task.cancel()
+
+    async def _call(self) -> BaseModel:
+        """An attempt that was expired, or is being stopped, stays so, whatever its code made of the cancellation."""
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        self._claimed.watchdog.watch(self)
+        try:
+            return await self._stage.run(self)
+        except asyncio.CancelledError:
+            raise StageCancelled("the stage's code was cancelled from within") from None
+        finally:
+            self._claimed.watchdog.release(self)
+            if self._expired:
+                task.uncancel()
+            if task.cancelling():
+                raise asyncio.CancelledError
+            if self._expired:
+                raise StageTimeout(f"the stage took longer than {self._stage.timeout_seconds:g} s")
+
+    async def _succeeded(self, output: BaseModel, duration_ms: int) -> Succeeded:
+        if not isinstance(output, self._stage.output):
+            raise FinalError(f"the stage returned {type(output).__name__} instead of {self._stage.output.__name__}")
+        text = output.model_dump_json(by_alias=True, round_trip=True).encode()
+        if len(text) > OUTPUT_BYTES_MAX:
+            raise FinalError(f"the output has {len(text)} bytes and {OUTPUT_BYTES_MAX} are possible: put an artifact")
+        artifacts = tuple(self._artifacts.values())
+        stored = await self._claimed.shelf.store_result(self._stage.name, text, artifacts)
+        return Succeeded(text, stored, artifacts, self._usage, duration_ms)
+
+    def _end_span(self, span: Span, outcome: AttemptOutcome | None) -> None:
+        """`outcome` None: the attempt was stopped."""
+        if not span.is_recording():
+            return
+        span.set_attributes(
+            {"penstock.run": self.run_id, "penstock.stage": self.stage, "penstock.attempt": self.attempt}
+        )
+        if isinstance(outcome, Failed):
+            span.set_status(Status(StatusCode.ERROR, f"{outcome.error}: {outcome.message}"))
+        elif outcome is None:
+            span.set_status(Status(StatusCode.ERROR, "stopped"))
+        span.end()
+
+
+class StageTimeout(Exception):
+    """An attempt took longer than its stage allows."""
+
+
+class StageCancelled(Exception):
+    """Nobody stopped the run: something that the stage awaits was cancelled."""
+
+
+def _failed(error: BaseException, duration_ms: int) -> Failed:
+    message = str(error) or repr(error)
+    return Failed(
+        error=type(error).__name__[:ERROR_CHARS_MAX],
+        message=message[:MESSAGE_CHARS_MAX].encode(errors="replace").decode(),
+        final=isinstance(error, FinalError),
+        duration_ms=duration_ms,
+    )
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,74 @@
+"""`python -m penstock_runner.main`: one runner process, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from penstock_backbone.errors import BackboneError
+from penstock_runner.bootstrap import Settings, open_runner
+from penstock_runner.registry import Registry, load, module_names
+
+COLLECT_AFTER_OBJECTS = 20_000
+"""Python's 700 would search the whole heap for cycles several times a second; a stage leaves none."""
+
+_log = logging.getLogger("penstock_runner")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="penstock-runner", description="Executes workflow runs.")
+    parser.add_argument(
+        "--workflows",
+        default=os.environ.get("PENSTOCK_WORKFLOWS", ""),
+        metavar="MODULE[,MODULE…]",
+        help="Python modules with WORKFLOWS, a tuple of Workflow (also PENSTOCK_WORKFLOWS)",
+    )
+    parsed = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    loaded = load(module_names(parsed.workflows))
+    for problem in loaded.problems:
+        _log.error("%s", problem)
+    if not loaded.registry.newest():
+        return _refuse("there is no workflow to serve: name a module with --workflows or PENSTOCK_WORKFLOWS")
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
+    try:
+        settings = Settings.from_environment(os.environ)
+        uvloop.run(serve(settings, loaded.registry))
+    except BackboneError as error:
+        return _refuse(str(error))
+    return 0
+
+
+async def serve(settings: Settings, registry: Registry) -> None:
+    """SIGTERM or Ctrl-C ends it in good order, a second one at once."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    async with open_runner(settings, registry) as runner:
+        names = [f"{plan.workflow.name} {plan.workflow.version}" for plan in registry.newest()]
+        _log.info("Serving %s with %d slots.", ", ".join(names), settings.capacity)
+        await runner.run(stop, hurry)
+
+
+def _refuse(sentence: str) -> int:
+    print(f"penstock-runner: {sentence}", file=sys.stderr)  # noqa: T201  # the one line for the person who started it
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

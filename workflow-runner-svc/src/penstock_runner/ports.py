@@ -1,0 +1,22 @@
+"""What the runner needs from the world, in one parameter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from opentelemetry.trace import Tracer
+
+from penstock_backbone.ports import Blobs, Chance, Clock, Ids, Queues, Tables
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Each part is a port of the backbone; bootstrap.py fills in the real ones, tests and simulations theirs."""
+
+    tables: Tables
+    queues: Queues
+    blobs: Blobs
+    clock: Clock
+    ids: Ids
+    chance: Chance
+    tracer: Tracer

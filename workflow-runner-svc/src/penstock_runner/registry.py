@@ -1,0 +1,98 @@
+"""Finds the workflows this runner can execute: the built-in ones, and those of the modules it was told to load."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from penstock_runner.authoring import Workflow
+from penstock_runner.domain.plan import Plan, Problem, make_plan
+
+BUILT_IN_MODULES = ("penstock_runner.workflows",)
+MODULES_MAX = 100
+WORKFLOWS_MAX = 1000
+
+
+@dataclass(slots=True)
+class Registry:
+    """Plans by name and version. Several versions of a workflow may be served side by side, so that runs which
+    began with an older one can finish; new runs begin with the one that was listed last.
+    """
+
+    _versions: dict[tuple[str, str], Plan] = field(default_factory=dict)
+    _newest: dict[str, Plan] = field(default_factory=dict)
+
+    def add(self, workflow: Workflow) -> Problem | None:
+        plan = make_plan(workflow)
+        if isinstance(plan, Problem):
+            return plan
+        key = (workflow.name, workflow.version)
+        if key in self._versions:
+            return Problem(f"workflow {workflow.name}: version {workflow.version} is listed twice")
+        if len(self._versions) == WORKFLOWS_MAX:
+            return Problem(f"workflow {workflow.name}: one runner serves {WORKFLOWS_MAX} workflows at most")
+        self._versions[key] = self._newest[workflow.name] = plan
+        return None
+
+    def find(self, name: str, version: str | None) -> Plan | None:
+        """`version` None: the run has not begun, so any will do, and the newest is taken."""
+        return self._newest.get(name) if version is None else self._versions.get((name, version))
+
+    def newest(self) -> list[Plan]:
+        return list(self._newest.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`problems`: one plain sentence for everything that could not be served; the rest is."""
+
+    registry: Registry
+    problems: Sequence[str]
+
+
+def load(modules: Iterable[str]) -> Loaded:
+    """Imports each module and takes its `WORKFLOWS`, a tuple of Workflow."""
+    registry = Registry()
+    problems: list[str] = []
+    names = list(dict.fromkeys([*BUILT_IN_MODULES, *modules]))
+    if len(names) > MODULES_MAX:
+        problems.append(f"{len(names)} workflow modules were named, and only the first {MODULES_MAX} are loaded")
+    for name in names[:MODULES_MAX]:
+        problems += [f"{name}: {problem}" for problem in _load_module(registry, name)]
+    return Loaded(registry, problems)
+
+
+def module_names(text: str) -> tuple[str, ...]:
+    """From `--workflows` or PENSTOCK_WORKFLOWS: names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _load_module(registry: Registry, name: str) -> list[str]:
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever the module does wrong, the others are served
+        return [f"could not be loaded ({_where(error)}): {type(error).__name__}: {str(error)[:500]}"]
+    workflows = getattr(module, "WORKFLOWS", None)
+    if not isinstance(workflows, tuple):
+        return [f"must have WORKFLOWS, a tuple of Workflow ({module.__file__})"]
+    return [sentence for workflow in workflows if (sentence := _add(registry, workflow)) is not None]
+
+
+def _add(registry: Registry, workflow: Workflow) -> str | None:
+    try:
+        problem = registry.add(workflow)
+    except (TypeError, ValueError, AttributeError) as error:
+        return f"{workflow!r:.100} is not a usable Workflow: {error}"
+    return problem.sentence if problem else None
+
+
+def _where(error: BaseException) -> str:
+    """File and line: of the syntax error itself, else of the deepest call outside Python's import machinery."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    if len(frames) <= 1 or frames[-1].filename == importlib.__file__:
+        return "no such module"
+    return f"{frames[-1].filename}, line {frames[-1].lineno}"

@@ -1,0 +1,14 @@
+"""The workflows that ship with the runner, wired to their real parts."""
+
+from __future__ import annotations
+
+from penstock_backbone.ports import Clock
+from penstock_runner.authoring import Workflow
+from penstock_runner.workflows.agent_build.child_workbench import ChildWorkbench, Limits
+from penstock_runner.workflows.agent_build.drafter.offline import OfflineDrafter
+from penstock_runner.workflows.agent_build.workflow import build_agent_build
+
+
+def built_in(clock: Clock, pace_seconds: float = 0.0) -> tuple[Workflow, ...]:
+    """What a runner offers. `pace_seconds` slows the offline drafter down for people who watch it."""
+    return (build_agent_build(OfflineDrafter(), ChildWorkbench(clock, Limits()), clock, pace_seconds),)
