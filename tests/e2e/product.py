@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psutil
 
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
 from penstock_backbone.records.tokens import all_tokens
@@ -174,9 +175,4 @@ def unused_port() -> int:
 
 
 def _command_lines() -> list[tuple[int, list[str]]]:
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            with contextlib.suppress(OSError):
-                found.append((int(folder.name), (folder / "cmdline").read_text().split("\0")[:-1]))
-    return found
+    return [(process.pid, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]

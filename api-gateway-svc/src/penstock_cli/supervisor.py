@@ -16,7 +16,7 @@ from penstock_cli.data_folder import last_lines, rotate
 from penstock_cli.refusal import Refusal
 from penstock_cli.restart import GiveUp, StartAgain, after_death
 
-STOP_SECONDS = 1.5
+STOP_SECONDS = 1.8
 STORE_STOP_SECONDS = 0.7
 """Together under the three seconds within which Ctrl-C is over."""
 STDIN = asyncio.subprocess.DEVNULL if sys.platform == "linux" else asyncio.subprocess.PIPE
