@@ -1,0 +1,45 @@
+"""The Litestar application: its routes, and problem documents for whatever goes wrong in them."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.types import ASGIApp
+
+from penstock_api.domain.new_project import BODY_BYTES_MAX
+from penstock_api.edge import Edge
+from penstock_api.parts import Parts
+from penstock_api.problems import problem_response
+from penstock_api.routes import documentation, projects, runs, service, streams
+
+ROUTES = (
+    projects.submit_project,
+    projects.list_projects,
+    projects.get_project,
+    projects.get_events,
+    streams.stream_events,
+    streams.websocket_events,
+    runs.get_trace,
+    runs.list_artifacts,
+    runs.get_artifact,
+    service.list_workflows,
+    service.get_board,
+    service.healthz,
+    service.readyz,
+    documentation.get_openapi,
+    documentation.get_documentation,
+    documentation.get_documentation_asset,
+)
+
+
+def create_application(parts: Parts) -> ASGIApp:
+    """Litestar's own OpenAPI pages load from elsewhere, and its logging is about to go: both are left out."""
+    application = Litestar(
+        route_handlers=list(ROUTES),
+        exception_handlers={Exception: problem_response},
+        logging_config=None,
+        openapi_config=None,
+        request_max_body_size=BODY_BYTES_MAX,
+        state=State({"parts": parts}),
+    )
+    return Edge(application, parts.telemetry.tracer)

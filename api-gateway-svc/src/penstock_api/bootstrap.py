@@ -1,0 +1,68 @@
+"""Wires the API: the one place that names its real parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from litestar.types import ASGIApp
+
+from penstock_api.application import create_application
+from penstock_api.handlers.accept import Acceptance
+from penstock_api.handlers.artifacts import Artifacts
+from penstock_api.handlers.catalog import Catalog
+from penstock_api.handlers.projects import Projects
+from penstock_api.handlers.readiness import Readiness
+from penstock_api.parts import Parts
+from penstock_api.push.hub import Hub
+from penstock_backbone.engines import Engine, EngineSettings, open_engine
+from penstock_backbone.ports import Clock, Ids
+from penstock_backbone.system import SystemClock, SystemIds
+from penstock_backbone.telemetry import Telemetry, start
+
+SERVICE = "penstock-api"
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    application: ASGIApp
+    parts: Parts
+    engine: Engine
+
+    async def close(self) -> None:
+        self.parts.hub.close()
+        await self.engine.close()
+        self.parts.telemetry.shutdown()
+
+
+def assemble(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Api:
+    catalog = Catalog(engine.tables, clock)
+    parts = Parts(
+        acceptance=Acceptance(engine.tables, catalog, clock, ids),
+        projects=Projects(engine.tables, catalog),
+        artifacts=Artifacts(engine.blobs),
+        catalog=catalog,
+        readiness=Readiness(catalog, clock),
+        hub=Hub(engine.tables, engine.watch, clock),
+        telemetry=telemetry,
+        ids=ids,
+    )
+    return Api(create_application(parts), parts, engine)
+
+
+async def connect(environment: Mapping[str, str]) -> Api:
+    """Raises BackboneError when the engine cannot be reached."""
+    clock = SystemClock()
+    settings = EngineSettings.from_environment(environment)
+    engine = await open_engine(settings, clock)
+    otlp = bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    # On AWS the local folder is not a place that anybody would look at.
+    store_path = settings.data / "spans.db" if settings.engine == "embedded" else None
+    telemetry = start(SERVICE, store_path=store_path, otlp=otlp)
+    api = assemble(engine, clock, SystemIds(), telemetry)
+    try:
+        await api.parts.catalog.known()
+    except BaseException:
+        await api.close()
+        raise
+    return api

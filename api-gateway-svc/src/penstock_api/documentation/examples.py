@@ -1,0 +1,122 @@
+"""The examples of the OpenAPI document: one consistent story."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PROJECT = "prj_01KB5S6ZC1QG9VYH2N7D3T8XEM"
+_RUN = "run_01KB5S6ZC1QG9VYH2N7D3T8XEN"
+_TIME = "2026-11-24T02:47:13.123Z"
+_SUMMARY = {
+    "id": _PROJECT,
+    "name": "Refund assistant",
+    "workflow": "agent_build",
+    "priority": 3,
+    "tags": ["support"],
+    "status": "queued",
+    "created_at": _TIME,
+    "run_id": _RUN,
+}
+_RUN_VIEW = {
+    "id": _RUN, "state": "queued", "attempt": 0, "workflow_version": None, "queued_at": _TIME, "started_at": None,
+    "ended_at": None, "duration_ms": None, "error": None,
+}  # fmt: skip
+_STAGE = {
+    "name": "requirements_analysis", "title": "Requirements analysis", "status": "pending", "attempt": 0,
+    "started_at": None, "completed_at": None, "duration_ms": None, "error": None, "usage": None,
+}  # fmt: skip
+_EVENT = {
+    "metadata": {
+        "event_id": f"{_RUN}:1", "type": "ProjectCreated", "version": 1, "tenant": "default", "project_id": _PROJECT,
+        "run_id": _RUN, "sequence": 1, "occurred_at": _TIME, "cause_id": None,
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    },
+    "data": {"name": "Refund assistant", "workflow": "agent_build", "priority": 3, "tags": ["support"]},
+}  # fmt: skip
+_ARTIFACT = {
+    "name": "package/README.md",
+    "stage": "agent_deployer",
+    "size": 2048,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "href": f"/v1/runs/{_RUN}/artifacts/package/README.md",
+}
+_SPAN = {
+    "name": "POST /v1/projects", "service": "penstock-api", "span_id": "b7ad6b7169203331", "parent_id": None,
+    "start_ms": 1795488433123.4, "duration_ms": 1.9, "status": "unset", "error": None,
+    "attributes": {"http.request.method": "POST", "http.route": "/v1/projects", "http.response.status_code": 201},
+}  # fmt: skip
+
+_REQUESTS: dict[str, Any] = {
+    "English": {
+        "value": {
+            "requirement": "Build me an agent that reads refund requests and drafts a polite answer to each.",
+            "name": "Refund assistant",
+            "tags": ["support"],
+        }
+    },
+    "Chinese": {"value": {"requirement": "做一个智能助手,读取客户的退款申请并起草礼貌的回复。", "priority": 2}},
+}
+_ANSWERS: dict[str, Any] = {
+    "ProjectSummary": _SUMMARY,
+    "ProjectView": {
+        **_SUMMARY,
+        "requirement": _REQUESTS["English"]["value"]["requirement"],
+        "run": _RUN_VIEW,
+        "stages_snapshot": {"total": 1, "completed": 0, "stages": [_STAGE]},
+        "queue": {"position": 4, "waiting": 5, "as_of": _TIME},
+    },
+    "ProjectPage": {"projects": [_SUMMARY], "next_cursor": None},
+    "EventPage": {"events": [_EVENT], "after": 1, "ended": False},
+    "ArtifactList": {"artifacts": [_ARTIFACT]},
+    "TraceView": {"trace_id": "0af7651916cd43dd8448eb211c80319c", "spans": [_SPAN]},
+    "WorkflowList": {
+        "workflows": [
+            {
+                "name": "agent_build",
+                "version": "1",
+                "stages": [{"name": "requirements_analysis", "title": "Requirements analysis"}],
+            }
+        ]
+    },
+    "BoardView": {"waiting": 5, "held": 5, "places": [{"position": 1, "run_id": _RUN}], "as_of": _TIME},
+    "HealthView": {"status": "ok"},
+}
+_PROBLEMS: dict[str, dict[str, Any]] = {
+    "invalid-request": {
+        "detail": "priority must be from 1 to 5.",
+        "errors": [{"message": "must be from 1 to 5", "pointer": "#/priority"}],
+    },
+    "not-json": {"detail": "The body cannot be read as JSON: expected value at line 1 column 1."},
+    "unknown-workflow": {
+        "detail": "No runner can execute the workflow 'agent_bild': it must be one of agent_build.",
+        "errors": [{"message": "must be one of agent_build", "pointer": "#/workflow"}],
+        "known_workflows": ["agent_build"],
+    },
+    "bad-cursor": {
+        "detail": "The cursor is damaged: begin again without one.",
+        "errors": [{"message": "the cursor is damaged: begin again without one", "parameter": "cursor"}],
+    },
+    "not-found": {"detail": "There is no such project."},
+    "traces-elsewhere": {
+        "detail": "This installation sends its traces to the collector named in OTEL_EXPORTER_OTLP_ENDPOINT: "
+        "look there for the trace 0af7651916cd43dd8448eb211c80319c.",
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    },
+    "method-not-allowed": {"detail": "Use GET, OPTIONS, POST at this address."},
+    "idempotency-key-reused": {
+        "detail": f"This Idempotency-Key has made {_PROJECT} from another request: use a new key for a new request.",
+        "errors": [{"message": "was used before", "header": "Idempotency-Key"}],
+    },
+    "too-large": {"detail": "The body may have at most 256 KB."},
+    "unsupported-media-type": {"detail": "Send the body as application/json in UTF-8."},
+    "internal": {
+        "detail": "The request failed. The server's log explains it under req_01KB5S6ZC1QG9VYH2N7D3T8XEP.",
+        "request_id": "req_01KB5S6ZC1QG9VYH2N7D3T8XEP",
+    },
+    "artifact-lost": {"detail": "The file was listed, but its storage no longer has it as it was written."},
+    "unavailable": {"detail": "The storage behind the API does not answer at the moment: try again in a second."},
+    "no-runner": {"detail": "Nothing can be built before a runner has started: try again in a second."},
+    "too-many-streams": {"detail": "This process has all the streams open that it may: try again in a second."},
+}
+
+EXAMPLES: dict[str, Any] = {"requests": _REQUESTS, "answers": _ANSWERS, "problems": _PROBLEMS}

@@ -1,0 +1,173 @@
+"""The operations as the OpenAPI document lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penstock_api.domain.projects import STATUSES
+from penstock_api.parameters import (
+    EVENTS_LIMIT_DEFAULT,
+    EVENTS_LIMIT_MAX,
+    IDEMPOTENCY_KEY_CHARS_MAX,
+    PAGE_LIMIT_DEFAULT,
+    PAGE_LIMIT_MAX,
+    SEQUENCE_MAX,
+)
+from penstock_api.problems import (
+    ARTIFACT_LOST,
+    BAD_CURSOR,
+    INTERNAL,
+    INVALID,
+    KEY_REUSED,
+    NO_RUNNER,
+    NOT_FOUND,
+    NOT_JSON,
+    TOO_LARGE,
+    TOO_MANY_STREAMS,
+    TRACES_ELSEWHERE,
+    UNAVAILABLE,
+    UNKNOWN_WORKFLOW,
+    UNSUPPORTED_MEDIA_TYPE,
+    Kind,
+)
+
+Parameter = dict[str, Any]
+
+ULID = "[0-9A-HJKMNP-TV-Z]{26}"
+EVERYWHERE = (INTERNAL, UNAVAILABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`answer` names the schema of the successes; `schema` stands for it where the answer is not JSON."""
+
+    name: str
+    method: str
+    path: str
+    tag: str
+    summary: str
+    successes: Mapping[str, str]
+    answer: str = ""
+    problems: tuple[Kind, ...] = EVERYWHERE
+    parameters: tuple[Parameter, ...] = ()
+    body: str = ""
+    description: str = ""
+    media_type: str = "application/json"
+    schema: Mapping[str, Any] | None = None
+
+
+def _path(name: str, schema: dict[str, Any]) -> Parameter:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query(name: str, description: str, schema: dict[str, Any]) -> Parameter:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _header(name: str, description: str, schema: dict[str, Any]) -> Parameter:
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+PROJECT_ID = _path("project_id", {"type": "string", "pattern": f"^prj_{ULID}$"})
+RUN_ID = _path("run_id", {"type": "string", "pattern": f"^run_{ULID}$"})
+TENANT = _header(
+    "Penstock-Tenant",
+    "Whose projects these are.",
+    {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,39}$", "default": "default"},
+)
+IDEMPOTENCY_KEY = _header(
+    "Idempotency-Key",
+    "Makes repeating safe: the same key with the same body gives the project that it made the first time.",
+    {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX},
+)
+AFTER = _query(
+    "after",
+    "Only events beyond this sequence.",
+    {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX, "default": 0},
+)
+LAST_EVENT_ID = _header(
+    "Last-Event-ID",
+    "As browsers send it when they reconnect; counts more than `after`.",
+    {"type": "integer", "minimum": 0},
+)
+
+
+def _limit(default: int, maximum: int) -> Parameter:
+    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
+    return _query("limit", "At most so many.", schema)
+
+
+OPERATIONS = (
+    Operation(
+        "submitProject", "post", "/v1/projects", "Projects", "Submit a project",
+        {"201": "Accepted durably; its run waits for a slot.", "200": "The key had made this project before."},
+        "ProjectSummary",
+        (
+            INVALID, NOT_JSON, UNKNOWN_WORKFLOW, KEY_REUSED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INTERNAL,
+            UNAVAILABLE, NO_RUNNER,
+        ),
+        (TENANT, IDEMPOTENCY_KEY),
+        body="NewProject",
+        description="A repetition with the same Idempotency-Key also carries the header `Idempotency-Replayed: true`.",
+    ),
+    Operation(
+        "listProjects", "get", "/v1/projects", "Projects", "List projects, newest first",
+        {"200": "A page."}, "ProjectPage", (INVALID, BAD_CURSOR, *EVERYWHERE),
+        (
+            TENANT,
+            _query("status", "Only these. The list may be a moment behind.", {"type": "string", "enum": list(STATUSES)}),
+            _limit(PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX),
+            _query("cursor", "The next_cursor of the page before.", {"type": "string"}),
+        ),
+    ),
+    Operation(
+        "getProject", "get", "/v1/projects/{project_id}", "Projects", "A project, its run, its stages, its place in the queue",
+        {"200": "The project."}, "ProjectView", (INVALID, NOT_FOUND, *EVERYWHERE), (PROJECT_ID, TENANT),
+    ),
+    Operation(
+        "getEvents", "get", "/v1/projects/{project_id}/events", "Events", "What has happened, in order",
+        {"200": "The events beyond `after`."}, "EventPage", (INVALID, NOT_FOUND, *EVERYWHERE),
+        (PROJECT_ID, TENANT, AFTER, _limit(EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX)),
+    ),
+    Operation(
+        "streamEvents", "get", "/v1/projects/{project_id}/events/stream", "Events", "What happens, as it happens",
+        {"200": "Server-sent events: `id` is the sequence, `data` the envelope; `event: end` after the last one."},
+        problems=(INVALID, NOT_FOUND, TOO_MANY_STREAMS, *EVERYWHERE),
+        parameters=(PROJECT_ID, TENANT, AFTER, LAST_EVENT_ID),
+        media_type="text/event-stream", schema={"type": "string"},
+        description="A reconnecting browser resumes by itself. The websocket at `/v1/projects/{project_id}/stream` sends the same.",
+    ),
+    Operation(
+        "getTrace", "get", "/v1/runs/{run_id}/trace", "Runs", "Where a run's time went",
+        {"200": "The spans of its trace, oldest first."}, "TraceView",
+        (INVALID, NOT_FOUND, TRACES_ELSEWHERE, *EVERYWHERE), (RUN_ID, TENANT),
+    ),
+    Operation(
+        "listArtifacts", "get", "/v1/runs/{run_id}/artifacts", "Runs", "The files a run has left so far",
+        {"200": "By name."}, "ArtifactList", (INVALID, NOT_FOUND, ARTIFACT_LOST, *EVERYWHERE), (RUN_ID, TENANT),
+    ),
+    Operation(
+        "getArtifact", "get", "/v1/runs/{run_id}/artifacts/{name}", "Runs", "One file",
+        {"200": "Its bytes, checked against its checksum."},
+        problems=(INVALID, NOT_FOUND, ARTIFACT_LOST, *EVERYWHERE),
+        parameters=(RUN_ID, _path("name", {"type": "string"}), TENANT),
+        media_type="application/octet-stream", schema={"type": "string", "format": "binary"},
+        description="The name may hold slashes, as in `package/README.md`.",
+    ),
+    Operation(
+        "listWorkflows", "get", "/v1/workflows", "Service", "What can be built",
+        {"200": "As the runners announced it."}, "WorkflowList",
+    ),
+    Operation(
+        "getBoard", "get", "/v1/board", "Service", "Who waits, and in which order",
+        {"200": "The tenant's queue."}, "BoardView", (INVALID, *EVERYWHERE), (TENANT,),
+    ),
+    Operation(
+        "healthz", "get", "/healthz", "Service", "Is this process alive?", {"200": "Yes."}, "HealthView", (INTERNAL,)
+    ),
+    Operation(
+        "readyz", "get", "/readyz", "Service", "Can this process do its work?", {"200": "Yes."}, "HealthView"
+    ),
+)  # fmt: skip

@@ -1,0 +1,185 @@
+"""What POST /v1/projects may say: the body becomes a NewProject, or the list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from penstock_api.domain.text import (
+    code_point,
+    first_control,
+    first_unprintable,
+    with_plain_newlines,
+    without_unprintable,
+)
+
+BODY_BYTES_MAX = 256 * 1024
+REQUIREMENT_CHARS_MIN = 10
+REQUIREMENT_CHARS_MAX = 10_000
+NAME_CHARS_MAX = 200
+DERIVED_NAME_CHARS_MAX = 60
+DERIVED_NAME_CHARS_MIN = 20
+"""A derived name ends between two words when that leaves at least so much."""
+WORKFLOW_CHARS_MAX = 100
+TAGS_MAX = 20
+TAG_CHARS_MAX = 50
+PRIORITY_MIN, PRIORITY_MAX, PRIORITY_DEFAULT = 1, 5, 3
+WORKFLOW_DEFAULT = "agent_build"
+VIOLATIONS_MAX = 50
+FIELD_CHARS_MAX = 100
+
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a field of this request",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list of strings",
+    "model_type": "must be an object",
+    "too_long": f"may have at most {TAGS_MAX} tags",
+    "greater_than_equal": f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}",
+    "less_than_equal": f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}",
+    "int_parsing_size": f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}",
+}
+"""Pydantic's error types in plain words; our own come with theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """`pointer` is a JSON pointer into the body as a URI fragment: "#/tags/3"."""
+
+    pointer: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violations:
+    all: tuple[Violation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotJson:
+    reason: str
+
+
+def _requirement(text: str) -> str:
+    text = with_plain_newlines(text).strip()
+    if not REQUIREMENT_CHARS_MIN <= len(text) <= REQUIREMENT_CHARS_MAX:
+        raise PydanticCustomError(
+            "length",
+            f"must have {REQUIREMENT_CHARS_MIN} to {REQUIREMENT_CHARS_MAX:,} characters, and has {len(text):,}",
+        )
+    if found := first_control(text):
+        raise PydanticCustomError(
+            "control",
+            f"holds the control character {code_point(found)}: only newlines and tabs may be used",
+        )
+    return text
+
+
+def _one_line(text: str, chars_max: int) -> str:
+    if found := first_unprintable(text):
+        raise PydanticCustomError(
+            "unprintable",
+            f"holds the character {code_point(found)}: control and separator characters may not be used",
+        )
+    text = text.strip()
+    if not 1 <= len(text) <= chars_max:
+        raise PydanticCustomError("length", f"must have 1 to {chars_max} characters, and has {len(text):,}")
+    return text
+
+
+def _name(text: str) -> str:
+    return _one_line(text, NAME_CHARS_MAX)
+
+
+def _tag(text: str) -> str:
+    return _one_line(text, TAG_CHARS_MAX)
+
+
+def _workflow(text: str) -> str:
+    return _one_line(text, WORKFLOW_CHARS_MAX)
+
+
+class NewProject(BaseModel):
+    """A request to build something. Lengths count Unicode characters, without surrounding white space."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    requirement: Annotated[
+        str,
+        AfterValidator(_requirement),
+        Field(
+            description="What to build, in any language. Newlines and tabs may be used, other control characters not.",
+            json_schema_extra={"minLength": REQUIREMENT_CHARS_MIN, "maxLength": REQUIREMENT_CHARS_MAX},
+        ),
+    ]
+    name: Annotated[
+        str,
+        AfterValidator(_name),
+        Field(
+            description="Made from the requirement's first words when left out.",
+            json_schema_extra={"minLength": 1, "maxLength": NAME_CHARS_MAX},
+        ),
+    ] = ""
+    workflow: Annotated[
+        str, AfterValidator(_workflow), Field(description="One of those that GET /v1/workflows lists.")
+    ] = WORKFLOW_DEFAULT
+    priority: Annotated[
+        int, Field(ge=PRIORITY_MIN, le=PRIORITY_MAX, description="1 is served first among a tenant's waiting runs.")
+    ] = PRIORITY_DEFAULT
+    tags: Annotated[
+        list[
+            Annotated[str, AfterValidator(_tag), Field(json_schema_extra={"minLength": 1, "maxLength": TAG_CHARS_MAX})]
+        ],
+        FailFast(),
+        Field(max_length=TAGS_MAX),
+    ] = []
+
+    @property
+    def title(self) -> str:
+        return self.name or derived_name(self.requirement)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two bodies that ask for the same, however they are spelled; sha256 in hex."""
+        asked = (self.requirement, self.name, self.workflow, self.priority, self.tags)
+        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
+
+
+def parse_new_project(body: bytes) -> NewProject | Violations | NotJson:
+    try:
+        return NewProject.model_validate_json(body)
+    except ValidationError as invalid:
+        if invalid.error_count() > VIOLATIONS_MAX:
+            return Violations((Violation("#", f"has {invalid.error_count():,} invalid fields"),))
+        errors = invalid.errors(include_url=False, include_context=False, include_input=False)
+    if errors[0]["type"] == "json_invalid":
+        return NotJson(errors[0]["msg"].removeprefix("Invalid JSON: "))
+    return Violations(tuple(Violation(_pointer(error["loc"]), _message(error)) for error in errors))
+
+
+def derived_name(requirement: str) -> str:
+    """The requirement's first words on one line."""
+    line = without_unprintable(" ".join(requirement[: 8 * DERIVED_NAME_CHARS_MAX].split())).strip()
+    if len(line) <= DERIVED_NAME_CHARS_MAX:
+        return line or "Untitled"
+    cut = line[:DERIVED_NAME_CHARS_MAX]
+    between_words = cut.rfind(" ")
+    return (cut[:between_words] if between_words >= DERIVED_NAME_CHARS_MIN else cut[:-1]).rstrip() + "…"
+
+
+def _message(error: ErrorDetails) -> str:
+    return _MESSAGES.get(error["type"], error["msg"])
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "#" + "".join("/" + _escaped(part) for part in location)
+
+
+def _escaped(part: Any) -> str:
+    return str(part)[:FIELD_CHARS_MAX].replace("~", "~0").replace("/", "~1")

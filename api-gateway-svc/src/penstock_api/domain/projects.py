@@ -1,0 +1,91 @@
+"""Items as answers: what a frontend sees of a project, its current run, and its place in the queue."""
+
+from __future__ import annotations
+
+from penstock_api.domain.stages import CatalogStages, snapshot
+from penstock_api.domain.views import BoardPlace, BoardView, Failure, ProjectSummary, ProjectView, QueuePlace, RunView
+from penstock_backbone.records.projects import ProjectItem
+from penstock_backbone.records.runs import QUEUED, STATUS_OF_STATE, TERMINAL, RunItem
+from penstock_backbone.records.times import to_text
+from penstock_backbone.vocabulary import Item
+
+STATUSES = tuple(STATUS_OF_STATE.values())
+
+
+def status_of(run: RunItem | None) -> str:
+    """A project that was accepted a moment ago has no run item yet; it is queued all the same."""
+    state = run["state"] if run else QUEUED
+    return STATUS_OF_STATE.get(state, state)
+
+
+def summary(project: ProjectItem, run: RunItem | None) -> ProjectSummary:
+    return ProjectSummary(
+        id=project["pk"],
+        name=project["name"],
+        workflow=project["workflow"],
+        priority=project["priority"],
+        tags=project["tags"],
+        status=status_of(run),
+        created_at=project["created"],
+        run_id=project["run_id"],
+    )
+
+
+def detail(
+    project: ProjectItem, run: RunItem | None, board: Item | None, announced: CatalogStages | None
+) -> ProjectView:
+    status = status_of(run)
+    return ProjectView(
+        id=project["pk"],
+        name=project["name"],
+        workflow=project["workflow"],
+        priority=project["priority"],
+        tags=project["tags"],
+        status=status,
+        created_at=project["created"],
+        run_id=project["run_id"],
+        requirement=project["requirement"],
+        run=run_view(project["run_id"], run),
+        stages_snapshot=snapshot(run, announced),
+        queue=queue_place(project["run_id"], board) if status == STATUS_OF_STATE[QUEUED] else None,
+    )
+
+
+def run_view(run_id: str, run: RunItem | None) -> RunView:
+    ended = run["facts"][str(run["seq"])] if run and run["state"] in TERMINAL else None
+    return RunView(
+        id=run_id,
+        state=run["state"] if run else QUEUED,
+        attempt=run["attempt"] if run else 0,
+        workflow_version=run.get("version") if run else None,
+        queued_at=to_text(run["facts"]["2"]["at"]) if run else None,
+        started_at=to_text(run["started_at"]) if run and "started_at" in run else None,
+        ended_at=to_text(ended["at"]) if ended else None,
+        duration_ms=ended["d"].get("duration_ms") if ended else None,
+        error=_failure(ended["t"], ended["d"]) if ended else None,
+    )
+
+
+def queue_place(run_id: str, board: Item | None) -> QueuePlace:
+    if board is None:
+        return QueuePlace(position=None, waiting=None, as_of=None)
+    places: list[str] = board["places"]
+    position = places.index(run_id) + 1 if run_id in places else None
+    return QueuePlace(position=position, waiting=board["waiting"], as_of=to_text(board["at"]))
+
+
+def board_view(board: Item | None) -> BoardView:
+    if board is None:
+        return BoardView(waiting=None, held=None, places=[], as_of=None)
+    places = [BoardPlace(position=number, run_id=run_id) for number, run_id in enumerate(board["places"], start=1)]
+    return BoardView(waiting=board["waiting"], held=board["held"], places=places, as_of=to_text(board["at"]))
+
+
+def _failure(kind: str, data: dict[str, str]) -> Failure | None:
+    match kind:
+        case "RunFailed":
+            return Failure(error=data["error"], message=data["message"], stage=data.get("stage"))
+        case "RunCancelled":
+            return Failure(error="Cancelled", message=data["reason"])
+        case _:
+            return None

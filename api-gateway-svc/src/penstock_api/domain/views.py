@@ -1,0 +1,211 @@
+"""How projects, runs, stages and events look from outside: the API's answers, and the source of its schemas.
+
+Times are ISO 8601 in UTC with milliseconds, durations are milliseconds. What is not known is null, never invented.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+StageStatus = Literal["pending", "running", "retrying", "completed", "failed", "cancelled", "skipped"]
+
+
+class StageUsage(Struct, frozen=True, kw_only=True):
+    """What the stage's models reported; a number that they did not report is null. Money in micro-dollars."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    tool_calls: int | None = None
+    cost_microusd: int | None = None
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    error: Annotated[str, Meta(description="A short name for the kind of error.")]
+    message: str
+    stage: str | None = None
+
+
+class StageView(Struct, frozen=True, kw_only=True):
+    """`started_at`, `attempt`, `duration_ms` and `error` are those of the latest attempt."""
+
+    name: str
+    title: str | None
+    status: Annotated[
+        StageStatus,
+        Meta(
+            description="retrying: an attempt failed and the next will follow. cancelled: it was under way when the run "
+            "ended. skipped: the run ended before it began."
+        ),
+    ]
+    attempt: int
+    started_at: str | None
+    completed_at: str | None
+    duration_ms: int | None
+    error: Failure | None
+    usage: StageUsage | None
+
+
+class StagesSnapshot(Struct, frozen=True, kw_only=True):
+    """`total` is null while nobody knows the workflow's stages."""
+
+    total: int | None
+    completed: int
+    stages: list[StageView]
+
+
+class QueuePlace(Struct, frozen=True, kw_only=True):
+    """Where a queued project stands among its tenant's. `position` 1 is next; null: too far back, or not yet counted."""
+
+    position: int | None
+    waiting: int | None
+    as_of: str | None
+
+
+class RunView(Struct, frozen=True, kw_only=True):
+    id: str
+    state: Annotated[str, Meta(description="queued, running, succeeded, failed, cancelled; accept others.")]
+    attempt: Annotated[int, Meta(description="How often execution began; above 1 after an interruption.")]
+    workflow_version: str | None
+    queued_at: str | None
+    started_at: str | None
+    ended_at: str | None
+    duration_ms: int | None
+    error: Failure | None
+
+
+class ProjectSummary(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    workflow: str
+    priority: int
+    tags: list[str]
+    status: Annotated[str, Meta(description="queued, building, completed, failed, cancelled; accept others.")]
+    created_at: str
+    run_id: str
+
+
+class ProjectView(ProjectSummary, frozen=True, kw_only=True):
+    requirement: str
+    run: RunView
+    stages_snapshot: StagesSnapshot
+    queue: Annotated[QueuePlace | None, Meta(description="Only while the project is queued.")]
+
+
+class ProjectPage(Struct, frozen=True, kw_only=True):
+    projects: list[ProjectSummary]
+    next_cursor: Annotated[str | None, Meta(description="For the next page; null on the last one.")]
+
+
+class EventMetadata(Struct, frozen=True, kw_only=True):
+    """`sequence` counts the run's events from 1 without gaps. `event_id` is the same however often an event arrives."""
+
+    event_id: str
+    type: str
+    version: int
+    tenant: str
+    project_id: str
+    run_id: str
+    sequence: int
+    occurred_at: str
+    cause_id: str | None = None
+    traceparent: str | None = None
+
+
+class EventEnvelope(Struct, frozen=True, kw_only=True):
+    """The same envelope that travels on the bus. Accept types and fields that you do not know."""
+
+    metadata: EventMetadata
+    data: dict[str, Any]
+
+
+class EventPage(Struct, frozen=True, kw_only=True):
+    events: list[EventEnvelope]
+    after: Annotated[int, Meta(description="Give this as `after` to read on.")]
+    ended: Annotated[bool, Meta(description="True when the run has ended and nothing will follow.")]
+
+
+class ArtifactView(Struct, frozen=True, kw_only=True):
+    name: str
+    stage: str
+    size: Annotated[int, Meta(description="Bytes.")]
+    sha256: str
+    href: str
+
+
+class ArtifactList(Struct, frozen=True, kw_only=True):
+    artifacts: list[ArtifactView]
+
+
+class SpanView(Struct, frozen=True, kw_only=True):
+    name: str
+    service: str
+    span_id: str
+    parent_id: str | None
+    start_ms: Annotated[float, Meta(description="Milliseconds since 1970 UTC.")]
+    duration_ms: float
+    status: Annotated[str, Meta(description="unset, ok or error.")]
+    error: str | None
+    attributes: dict[str, Any]
+
+
+class TraceView(Struct, frozen=True, kw_only=True):
+    trace_id: str | None
+    spans: list[SpanView]
+
+
+class WorkflowStage(Struct, frozen=True, kw_only=True):
+    name: str
+    title: str | None
+
+
+class WorkflowView(Struct, frozen=True, kw_only=True):
+    name: str
+    version: str
+    stages: list[WorkflowStage]
+
+
+class WorkflowList(Struct, frozen=True, kw_only=True):
+    workflows: list[WorkflowView]
+
+
+class BoardPlace(Struct, frozen=True, kw_only=True):
+    position: int
+    run_id: str
+
+
+class BoardView(Struct, frozen=True, kw_only=True):
+    """The tenant's queue as the orchestrator last drew it; null while it has drawn none."""
+
+    waiting: int | None
+    held: int | None
+    places: list[BoardPlace]
+    as_of: str | None
+
+
+class HealthView(Struct, frozen=True, kw_only=True):
+    status: str
+
+
+class ViolationView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of `pointer` (into the body), `parameter` (of the query) and `header` says where."""
+
+    message: str
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+
+
+class ProblemView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457, for every error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[ViolationView] = []
+    known_workflows: list[str] | None = None
+    trace_id: str | None = None
+    request_id: Annotated[str | None, Meta(description="Quote it when you report an unexpected error.")] = None

@@ -1,0 +1,101 @@
+"""The outermost layer: a span for each request, named by its route, and problem documents for refused websockets."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+
+from penstock_api.problems import NOT_FOUND, PROBLEM_MEDIA_TYPE, Problem, document
+from penstock_backbone.telemetry import context_from, current_traceparent
+
+_SPAN: Final = "penstock.span"
+_REFUSAL: Final = "penstock.refusal"
+UNTRACED = ("/healthz", "/readyz", "/docs", "/openapi.json")
+
+
+def traceparent_of(scope: Any) -> str | None:
+    """What to store, so that the work that follows joins this request's trace."""
+    span = scope.get(_SPAN)
+    return current_traceparent(span) if span else None
+
+
+def refuse(scope: Any, problem: Problem) -> None:
+    """The reason why a websocket is about to be closed without having been accepted."""
+    scope[_REFUSAL] = problem
+
+
+class Edge:
+    """Streams are traced up to their first byte: a span that lasts as long as a stream would be seen too late."""
+
+    def __init__(self, application: ASGIApp, tracer: Tracer) -> None:
+        self._application = application
+        self._tracer = tracer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.WEBSOCKET:
+            send = _with_refusals(scope, send)
+        if not scope["path"].startswith(UNTRACED):
+            send = self._traced(scope, send)
+        await self._application(scope, receive, send)
+
+    def _traced(self, scope: Any, send: Send) -> Send:
+        method = scope.get("method", "WEBSOCKET")
+        traceparent = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+        span = self._tracer.start_span(
+            method,
+            context=context_from(traceparent.decode("latin-1") if traceparent else None),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": method, "url.path": scope["path"]},
+        )
+        scope[_SPAN] = span
+
+        async def traced_send(message: Message) -> None:
+            kind = message["type"]
+            if kind in ("http.response.start", "websocket.accept", "websocket.http.response.start", "websocket.close"):
+                _finish(span, scope, message)
+            await send(message)
+
+        return traced_send
+
+
+def _finish(span: Span, scope: Any, message: Any) -> None:
+    if not span.is_recording():
+        return
+    if template := scope.get("path_template"):
+        span.update_name(f"{scope.get('method', 'WEBSOCKET')} {template}")
+        span.set_attribute("http.route", template)
+    if status := message.get("status"):
+        span.set_attribute("http.response.status_code", status)
+        if status >= 500:
+            span.set_status(StatusCode.ERROR)
+    span.end()
+
+
+def _with_refusals(scope: Any, send: Send) -> Send:
+    """A websocket that is closed before it was accepted is answered like any other request that fails."""
+    accepted = False
+
+    async def refusing_send(message: Message) -> None:
+        nonlocal accepted
+        if message["type"] == "websocket.accept":
+            accepted = True
+        refused = message["type"] == "websocket.close" and not accepted
+        if not refused or "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send(message)
+            return
+        problem = scope.get(_REFUSAL) or Problem(NOT_FOUND, "There is no websocket at this address.")
+        body = document(problem, scope["path"])
+        headers = {"Content-Type": PROBLEM_MEDIA_TYPE, "Content-Length": str(len(body)), **problem.headers}
+        start: Any = {
+            "type": "websocket.http.response.start",
+            "status": problem.kind.status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        }
+        await send(start)
+        end: Any = {"type": "websocket.http.response.body", "body": body}
+        await send(end)
+
+    return refusing_send

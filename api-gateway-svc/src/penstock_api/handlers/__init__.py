@@ -1,0 +1,1 @@
+"""Load, decide, save: what each request does through the ports."""

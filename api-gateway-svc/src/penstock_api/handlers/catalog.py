@@ -1,0 +1,64 @@
+"""Which workflows the runners can execute: asked for at most every few seconds, and again when a name is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from penstock_backbone.ports import Clock, Tables
+from penstock_backbone.records.sessions import catalog
+
+FRESH_SECONDS = 5.0
+PAGES_MAX = 10
+
+Workflows = Mapping[str, Mapping[str, Any]]
+"""Name → {version, stages: [{name, title}]}."""
+
+
+class Catalog:
+    def __init__(self, tables: Tables, clock: Clock) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._known: Workflows = {}
+        self._read_at: float | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def known(self) -> Workflows:
+        """At most FRESH_SECONDS old."""
+        if self._read_at is None or self._clock.monotonic() - self._read_at > FRESH_SECONDS:
+            await self.read_again()
+        return self._known
+
+    async def knows(self, name: str) -> bool:
+        """A name that is missing may have been announced a moment ago, so it is looked for once more."""
+        read_before = self._read_at
+        if name in await self.known():
+            return True
+        if self._read_at == read_before:
+            await self.read_again()
+        return name in self._known
+
+    async def read_again(self) -> None:
+        """One reading at a time: whoever comes while it is under way waits for it."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._read())
+            self._reading.add_done_callback(self._done)
+        await asyncio.shield(self._reading)
+
+    async def _read(self) -> None:
+        found: dict[str, Mapping[str, Any]] = {}
+        cursor = None
+        for _ in range(PAGES_MAX):
+            page = await self._tables.query(catalog(cursor))
+            found |= {item["sk"]: item for item in page.items}
+            cursor = page.cursor
+            if cursor is None:
+                break
+        self._known = found
+        self._read_at = self._clock.monotonic()
+
+    def _done(self, reading: asyncio.Task[None]) -> None:
+        self._reading = None
+        if not reading.cancelled():
+            reading.exception()  # Everybody who waited has been given it; nobody may be left.

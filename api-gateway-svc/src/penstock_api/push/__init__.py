@@ -1,0 +1,1 @@
+"""Events as they happen, by websocket and server-sent events, from any sequence on."""

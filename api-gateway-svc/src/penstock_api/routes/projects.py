@@ -1,0 +1,139 @@
+"""/v1/projects: submit, list, look at one, and read its events."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.enums import MediaType
+
+from penstock_api.domain.new_project import NewProject, NotJson, Violations, parse_new_project
+from penstock_api.domain.projects import summary
+from penstock_api.domain.views import ViolationView
+from penstock_api.edge import traceparent_of
+from penstock_api.handlers.accept import Accepted, KeyReused, NothingAnnounced, Replayed, Submission, UnknownWorkflow
+from penstock_api.parameters import (
+    EVENTS_LIMIT_DEFAULT,
+    EVENTS_LIMIT_MAX,
+    PAGE_LIMIT_DEFAULT,
+    PAGE_LIMIT_MAX,
+    after_of,
+    cursor_of,
+    idempotency_key_of,
+    limit_of,
+    project_id_of,
+    status_filter,
+)
+from penstock_api.parts import parts_of
+from penstock_api.principal import tenant_of
+from penstock_api.problems import (
+    INVALID,
+    KEY_REUSED,
+    NO_RUNNER,
+    NOT_JSON,
+    UNKNOWN_WORKFLOW,
+    UNSUPPORTED_MEDIA_TYPE,
+    Problem,
+    not_found,
+    unavailable,
+)
+
+JsonRequest = Request[Any, Any, Any]
+_encode = msgspec.json.Encoder().encode
+
+
+def answer(view: msgspec.Struct, status_code: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(_encode(view), status_code=status_code, headers=headers, media_type=MediaType.JSON)
+
+
+@post("/v1/projects")
+async def submit_project(request: JsonRequest) -> Response[bytes]:
+    tenant = tenant_of(request.headers)
+    key = idempotency_key_of(request.headers)
+    project = await _new_project(request)
+    submission = Submission(tenant, project, key, traceparent_of(request.scope))
+    verdict = await parts_of(request).acceptance.accept(submission)
+    match verdict:
+        case Accepted(item):
+            return answer(summary(item, None), 201, {"Location": f"/v1/projects/{item['pk']}"})
+        case Replayed(item, run):
+            headers = {"Location": f"/v1/projects/{item['pk']}", "Idempotency-Replayed": "true"}
+            return answer(summary(item, run), 200, headers)
+        case KeyReused(project_id):
+            detail = (
+                f"This Idempotency-Key has made {project_id} from another request: use a new key for a new request."
+            )
+            raise Problem(KEY_REUSED, detail, [ViolationView(header="Idempotency-Key", message="was used before")])
+        case UnknownWorkflow(known):
+            message = f"must be one of {', '.join(known)}"
+            raise Problem(
+                UNKNOWN_WORKFLOW,
+                f"No runner can execute the workflow {project.workflow!r}: it {message}.",
+                [ViolationView(pointer="#/workflow", message=message)],
+                known_workflows=list(known),
+            )
+        case NothingAnnounced():
+            raise unavailable("Nothing can be built before a runner has started: try again in a second.", NO_RUNNER)
+        case _ as never:
+            assert_never(never)
+
+
+@get("/v1/projects")
+async def list_projects(request: JsonRequest) -> Response[bytes]:
+    query = request.query_params
+    page = await parts_of(request).projects.page(
+        tenant_of(request.headers),
+        status_filter(query),
+        limit_of(query, PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX),
+        cursor_of(query),
+    )
+    return answer(page)
+
+
+@get("/v1/projects/{project_id:str}")
+async def get_project(request: JsonRequest, project_id: str) -> Response[bytes]:
+    tenant = tenant_of(request.headers)
+    view = await parts_of(request).projects.detail(tenant, project_id_of(project_id))
+    if view is None:
+        raise not_found("project")
+    return answer(view)
+
+
+@get("/v1/projects/{project_id:str}/events")
+async def get_events(request: JsonRequest, project_id: str) -> Response[bytes]:
+    query = request.query_params
+    tenant = tenant_of(request.headers)
+    after, limit = after_of(query), limit_of(query, EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX)
+    page = await parts_of(request).projects.events(tenant, project_id_of(project_id), after, limit)
+    if page is None:
+        raise not_found("project")
+    return answer(page)
+
+
+async def _new_project(request: JsonRequest) -> NewProject:
+    """Raises Problem with everything that is wrong with the body."""
+    media_type = request.headers.get("content-type")
+    if media_type is not None and not _is_json(media_type):
+        raise Problem(UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json in UTF-8.")
+    parsed = parse_new_project(await request.body())
+    match parsed:
+        case NewProject():
+            return parsed
+        case NotJson(reason):
+            raise Problem(NOT_JSON, f"The body cannot be read as JSON: {reason}.")
+        case Violations(violations):
+            errors = [ViolationView(pointer=violation.pointer, message=violation.message) for violation in violations]
+            first = f"{violations[0].pointer.removeprefix('#').removeprefix('/') or 'The body'} {violations[0].message}"
+            more = f" (and {len(errors) - 1} more, see errors)" if len(errors) > 1 else ""
+            raise Problem(INVALID, f"{first}{more}.", errors)
+        case _ as never:
+            assert_never(never)
+
+
+def _is_json(media_type: str) -> bool:
+    kind, _, parameters = media_type.lower().partition(";")
+    kind = kind.strip()
+    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    charset = parameters.replace(" ", "").replace('"', "")
+    return is_json and ("charset=" not in charset or "charset=utf-8" in charset)
