@@ -13,7 +13,7 @@ from penstock_backbone.engines import Engine, EngineSettings, open_engine
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.ports import Clock, Ids
 from penstock_backbone.records import sessions
-from penstock_backbone.records.limits import FLEET, limit_key, set_limit
+from penstock_backbone.records.limits import FLEET, set_limit
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Write
 from penstock_cli.data_folder import DataFolder
@@ -65,14 +65,12 @@ async def machine(
 
 @contextlib.asynccontextmanager
 async def _engine(settings: EngineSettings, clock: Clock) -> AsyncIterator[Engine]:
-    """An engine that answers: the embedded one's store is started later, so only AWS can be asked now."""
+    """AWS is asked at once whether it answers; the embedded engine's store is started later."""
     try:
         if settings.endpoint and settings.engine == "aws":
             await require_endpoint(settings.endpoint)
-        engine = await open_engine(settings, clock)
-        if settings.engine == "aws":
-            async with asyncio.timeout(AWS_ANSWER_SECONDS_MAX):
-                await engine.tables.get([limit_key(FLEET)])
+        async with asyncio.timeout(AWS_ANSWER_SECONDS_MAX):
+            engine = await open_engine(settings, clock)
     except TimeoutError:
         raise Refusal(
             f"AWS did not answer within {AWS_ANSWER_SECONDS_MAX:.0f} s: check region, credentials and network."
