@@ -1,0 +1,1 @@
+"""The ports over AWS (or an emulator of it), by boto3."""
