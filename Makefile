@@ -39,7 +39,7 @@ bench: $(VENV)/.installed-all
 	$(BIN)/python -m tests.bench $(ARGS)
 
 e2e: $(VENV)/.installed-all .venv-ministack/.installed
-	PENSTOCK_E2E_ENGINE=$(ENGINE) $(BIN)/python -m pytest tests/e2e $(ARGS)
+	$(BIN)/python -m pytest $(if $(filter aws,$(ENGINE)),tests/e2e/aws,tests/e2e --ignore tests/e2e/aws) $(ARGS)
 
 # --- environments ----------------------------------------------------------------------------------
 # A stamp says what is installed; it is made again when a lock changes. The demo needs no test tools, so

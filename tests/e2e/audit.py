@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
+from penstock_backbone.aws.engine import AwsSettings, connect
 from penstock_backbone.embedded.database import Database
-from penstock_backbone.inventory import INVENTORY, RUNS, TOKENS
+from penstock_backbone.inventory import INVENTORY, RUNS, TOKENS, Consumer
 from penstock_backbone.records.runs import RunItem, as_run, story
 from penstock_backbone.records.tokens import HELD
 from penstock_backbone.vocabulary import Item, Key
 
 RECORDS_MAX = 1_000_000
+QUIET_SECONDS = 2.0
 Change = tuple[Key, Item | None]
 
 
@@ -26,6 +29,20 @@ def changes(folder: Path) -> list[Change]:
         return [(record.key, _decoded(record.body)) for record in records]
     finally:
         database.close()
+
+
+async def changes_on_aws(settings: AwsSettings) -> list[Change]:
+    """The same from the tables' streams, read from their beginning by a consumer that nobody else is."""
+    auditor = Consumer("auditor", "reads everything again", (TOKENS, RUNS), batch_records=1000)
+    engine = await connect(settings, replace(INVENTORY, consumers=(auditor,)))
+    found: list[Change] = []
+    try:
+        while records := await engine.streams.read(auditor.name, auditor.batch_records, QUIET_SECONDS):
+            found += [(record.key, record.item) for record in records]
+            await engine.streams.settle(auditor.name, records[-1].sequence)
+    finally:
+        await engine.close()
+    return found
 
 
 def most_held(feed: Iterable[Change]) -> int:

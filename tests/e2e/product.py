@@ -144,6 +144,14 @@ class Product:
         async with self.client() as client:
             return [(await client.get(f"/v1/projects/{project_id}")).json() for project_id in ids]
 
+    async def some_stages_done(self, *ids: str) -> None:
+        """The moment for a kill: something is finished, and most is not."""
+
+        async def some() -> bool:
+            return any(project["stages_snapshot"]["completed"] >= 2 for project in await self.projects(*ids))
+
+        await until(some)
+
     async def all_ended(self, *ids: str) -> list[dict[str, Any]]:
         """The projects, once each has ended and every token is free again."""
         found: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.e2e import audit
-from tests.e2e.product import CLOCK, Product, until
+from tests.e2e.product import CLOCK, Product
 
 pytestmark = pytest.mark.anyio
 LIMIT = 5
@@ -23,15 +23,6 @@ async def submit_many(product: Product) -> list[str]:
     return [project["id"] for project in await asyncio.gather(*(product.submit(**body) for body in bodies))]
 
 
-async def in_the_middle(product: Product, ids: list[str]) -> None:
-    """Some stages have finished, and most have not."""
-
-    async def some_stages_are_done() -> bool:
-        return any(project["stages_snapshot"]["completed"] >= 2 for project in await product.projects(*ids))
-
-    await until(some_stages_are_done)
-
-
 def check_everything(product: Product, projects: list[dict[str, Any]]) -> None:
     """After the product has ended."""
     assert [project["status"] for project in projects] == ["completed"] * RUNS
@@ -44,7 +35,7 @@ def check_everything(product: Product, projects: list[dict[str, Any]]) -> None:
 async def test_after_a_kill_of_the_runner_runs_go_on_where_they_were(tmp_path: Path) -> None:
     async with Product(tmp_path / "data", *OWN_WORKFLOWS) as product:
         ids = await submit_many(product)
-        await in_the_middle(product, ids)
+        await product.some_stages_done(*ids)
         await product.kill("runner")
         projects = await product.all_ended(*ids)
     check_everything(product, projects)
@@ -57,7 +48,7 @@ async def test_after_a_kill_of_the_runner_runs_go_on_where_they_were(tmp_path: P
 async def test_after_a_kill_of_another_process_everything_finishes(tmp_path: Path, program: str) -> None:
     async with Product(tmp_path / "data", *OWN_WORKFLOWS) as product:
         ids = await submit_many(product)
-        await in_the_middle(product, ids)
+        await product.some_stages_done(*ids)
         await product.kill(program)
         projects = await product.all_ended(*ids)
     check_everything(product, projects)
@@ -78,7 +69,7 @@ async def test_after_a_kill_of_everything_the_next_up_finishes_it(tmp_path: Path
     product = Product(tmp_path / "data", *OWN_WORKFLOWS)
     await product.start()
     ids = await submit_many(product)
-    await in_the_middle(product, ids)
+    await product.some_stages_done(*ids)
     await product.kill_all()
     async with product:
         projects = await product.all_ended(*ids)

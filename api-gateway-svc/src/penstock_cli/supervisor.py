@@ -96,7 +96,9 @@ class Supervisor:
             verdict = after_death(lived_seconds=self._clock.monotonic() - born, quick_deaths=quick_deaths)
             match verdict:
                 case StartAgain(after_seconds, quick_deaths):
-                    self._report(f"{program.name} {_cause(code)}: starting it again")
+                    words = last_lines(program.log, child.log_start).splitlines() if code > 0 else []
+                    said = f" ({words[-1]})" if words else ""
+                    self._report(f"{program.name} {_cause(code)}{said}: starting it again")
                     await self._clock.sleep(after_seconds)
                 case GiveUp(count):
                     raise Refusal(
