@@ -1,0 +1,125 @@
+"""What differs between two stacks, read and checked once: everything else is the same everywhere."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pulumi
+
+PREFIX_CHARS_MAX = 24
+"""A load balancer's name ends at 32 characters, and the longest suffix must still fit."""
+RUNNER_TASKS_MAX_DEFAULT = 4
+_PREFIX_PATTERN = rf"[a-z][a-z0-9-]{{1,{PREFIX_CHARS_MAX - 2}}}[a-z0-9]"
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or cannot be meant; the text says which one and what to set instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One stack. Names in the comments are the keys for `pulumi config set`.
+
+    `stack`: what every physical name begins with (penstock:prefix; default: project and stack name). A bucket's
+    name is unique over all of AWS, so a company sets its own prefix.
+    `api_client_cidrs`: who may reach the API from the internet (penstock:apiClientCidrs); nobody, by default,
+    because then the load balancer stands inside the VPC only.
+    `certificate_arn`: makes the API speak HTTPS (penstock:certificateArn).
+    `alarm_email` (penstock:alarmEmail), `otlp_endpoint` (penstock:otlpEndpoint): nothing when absent.
+    `runner_tasks_max`: each task runs several runs; more of them than the fleet limit can use is waste
+    (penstock:runnerTasksMax).
+    """
+
+    stack: str
+    region: str
+    production: bool
+    image_tag: str
+    api_client_cidrs: tuple[str, ...] = ()
+    certificate_arn: str | None = None
+    alarm_email: str | None = None
+    otlp_endpoint: str | None = None
+    runner_tasks_max: int = RUNNER_TASKS_MAX_DEFAULT
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(_PREFIX_PATTERN, self.stack):
+            raise ConfigurationError(
+                f"The prefix {self.stack!r} must be 3 to {PREFIX_CHARS_MAX} lower-case letters, digits and hyphens, "
+                "beginning with a letter: set it with `pulumi config set penstock:prefix NAME`."
+            )
+        if self.production and self.certificate_arn is None:
+            raise ConfigurationError(
+                "A production stack needs a certificate: `pulumi config set penstock:certificateArn ARN`."
+            )
+        if self.runner_tasks_max < self.runner_tasks_min:
+            raise ConfigurationError(f"penstock:runnerTasksMax must be at least {self.runner_tasks_min}.")
+        for block in self.api_client_cidrs:
+            _check_cidr(block)
+
+    def physical(self, name: str) -> str:
+        """The name of an inventory entry in the account; the services compute the same from PENSTOCK_STACK."""
+        return f"{self.stack}-{name}"
+
+    @property
+    def api_tasks_min(self) -> int:
+        """Two in production: one in each zone."""
+        return 2 if self.production else 1
+
+    @property
+    def api_tasks_max(self) -> int:
+        return 10 if self.production else 2
+
+    @property
+    def runner_tasks_min(self) -> int:
+        """Never 0: backlog per task cannot be computed without a task."""
+        return 2 if self.production else 1
+
+    @property
+    def outward_ports(self) -> tuple[int, ...]:
+        """HTTPS for AWS and models, and the port of the collector when it is another one."""
+        if self.otlp_endpoint is None:
+            return (443,)
+        endpoint = urlsplit(self.otlp_endpoint)
+        port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
+        return (443,) if port == 443 else (443, port)
+
+    @property
+    def log_retention_days(self) -> int:
+        return 90 if self.production else 14
+
+    @property
+    def archive_retention_days(self) -> int:
+        return 30 if self.production else 7
+
+
+def load() -> Configuration:
+    """From the stack's configuration file."""
+    config = pulumi.Config("penstock")
+    region = pulumi.Config("aws").get("region")
+    image_tag = config.get("imageTag")
+    if region is None:
+        raise ConfigurationError("Say where to build: `pulumi config set aws:region REGION`.")
+    if image_tag is None:
+        raise ConfigurationError("Say which images to run: `pulumi config set penstock:imageTag TAG`.")
+    return Configuration(
+        stack=config.get("prefix") or f"{pulumi.get_project()}-{pulumi.get_stack()}",
+        region=region,
+        production=config.get_bool("production") or False,
+        image_tag=image_tag,
+        api_client_cidrs=tuple(config.get_object("apiClientCidrs") or ()),
+        certificate_arn=config.get("certificateArn"),
+        alarm_email=config.get("alarmEmail"),
+        otlp_endpoint=config.get("otlpEndpoint"),
+        runner_tasks_max=config.get_int("runnerTasksMax") or RUNNER_TASKS_MAX_DEFAULT,
+    )
+
+
+def _check_cidr(block: str) -> None:
+    try:
+        ipaddress.ip_network(block)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"penstock:apiClientCidrs holds {block!r}, which is not a network: {error}."
+        ) from error
