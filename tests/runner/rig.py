@@ -9,11 +9,11 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
+from tests.runner.faults import Faults
 from tests.runner.virtual_time import VirtualClock
 
 from penstock_backbone.inventory import DISPATCH_QUEUE, RUNS
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.ports import Blobs, Queues, Tables
 from penstock_backbone.records import runs, sessions
 from penstock_backbone.records.projects import as_project, create_project, project_key
 from penstock_backbone.records.runs import RUNNING, TERMINAL, FactItem, RunItem
@@ -71,11 +71,12 @@ class Rig:
         self.engine = MemoryEngine(self.clock, self.ids)
         self.processes: list[Process] = []
 
-    def world(self, tables: Tables | None = None, queues: Queues | None = None, blobs: Blobs | None = None) -> World:
+    def world(self, faults: Faults | None = None) -> World:
+        ports = faults or self.engine
         return World(
-            tables=tables or self.engine.tables,
-            queues=queues or self.engine.queues,
-            blobs=blobs or self.engine.blobs,
+            tables=ports.tables,
+            queues=ports.queues,
+            blobs=ports.blobs,
             clock=self.clock,
             ids=self.ids,
             chance=NoChance(),
@@ -83,9 +84,9 @@ class Rig:
         )
 
     def start(
-        self, *workflows: Workflow, world: World | None = None, capacity: int = 64, session: str | None = None
+        self, *workflows: Workflow, faults: Faults | None = None, capacity: int = 64, session: str | None = None
     ) -> Process:
-        runner = Runner(world or self.world(), registry(*workflows), capacity=capacity, first_session=session)
+        runner = Runner(self.world(faults), registry(*workflows), capacity=capacity, first_session=session)
         process = Process(runner)
         self.processes.append(process)
         return process

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from penstock_events.facts import Artifact, Usage
 from pydantic import BaseModel
+
+from penstock_events.facts import Artifact, Usage
 
 OutputModel = TypeVar("OutputModel", bound=BaseModel)
 

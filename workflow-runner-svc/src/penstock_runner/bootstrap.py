@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 
 from penstock_backbone.engines import EngineSettings, open_engine
@@ -12,20 +12,25 @@ from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import start
 from penstock_runner.handlers.runner import Runner
 from penstock_runner.ports import World
-from penstock_runner.registry import Registry
+from penstock_runner.registry import Loaded, Registry, load
+from penstock_runner.workflows import built_in
 
 CAPACITY_DEFAULT = 64
 CAPACITY_MAX = 1000
+DRAFT_PACE_SECONDS_MAX = 60.0
 SERVICE = "workflow-runner"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`capacity`: how many runs this process executes at once. `session`: the id its supervisor chose for it."""
+    """`capacity`: how many runs this process executes at once. `session`: the id its supervisor chose for it.
+    `draft_pace_seconds`: how long agent_build's offline drafter pretends to think, for people who watch it.
+    """
 
     engine: EngineSettings
     capacity: int
     session: str | None
+    draft_pace_seconds: float
     otlp: bool
 
     @classmethod
@@ -37,8 +42,25 @@ class Settings:
             engine=EngineSettings.from_environment(environment),
             capacity=int(capacity),
             session=environment.get("PENSTOCK_SESSION") or None,
+            draft_pace_seconds=_pace(environment.get("PENSTOCK_DRAFT_PACE_SECONDS", "0")),
             otlp=bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
         )
+
+
+def _pace(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= DRAFT_PACE_SECONDS_MAX:
+        raise Fatal(
+            f"PENSTOCK_DRAFT_PACE_SECONDS is {text!r}: set it to a number from 0 to {DRAFT_PACE_SECONDS_MAX:.0f}"
+        )
+    return seconds
+
+
+def find_workflows(settings: Settings, modules: Iterable[str]) -> Loaded:
+    return load(built_in(SystemClock(), settings.draft_pace_seconds), modules)
 
 
 @contextlib.asynccontextmanager

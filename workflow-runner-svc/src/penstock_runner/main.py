@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import uvloop
 
 from penstock_backbone.errors import BackboneError
-from penstock_runner.bootstrap import Settings, open_runner
-from penstock_runner.registry import Registry, load, module_names
+from penstock_runner.bootstrap import Settings, find_workflows, open_runner
+from penstock_runner.registry import Registry, module_names
 
 COLLECT_AFTER_OBJECTS = 20_000
 """Python's 700 would search the whole heap for cycles several times a second; a stage leaves none."""
@@ -34,18 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
-    loaded = load(module_names(parsed.workflows))
-    for problem in loaded.problems:
-        _log.error("%s", problem)
-    if not loaded.registry.newest():
-        return _refuse("there is no workflow to serve: name a module with --workflows or PENSTOCK_WORKFLOWS")
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
     try:
         settings = Settings.from_environment(os.environ)
+        loaded = find_workflows(settings, module_names(parsed.workflows))
+        for problem in loaded.problems:
+            _log.error("%s", problem)
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
         uvloop.run(serve(settings, loaded.registry))
     except BackboneError as error:
-        return _refuse(str(error))
+        print(f"penstock-runner: {error}", file=sys.stderr)  # noqa: T201  # the one line for whoever started it
+        return 1
     return 0
 
 
@@ -63,11 +62,6 @@ async def serve(settings: Settings, registry: Registry) -> None:
         names = [f"{plan.workflow.name} {plan.workflow.version}" for plan in registry.newest()]
         _log.info("Serving %s with %d slots.", ", ".join(names), settings.capacity)
         await runner.run(stop, hurry)
-
-
-def _refuse(sentence: str) -> int:
-    print(f"penstock-runner: {sentence}", file=sys.stderr)  # noqa: T201  # the one line for the person who started it
-    return 1
 
 
 if __name__ == "__main__":

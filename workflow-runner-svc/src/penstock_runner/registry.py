@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from penstock_runner.authoring import Workflow
 from penstock_runner.domain.plan import Plan, Problem, make_plan
 
-BUILT_IN_MODULES = ("penstock_runner.workflows",)
 MODULES_MAX = 100
 WORKFLOWS_MAX = 1000
 
@@ -52,11 +51,11 @@ class Loaded:
     problems: Sequence[str]
 
 
-def load(modules: Iterable[str]) -> Loaded:
-    """Imports each module and takes its `WORKFLOWS`, a tuple of Workflow."""
+def load(built_in: Iterable[Workflow], modules: Iterable[str]) -> Loaded:
+    """The built-in workflows, and those of each module: its `WORKFLOWS`, a tuple of Workflow."""
     registry = Registry()
-    problems: list[str] = []
-    names = list(dict.fromkeys([*BUILT_IN_MODULES, *modules]))
+    problems = [f"built in: {problem}" for problem in _add_all(registry, built_in)]
+    names = list(dict.fromkeys(modules))
     if len(names) > MODULES_MAX:
         problems.append(f"{len(names)} workflow modules were named, and only the first {MODULES_MAX} are loaded")
     for name in names[:MODULES_MAX]:
@@ -77,6 +76,10 @@ def _load_module(registry: Registry, name: str) -> list[str]:
     workflows = getattr(module, "WORKFLOWS", None)
     if not isinstance(workflows, tuple):
         return [f"must have WORKFLOWS, a tuple of Workflow ({module.__file__})"]
+    return _add_all(registry, workflows)
+
+
+def _add_all(registry: Registry, workflows: Iterable[Workflow]) -> list[str]:
     return [sentence for workflow in workflows if (sentence := _add(registry, workflow)) is not None]
 
 
