@@ -1,0 +1,1 @@
+"""What ties the orchestrator to one particular surrounding."""

@@ -1,0 +1,174 @@
+"""Wires the orchestrator: the one place that names its real parts."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penstock_backbone.engines import Engine, EngineSettings, open_engine
+from penstock_backbone.inventory import DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY
+from penstock_backbone.ports import Chance, Clock, Ids
+from penstock_backbone.system import SystemChance, SystemClock, SystemIds
+from penstock_backbone.telemetry import Telemetry, start
+from penstock_orchestrator.domain.hints import Hints
+from penstock_orchestrator.handlers import boards, sweep
+from penstock_orchestrator.handlers.admission import Admission
+from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
+from penstock_orchestrator.handlers.boards import Boards
+from penstock_orchestrator.handlers.dispatch import Dispatcher
+from penstock_orchestrator.handlers.limits_watch import LimitsWatcher
+from penstock_orchestrator.handlers.records import RecordHandler
+from penstock_orchestrator.handlers.relay import Relay
+from penstock_orchestrator.handlers.stream_consumer import StreamConsumer
+from penstock_orchestrator.handlers.sweep import Sweep
+from penstock_orchestrator.host import Duty, Host
+
+if TYPE_CHECKING:
+    from penstock_orchestrator.adapters.lambda_container import LambdaContainer
+
+SERVICE = "penstock-orchestrator"
+RELOAD_SECONDS = 30.0
+"""For so long can a lost hint go unnoticed that no other duty finds sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the machine gives: time, ids, chance, and where spans go."""
+
+    clock: Clock
+    ids: Ids
+    chance: Chance
+    telemetry: Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The orchestrator's work, whoever calls it: the local host, Lambda, or a test."""
+
+    relay: Relay
+    dispatcher: Dispatcher
+    limits_watcher: LimitsWatcher
+    admission: Admission
+    sweep: Sweep
+    boards: Boards
+
+    @classmethod
+    def on(cls, engine: Engine, given: Surroundings) -> Parts:
+        admission = Admission(
+            engine.tables, clock=given.clock, ids=given.ids, chance=given.chance, telemetry=given.telemetry
+        )
+        return cls(
+            relay=Relay(engine.bus),
+            dispatcher=Dispatcher(engine.queues),
+            limits_watcher=LimitsWatcher(engine.queues),
+            admission=admission,
+            sweep=Sweep(engine.tables, engine.queues, admission.shard, given.clock),
+            boards=Boards(engine.tables, admission.shard, given.clock),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestrator:
+    """One process of it. `close` after the host has left."""
+
+    host: Host
+    close: Callable[[], Awaitable[None]]
+
+
+async def connect(environment: Mapping[str, str]) -> Orchestrator:
+    """Raises BackboneError, with a sentence for people, when the engine cannot be opened or does not answer."""
+    clock = SystemClock()
+    settings = EngineSettings.from_environment(environment)
+    engine = await open_engine(settings, clock)
+    telemetry = start_telemetry(settings, environment)
+    given = Surroundings(clock, SystemIds(), SystemChance(), telemetry)
+    try:
+        if settings.engine == "aws":
+            from penstock_orchestrator.adapters.lambda_host import (  # noqa: PLC0415  # boto3 takes most of a second
+                lambda_host,
+            )
+
+            host, end = lambda_host(engine, settings, given)
+        else:
+            parts = Parts.on(engine, given)
+            await parts.admission.turn(Hints())
+            host, end = direct_host(parts, engine, given), _nothing
+    except BaseException:
+        await engine.close()
+        telemetry.shutdown()
+        raise
+
+    async def close() -> None:
+        await end()
+        await engine.close()
+        telemetry.shutdown()
+
+    return Orchestrator(host, close)
+
+
+def start_telemetry(settings: EngineSettings, environment: Mapping[str, str]) -> Telemetry:
+    """On AWS a local folder is not a place where anybody would look for spans."""
+    store_path = settings.data / "spans.db" if settings.engine == "embedded" else None
+    return start(SERVICE, store_path=store_path, otlp=bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")))
+
+
+def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
+    """Every duty calls its handler itself."""
+    queue = AdmissionQueue(engine.queues, parts.admission)
+
+    async def sweep_turn() -> None:
+        queue.hint(await parts.sweep.turn())
+        await given.clock.sleep(sweep.EVERY_SECONDS)
+
+    async def reload_turn() -> None:
+        queue.hint(Hints(everything=True))
+        await given.clock.sleep(RELOAD_SECONDS)
+
+    async def boards_turn() -> None:
+        await parts.boards.turn()
+        await given.clock.sleep(boards.EVERY_SECONDS)
+
+    handlers: dict[str, RecordHandler] = {
+        RELAY: parts.relay, DISPATCHER: parts.dispatcher, LIMITS_WATCHER: parts.limits_watcher,
+    }  # fmt: skip
+    duties = [
+        *stream_duties(handlers, engine, given),
+        Duty("admission hints", queue.receive),
+        Duty("admission", queue.decide),
+        Duty("admission done", queue.delete),
+        Duty("sweep", sweep_turn),
+        Duty("reload", reload_turn),
+        Duty("boards", boards_turn),
+    ]
+    return Host(duties, [queue.delete_done, parts.boards.turn], given.clock, given.chance)
+
+
+def stream_duties(handlers: Mapping[str, RecordHandler], engine: Engine, given: Surroundings) -> Sequence[Duty]:
+    return [
+        Duty(
+            name,
+            StreamConsumer(
+                INVENTORY.consumer(name),
+                handler,
+                engine.streams,
+                engine.queues,
+                clock=given.clock,
+                chance=given.chance,
+            ).turn,
+        )
+        for name, handler in handlers.items()
+    ]
+
+
+def open_container(environment: Mapping[str, str]) -> LambdaContainer:
+    """What one Lambda container keeps from its first invocation on."""
+    from penstock_orchestrator.adapters.lambda_container import (  # noqa: PLC0415  # only Lambda needs it
+        LambdaContainer,
+    )
+
+    return LambdaContainer(environment)
+
+
+async def _nothing() -> None:
+    """There is nothing else to end."""

@@ -1,0 +1,1 @@
+"""What the orchestrator decides, as pure functions and plain state: no waiting, no clock, no chance."""

@@ -1,0 +1,73 @@
+"""The admission decision: which tokens end or go back, and who is let in, as one list of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, Operation
+from penstock_orchestrator.domain.gate import Gate
+from penstock_orchestrator.domain.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """At most PEND_MAX operations, no token twice: releases and requeues first, then grants in the order of turns."""
+
+    operations: tuple[Operation, ...]
+
+    @property
+    def is_full(self) -> bool:
+        """There may be more to decide once this is committed."""
+        return len(self.operations) == PEND_MAX
+
+
+def decide(gate: Gate, limits: Limits, endings: Iterable[Operation]) -> Decision:
+    """`endings` are releases and requeues that are due; those that the gate does not hold (any more) are passed over.
+
+    The gate is as before when this returns: the moves are tried on it and taken back, since only a committed
+    head makes them true. A token that is taken back waits for the next decision, because no token may be
+    named twice in one.
+    """
+    gate.obey(limits)
+    operations: list[Operation] = []
+    undo: list[Callable[[], None]] = []
+    try:
+        for ending in endings:
+            if len(operations) == PEND_MAX:
+                break
+            assert ending.op in (RELEASE, REQUEUE), ending
+            if gate.holds(ending.token, ending.fence):
+                operations.append(ending)
+                _free(gate, ending.token, undo)
+        while len(operations) < PEND_MAX and (token := gate.next()) is not None:
+            operations.append(Operation(GRANT, token.key, token.fence + 1))
+            _grant(gate, token.key, undo)
+    finally:
+        for move in reversed(undo):
+            move()
+    return Decision(tuple(operations))
+
+
+def _free(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
+    token = gate.held[key]
+    gate.free(token)
+    undo.append(lambda: gate.hold(token))
+
+
+def _grant(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
+    token = gate.waiting[key]
+    gate.leave(token)
+    undo.append(lambda: gate.wait(token))
+    gate.hold(token)
+    undo.append(lambda: gate.free(token))
+    _assert_within_limits(gate, token.tenant, token.workflow)
+
+
+def _assert_within_limits(gate: Gate, tenant: str, workflow: str) -> None:
+    """Our own logic, checked at each grant in production too: it costs nothing beside a commit."""
+    occupancy, limits = gate.occupancy, gate.occupancy.limits
+    tenant_limit, workflow_limit = limits.of_tenant(tenant), limits.of_workflow(workflow)
+    assert len(occupancy.held) <= limits.fleet
+    assert tenant_limit is None or occupancy.of_tenant(tenant) <= tenant_limit
+    assert workflow_limit is None or occupancy.of_workflow(workflow) <= workflow_limit

@@ -1,0 +1,144 @@
+"""The gate of one shard in memory: who waits and who holds a token, rebuilt from the token items and kept current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import NamedTuple
+
+from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, Operation, TokenItem
+from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.line import Place
+from penstock_orchestrator.domain.occupancy import Occupancy
+from penstock_orchestrator.domain.picker import Picker
+
+
+class Token(NamedTuple):
+    """A token item without its state. `key` is its sort key; `fence` the last one it was granted under (0: none)."""
+
+    key: str
+    run: str
+    project: str
+    tenant: str
+    workflow: str
+    priority: int
+    at: int
+    fence: int
+
+    @classmethod
+    def of(cls, item: TokenItem) -> Token:
+        return cls(
+            item["sk"], item["run"], item["project"], item["tenant"], item["wf"], item["prio"], item["at"], item["f"]
+        )
+
+
+class Board(NamedTuple):
+    """What a tenant may see: counts, and its first waiting runs in order."""
+
+    waiting: int
+    held: int
+    places: list[str]
+
+
+class Gate:
+    """`waiting` and `held` hold tokens by key and are read by others; only the methods change them."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.waiting: dict[str, Token] = {}
+        self.held: dict[str, Token] = {}
+        self.occupancy = Occupancy(limits)
+        self._picker = Picker(self.occupancy)
+        self._held_by_run: dict[str, str] = {}
+
+    @classmethod
+    def rebuilt(cls, items: Iterable[TokenItem], limits: Limits) -> Gate:
+        gate = cls(limits)
+        for item in items:
+            token = Token.of(item)
+            if item["st"] == HELD:
+                gate.hold(token)
+            else:
+                assert item["st"] == WAITING, item
+                gate.wait(token)
+        return gate
+
+    def obey(self, limits: Limits) -> None:
+        if limits != self.occupancy.limits:
+            self.occupancy.limits = limits
+            self._picker.everything_changed()
+
+    def knows(self, key: str) -> bool:
+        return key in self.waiting or key in self.held
+
+    def holds(self, key: str, fence: int) -> bool:
+        token = self.held.get(key)
+        return token is not None and token.fence == fence
+
+    def held_of(self, run: str) -> Token | None:
+        key = self._held_by_run.get(run)
+        return None if key is None else self.held[key]
+
+    def next(self) -> Token | None:
+        """Whose turn it is, or None: nobody who waits may go."""
+        if self.occupancy.fleet_is_full():
+            return None
+        key = self._picker.next()
+        return None if key is None else self.waiting[key]
+
+    def apply(self, operation: Operation) -> None:
+        """One committed operation; one that is applied already changes nothing, as in the table."""
+        key, fence = operation.token, operation.fence
+        if operation.op == GRANT:
+            token = self.waiting.get(key)
+            if token is not None and token.fence < fence:
+                self.leave(token)
+                self.hold(token._replace(fence=fence))
+        elif operation.op in (RELEASE, REQUEUE):
+            if self.holds(key, fence):
+                token = self.held[key]
+                self.free(token)
+                if operation.op == REQUEUE:
+                    self.wait(token)
+        else:
+            raise AssertionError(operation)
+
+    def board(self, tenant: str, places_max: int) -> Board:
+        places = [place.run for place in islice(self._picker.line_of(tenant), places_max)]
+        return Board(self._picker.waiting(tenant), self.occupancy.of_tenant(tenant), places)
+
+    def tenants(self) -> set[str]:
+        return {*self._picker.tenants(), *(token.tenant for token in self.held.values())}
+
+    # --- single moves, of which operations are made ----------------------------------------------
+
+    def wait(self, token: Token) -> None:
+        assert not self.knows(token.key), token
+        self.waiting[token.key] = token
+        self._picker.add(token.tenant, token.workflow, token.priority, _place(token))
+
+    def leave(self, token: Token) -> None:
+        """Out of the line."""
+        del self.waiting[token.key]
+        self._picker.remove(token.tenant, token.workflow, token.priority, _place(token))
+
+    def hold(self, token: Token) -> None:
+        assert not self.knows(token.key), token
+        self.held[token.key] = token
+        self._held_by_run[token.run] = token.key
+        self.occupancy.add(token.key, token.tenant, token.workflow)
+        self._occupancy_changed(token)
+
+    def free(self, token: Token) -> None:
+        """The slot is free again."""
+        del self.held[token.key]
+        del self._held_by_run[token.run]
+        self.occupancy.remove(token.key, token.tenant, token.workflow)
+        self._occupancy_changed(token)
+
+    def _occupancy_changed(self, token: Token) -> None:
+        self._picker.tenant_changed(token.tenant)
+        self._picker.workflow_changed(token.workflow)
+
+
+def _place(token: Token) -> Place:
+    return Place(token.at, token.run, token.key)

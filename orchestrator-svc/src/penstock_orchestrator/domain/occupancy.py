@@ -1,0 +1,47 @@
+"""Who holds tokens, as sets: a count is the size of a set, so it can neither drift nor leak."""
+
+from __future__ import annotations
+
+from penstock_orchestrator.domain.limits import Limits
+
+
+class Occupancy:
+    """Full means that the limit is reached or passed: one that was lowered below what is held drains."""
+
+    __slots__ = ("_of_tenant", "_of_workflow", "held", "limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.held: set[str] = set()
+        self._of_tenant: dict[str, set[str]] = {}
+        self._of_workflow: dict[str, set[str]] = {}
+
+    def add(self, token: str, tenant: str, workflow: str) -> None:
+        assert token not in self.held, token
+        self.held.add(token)
+        self._of_tenant.setdefault(tenant, set()).add(token)
+        self._of_workflow.setdefault(workflow, set()).add(token)
+
+    def remove(self, token: str, tenant: str, workflow: str) -> None:
+        self.held.remove(token)
+        for scopes, name in ((self._of_tenant, tenant), (self._of_workflow, workflow)):
+            scopes[name].remove(token)
+            if not scopes[name]:
+                del scopes[name]
+
+    def of_tenant(self, tenant: str) -> int:
+        return len(self._of_tenant.get(tenant, ()))
+
+    def of_workflow(self, workflow: str) -> int:
+        return len(self._of_workflow.get(workflow, ()))
+
+    def fleet_is_full(self) -> bool:
+        return len(self.held) >= self.limits.fleet
+
+    def tenant_is_full(self, tenant: str) -> bool:
+        limit = self.limits.of_tenant(tenant)
+        return limit is not None and self.of_tenant(tenant) >= limit
+
+    def workflow_is_full(self, workflow: str) -> bool:
+        limit = self.limits.of_workflow(workflow)
+        return limit is not None and self.of_workflow(workflow) >= limit

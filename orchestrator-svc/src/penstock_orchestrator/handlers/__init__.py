@@ -1,0 +1,1 @@
+"""Load, decide, save: one background duty a file, each of its turns callable by itself."""

@@ -1,0 +1,138 @@
+"""The admission: looks where the hints point, enqueues what is new, releases what has ended, and lets in whose turn it is.
+
+A hint is never an order. Every turn reads what is true and decides from that, so that lost, late, repeated and
+reordered hints cost time and nothing else, and two admissions at once are harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from penstock_backbone.errors import Retryable
+from penstock_backbone.ports import Chance, Clock, Ids, Tables
+from penstock_backbone.records.projects import ProjectItem, as_project, project_key
+from penstock_backbone.records.runs import TERMINAL, RunItem, as_run, run_key
+from penstock_backbone.records.tokens import RELEASE, REQUEUE, Operation
+from penstock_backbone.telemetry import Telemetry
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key
+from penstock_orchestrator.domain.backoff import backoff_seconds
+from penstock_orchestrator.domain.decision import decide
+from penstock_orchestrator.domain.hints import Hints
+from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, judge
+from penstock_orchestrator.handlers.enqueue import Enqueue
+from penstock_orchestrator.handlers.limits import LimitsInForce
+from penstock_orchestrator.handlers.shard import Shard
+from penstock_orchestrator.handlers.waits import Waits
+
+OVERTAKEN_MAX = 8
+DECISIONS_MAX = 50
+"""In one turn, so that new hints are not kept waiting by a large backlog."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`finished` False: there was more to decide, so the same hints are due again. `damaged`: projects nobody can enqueue."""
+
+    finished: bool
+    damaged: set[str] = field(default_factory=set)
+
+
+class Admission:
+    """One shard's. `shard.gate` may be read between turns."""
+
+    def __init__(
+        self, tables: Tables, *, clock: Clock, ids: Ids, chance: Chance, telemetry: Telemetry, shard: int = 0
+    ) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._chance = chance
+        self._limits = LimitsInForce(tables)
+        self._enqueue = Enqueue(tables, shard=shard, clock=clock, chance=chance)
+        self._waits = Waits(telemetry, clock)
+        self.shard = Shard(tables, number=shard, clock=clock, ids=ids, chance=chance)
+
+    async def turn(self, hints: Hints) -> Turn:
+        """Raises Retryable when it could not be carried through: the same hints are due again."""
+        first = not self.shard.is_current
+        if first or hints.everything or hints.limits:
+            await self._limits.read()
+        if first or hints.everything:
+            await self.shard.load(self._limits.now)
+        projects, runs = await self._read(hints)
+        damaged: set[str] = set()
+        if projects:
+            enqueued = await self._enqueue(projects)
+            damaged = enqueued.damaged
+            for token in enqueued.tokens:
+                self.shard.wait(token)
+            self._waits.begin(enqueued.tokens, projects)
+        if any(run is not None and self._was_missed(run) for run in runs.values()):
+            await self.shard.load(self._limits.now)
+        finished = await self._decide(self._endings(runs))
+        return Turn(finished, damaged)
+
+    async def _read(self, hints: Hints) -> tuple[list[ProjectItem], dict[str, RunItem | None]]:
+        """What the hints point at, as it is now. A project that is not there was never accepted."""
+        projects, runs = sorted(hints.projects), sorted(hints.runs)
+        keys = [*map(project_key, projects), *map(run_key, runs)]
+        items = await self._get(keys)
+        found = [as_project(item) for item in items[: len(projects)] if item is not None]
+        if len(found) < len(projects):
+            _log.warning("%d hints name projects that do not exist", len(projects) - len(found))
+        states = items[len(projects) :]
+        return found, {run: None if item is None else as_run(item) for run, item in zip(runs, states, strict=True)}
+
+    async def _get(self, keys: Sequence[Key]) -> list[Item | None]:
+        batches = [keys[start : start + BATCH_ITEMS_MAX] for start in range(0, len(keys), BATCH_ITEMS_MAX)]
+        if len(batches) == 1:
+            return await self._tables.get(batches[0])
+        return [item for items in await asyncio.gather(*map(self._tables.get, batches)) for item in items]
+
+    def _was_missed(self, run: RunItem) -> bool:
+        """It has ended, and here it still waits: somebody else let it in."""
+        return run["state"] in TERMINAL and run["token"] in self.shard.gate.waiting
+
+    def _endings(self, runs: dict[str, RunItem | None]) -> list[Operation]:
+        endings = []
+        for name, run in runs.items():
+            token = self.shard.gate.held_of(name)
+            if token is None:
+                continue
+            verdict = judge(token.fence, run)
+            match verdict:
+                case Ended():
+                    endings.append(Operation(RELEASE, token.key, token.fence))
+                case Returned():
+                    endings.append(Operation(REQUEUE, token.key, token.fence))
+                case Unclaimed() | Executing():
+                    pass
+                case _:
+                    assert_never(verdict)
+        return endings
+
+    async def _decide(self, endings: Sequence[Operation]) -> bool:
+        """False: DECISIONS_MAX were made and there is more."""
+        overtaken = 0
+        for _ in range(DECISIONS_MAX):
+            await self.shard.settle()
+            decision = decide(self.shard.gate, self._limits.now, endings)
+            if not decision.operations:
+                return True
+            if await self.shard.commit(decision.operations):
+                self._waits.end(decision.operations)
+                if not decision.is_full and not any(each.op == REQUEUE for each in decision.operations):
+                    return True
+                continue
+            overtaken += 1
+            if overtaken == OVERTAKEN_MAX:
+                raise Retryable("others decided first each time: trying again")
+            await self._clock.sleep(backoff_seconds(overtaken, self._chance.random(), first=0.01, longest=0.2))
+            await self._limits.read()
+            await self.shard.load(self._limits.now)
+        return False

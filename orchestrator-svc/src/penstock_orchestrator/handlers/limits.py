@@ -1,0 +1,40 @@
+"""Reads the limits in force, and says in the log when one of them is damaged."""
+
+from __future__ import annotations
+
+import logging
+
+from penstock_backbone.ports import Tables
+from penstock_backbone.records.limits import all_limits
+from penstock_backbone.vocabulary import Item
+from penstock_orchestrator.domain.limits import Limits, read_limits
+
+PAGES_MAX = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+class LimitsInForce:
+    """`now` is the last reading; before the first one only the fleet's default."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._warned: tuple[str, ...] = ()
+        self.now = Limits()
+
+    async def read(self) -> Limits:
+        items: list[Item] = []
+        cursor: str | None = None
+        for _ in range(PAGES_MAX):
+            page = await self._tables.query(all_limits(cursor))
+            items += page.items
+            cursor = page.cursor
+            if cursor is None:
+                break
+        reading = read_limits(items, self.now)
+        if reading.warnings != self._warned:
+            self._warned = reading.warnings
+            for warning in reading.warnings:
+                _log.warning(warning)
+        self.now = reading.limits
+        return self.now

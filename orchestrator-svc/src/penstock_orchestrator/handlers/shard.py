@@ -1,0 +1,167 @@
+"""The gate of one shard together with the head item that makes its moves true.
+
+A decision counts once the head has moved from the `seq` it was made on; whoever finds another `seq` there was
+overtaken, and reads everything again. The head carries the decision's operations (`pend`), so anybody can finish
+applying them, and nobody decides anew before they are applied.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from penstock_backbone.errors import Fatal, Retryable
+from penstock_backbone.ports import Chance, Clock, Ids, Tables
+from penstock_backbone.records.limits import PLACES_MAX
+from penstock_backbone.records.tokens import (
+    Operation,
+    TokenItem,
+    all_tokens,
+    apply_operation,
+    as_token,
+    commit_head,
+    create_head,
+    head_key,
+    pending,
+)
+from penstock_backbone.vocabulary import Item, Outcome, Refused, Unsettled, Written
+from penstock_orchestrator.domain.backoff import backoff_seconds
+from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.limits import Limits
+
+ATTEMPTS_MAX = 6
+PAGES_MAX = 100_000
+
+_log = logging.getLogger(__name__)
+
+
+class Shard:
+    """`is_current` False: the gate may not be what the tables say, so it is loaded before anything is decided.
+
+    `changed` holds the tenants whose board is to be drawn anew; whoever draws it takes them out.
+    """
+
+    def __init__(self, tables: Tables, *, number: int, clock: Clock, ids: Ids, chance: Chance) -> None:
+        self._tables = tables
+        self._number = number
+        self._clock = clock
+        self._ids = ids
+        self._chance = chance
+        self._seq = 0
+        self._redo: list[Operation] = []
+        self.gate = Gate(Limits())
+        self.is_current = False
+        self.changed: set[str] = set()
+
+    async def load(self, limits: Limits) -> None:
+        """Head, its unfinished operations, then all tokens: in this order the view is no older than the head."""
+        self.is_current = False
+        head = await self._head()
+        self._redo = pending(head)
+        await self.settle()
+        tokens = await self._tokens()
+        old, self.gate = self.gate, Gate.rebuilt(tokens, limits)
+        self._seq = head["seq"]
+        self.is_current = True
+        self.changed |= {
+            tenant
+            for tenant in old.tenants() | self.gate.tenants()
+            if old.board(tenant, PLACES_MAX) != self.gate.board(tenant, PLACES_MAX)
+        }
+        self.changed |= {operation.token.partition("#")[0] for operation in pending(head)}
+
+    def wait(self, token: Token) -> None:
+        """A token that is in the table now, and that the gate may know already."""
+        if not self.gate.knows(token.key):
+            self.gate.wait(token)
+            self.changed.add(token.tenant)
+
+    async def settle(self) -> None:
+        """Applies what is left of the last decision. Raises Retryable while that cannot be done."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            if not self._redo:
+                return
+            outcomes = await self._tables.write([apply_operation(self._number, each) for each in self._redo])
+            self._redo = _unsettled(self._redo, outcomes)
+            if self._redo:
+                await self._pause(attempt)
+        if self._redo:
+            raise Retryable(f"{len(self._redo)} token operations could not be applied: they are tried again")
+
+    async def commit(self, operations: Sequence[Operation]) -> bool:
+        """Moves head and gate. False: somebody else decided first, so the gate has to be loaded again.
+
+        A lost answer is not looked into: the same write is sent again, and the head it then meets tells by the
+        commit id whether the first one had arrived.
+        """
+        assert self.is_current
+        assert not self._redo, "a decision before the last one is applied"
+        self.is_current = False
+        commit_id = self._ids.new("dec")
+        guard = commit_head(self._number, seq=self._seq, operations=operations, commit_id=commit_id)
+        followers = [apply_operation(self._number, operation) for operation in operations]
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                outcome, answers = await self._tables.write_after(guard, followers)
+            except Retryable as error:
+                _log.info("The outcome of a decision is not known, so it is sent again: %s", error)
+                outcome, answers = Unsettled(str(error)), []
+            match outcome:
+                case Written():
+                    self._committed(operations, answers)
+                    return True
+                case Refused(item) if item is not None and item["cid"] == commit_id:
+                    self._committed(operations, [])
+                    return True
+                case Refused():
+                    return False
+                case Unsettled():
+                    await self._pause(attempt)
+        raise Retryable("a decision could not be committed: the gate is read again before the next one")
+
+    def _committed(self, operations: Sequence[Operation], answers: Sequence[Outcome]) -> None:
+        for operation in operations:
+            token = self.gate.held.get(operation.token) or self.gate.waiting[operation.token]
+            self.changed.add(token.tenant)
+            self.gate.apply(operation)
+        self._redo = _unsettled(operations, answers) if answers else list(operations)
+        self._seq += 1
+        self.is_current = True
+
+    async def _head(self) -> Item:
+        key = head_key(self._number)
+        (head,) = await self._tables.get([key])
+        if head is not None:
+            return head
+        page = await self._tables.query(all_tokens(self._number))
+        if page.items:
+            raise Fatal(
+                f"the head of shard {self._number} is gone while tokens are there: "
+                f"restore the item {key.pk} / {key.sk} of the tokens table from a backup"
+            )
+        await self._tables.write([create_head(self._number)])
+        (head,) = await self._tables.get([key])
+        if head is None:
+            raise Retryable(f"the head of shard {self._number} could not be made")
+        return head
+
+    async def _tokens(self) -> list[TokenItem]:
+        tokens: list[TokenItem] = []
+        cursor: str | None = None
+        for _ in range(PAGES_MAX):
+            page = await self._tables.query(all_tokens(self._number, cursor))
+            tokens += map(as_token, page.items)
+            cursor = page.cursor
+            if cursor is None:
+                return tokens
+        raise Fatal(f"shard {self._number} has more tokens than one orchestrator can hold: {len(tokens)}")
+
+    async def _pause(self, attempt: int) -> None:
+        await self._clock.sleep(backoff_seconds(attempt, self._chance.random()))
+
+
+def _unsettled(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> list[Operation]:
+    """Refused is settled: it, or something later, had been applied before."""
+    return [
+        operation for operation, outcome in zip(operations, outcomes, strict=True) if isinstance(outcome, Unsettled)
+    ]

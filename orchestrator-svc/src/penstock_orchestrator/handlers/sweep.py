@@ -1,0 +1,190 @@
+"""The sweep: finds what no hint tells of, which is dead runners, lost dispatches and lost hints.
+
+It fences a lost run off before it speaks of it: only then can the admission free the slot, because nothing that
+the old runner still does can be committed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from penstock_backbone.inventory import DISPATCH_QUEUE
+from penstock_backbone.ports import Clock, Queues, Tables
+from penstock_backbone.records.runs import RunItem, as_run, fence_off, give_up, revoke, run_key
+from penstock_backbone.records.sessions import (
+    all_sessions,
+    expire_session,
+    forget_session,
+    is_dead,
+    session_key,
+)
+from penstock_backbone.records.times import to_ms
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key, Outcome, Refused, Unsettled, Write, Written
+from penstock_orchestrator.domain.dispatch import dispatch
+from penstock_orchestrator.domain.gate import Token
+from penstock_orchestrator.domain.hints import Hints
+from penstock_orchestrator.domain.leases import Leases
+from penstock_orchestrator.domain.verdicts import judge
+from penstock_orchestrator.domain.watchlist import LOOKS_MAX, Watchlist
+from penstock_orchestrator.handlers.shard import Shard
+
+EVERY_SECONDS = 0.5
+ATTEMPTS_MAX = 8
+"""Times a run is begun before it is given up: a run that takes its runner down each time must not go on for ever."""
+SESSION_PAGES_MAX = 1_000
+LOST = "its runner was lost"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What one turn has found out about the runs it read."""
+
+    report: set[str] = field(default_factory=set)
+    executing: list[tuple[Token, RunItem]] = field(default_factory=list)
+    redispatch: list[Token] = field(default_factory=list)
+    revoke: list[Token] = field(default_factory=list)
+
+
+class Sweep:
+    def __init__(self, tables: Tables, queues: Queues, shard: Shard, clock: Clock) -> None:
+        self._tables = tables
+        self._queues = queues
+        self._shard = shard
+        self._clock = clock
+        self._leases = Leases()
+        self._watchlist = Watchlist()
+
+    async def turn(self) -> Hints:
+        """The runs that the admission should look at now. Bounded reads; what is left over is due in the next turn."""
+        sessions, dead = await self._sessions()
+        alive = sessions - dead
+        now = self._clock.monotonic()
+        self._watchlist.follow(self._shard.gate.held, now)
+        due = self._watchlist.due(now, dead)
+        found = await self._look(due, anybody_lives=bool(alive))
+        lost = await self._lost(found.executing, alive, dead)
+        reported = found.report | await self._fence_off(lost) | await self._revoke(found.revoke)
+        await self._redispatch(found.redispatch)
+        if len(due) < LOOKS_MAX:
+            await self._forget(dead - self._watchlist.sessions())
+        return Hints(runs=reported)
+
+    async def _sessions(self) -> tuple[set[str], set[str]]:
+        """All of them, and those that are dead, the ones that died of an expired lease just now included.
+
+        A heartbeat stood still from the answer that first showed it until the question that last did.
+        """
+        asked = self._clock.monotonic()
+        sessions: list[Item] = []
+        cursor: str | None = None
+        for _ in range(SESSION_PAGES_MAX):
+            page = await self._tables.query(all_sessions(cursor))
+            sessions += page.items
+            cursor = page.cursor
+            if cursor is None:
+                break
+        answered = self._clock.monotonic()
+        dead = {session["sk"] for session in sessions if is_dead(session)}
+        beats = {session["sk"]: session["hb"] for session in sessions if not is_dead(session)}
+        for name, beat in beats.items():
+            self._leases.observe(name, beat, answered)
+        self._leases.forget_all_but(beats)
+        expired = [name for name in beats if self._leases.has_expired(name, asked)]
+        outcomes = await self._write([expire_session(name, hb=beats[name]) for name in expired])
+        for name, outcome in zip(expired, outcomes, strict=True):
+            if isinstance(outcome, Written) or (isinstance(outcome, Refused) and is_dead(outcome.item)):
+                _log.warning("The runner %s has not been heard for its lease: its runs go to others", name)
+                dead.add(name)
+        return {session["sk"] for session in sessions}, dead
+
+    async def _look(self, tokens: Sequence[Token], *, anybody_lives: bool) -> _Findings:
+        found = _Findings()
+        runs = await self._get([run_key(token.run) for token in tokens])
+        now = self._clock.monotonic()
+        for token, item in zip(tokens, runs, strict=True):
+            run = None if item is None else as_run(item)
+            step = self._watchlist.saw(token, judge(token.fence, run), now, anybody_lives=anybody_lives)
+            match step:
+                case "nothing":
+                    pass
+                case "report":
+                    found.report.add(token.run)
+                case "redispatch":
+                    found.redispatch.append(token)
+                case "revoke":
+                    found.revoke.append(token)
+                case "check session":
+                    assert run is not None
+                    found.executing.append((token, run))
+                case _:
+                    assert_never(step)
+        return found
+
+    async def _lost(
+        self, executing: Sequence[tuple[Token, RunItem]], alive: set[str], dead: set[str]
+    ) -> list[tuple[Token, RunItem]]:
+        """Those whose session is dead. One that was not listed may have begun since, so it is asked for by name."""
+        unlisted = sorted({session for _, run in executing if (session := _session(run)) not in alive | dead})
+        items = await self._get([session_key(session) for session in unlisted])
+        gone = {session for session, item in zip(unlisted, items, strict=True) if is_dead(item)}
+        return [(token, run) for token, run in executing if _session(run) in dead | gone]
+
+    async def _fence_off(self, lost: Sequence[tuple[Token, RunItem]]) -> set[str]:
+        at = to_ms(self._clock.now())
+        outcomes = await self._write([_ended_or_returned(run, at) for _, run in lost])
+        for (token, run), outcome in zip(lost, outcomes, strict=True):
+            if isinstance(outcome, Written):
+                _log.warning("The run %s was taken from the lost runner %s", token.run, _session(run))
+        return self._settled([token for token, _ in lost], outcomes)
+
+    async def _revoke(self, tokens: Sequence[Token]) -> set[str]:
+        outcomes = await self._write([revoke(token.run, fence=token.fence) for token in tokens])
+        return self._settled(tokens, outcomes)
+
+    def _settled(self, tokens: Sequence[Token], outcomes: Sequence[Outcome]) -> set[str]:
+        """Their runs have changed, by us or by somebody who was faster. The others are looked at again."""
+        done = {
+            token.run for token, outcome in zip(tokens, outcomes, strict=True) if not isinstance(outcome, Unsettled)
+        }
+        self._watchlist.look_again(token for token in tokens if token.run not in done)
+        return done
+
+    async def _redispatch(self, tokens: Sequence[Token]) -> None:
+        """A refusal needs no answer: the grant stays overdue."""
+        messages = [
+            dispatch(run=token.run, fence=token.fence, token=token.key, tenant=token.tenant, project=token.project)
+            for token in tokens
+        ]
+        for start in range(0, len(messages), BATCH_ITEMS_MAX):
+            await self._queues.send(DISPATCH_QUEUE, messages[start : start + BATCH_ITEMS_MAX])
+
+    async def _forget(self, sessions: set[str]) -> None:
+        await self._write([forget_session(session) for session in sorted(sessions)])
+
+    async def _get(self, keys: Sequence[Key]) -> list[Item | None]:
+        items: list[Item | None] = []
+        for start in range(0, len(keys), BATCH_ITEMS_MAX):
+            items += await self._tables.get(keys[start : start + BATCH_ITEMS_MAX])
+        return items
+
+    async def _write(self, writes: Sequence[Write]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for start in range(0, len(writes), BATCH_ITEMS_MAX):
+            outcomes += await self._tables.write(writes[start : start + BATCH_ITEMS_MAX])
+        return outcomes
+
+
+def _session(run: RunItem) -> str:
+    return run.get("session", "")
+
+
+def _ended_or_returned(run: RunItem, at: int) -> Write:
+    if run["attempt"] < ATTEMPTS_MAX:
+        return fence_off(run, reason=LOST, at=at)
+    message = f"It was begun {run['attempt']} times, and each time its runner was lost."
+    return give_up(run, error="RunnerLost", message=message, at=at)

@@ -1,0 +1,59 @@
+"""One span for each admission: from joining the line to being let in, in the trace of its request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from opentelemetry.trace import SpanKind
+
+from penstock_backbone.ports import Clock
+from penstock_backbone.records.projects import ProjectItem
+from penstock_backbone.records.times import to_ms
+from penstock_backbone.records.tokens import GRANT, Operation
+from penstock_backbone.telemetry import Telemetry, context_from
+from penstock_orchestrator.domain.gate import Token
+
+WAITS_MAX = 20_000
+"""Waits that are followed; beyond that, and after a restart, a trace lacks this span and nothing else."""
+NANOSECONDS_OF_MILLISECOND = 1_000_000
+
+
+class _Wait(NamedTuple):
+    token: Token
+    traceparent: str
+    since: int
+
+
+class Waits:
+    def __init__(self, telemetry: Telemetry, clock: Clock) -> None:
+        self._tracer = telemetry.tracer
+        self._clock = clock
+        self._waits: dict[str, _Wait] = {}
+
+    def begin(self, tokens: Iterable[Token], projects: Sequence[ProjectItem]) -> None:
+        traceparents = {project["run_id"]: project.get("traceparent") for project in projects}
+        now = to_ms(self._clock.now())
+        for token in tokens:
+            traceparent = traceparents.get(token.run)
+            if traceparent and len(self._waits) < WAITS_MAX:
+                self._waits.setdefault(token.key, _Wait(token, traceparent, now))
+
+    def end(self, operations: Iterable[Operation]) -> None:
+        now = to_ms(self._clock.now())
+        for operation in operations:
+            wait = self._waits.pop(operation.token, None) if operation.op == GRANT else None
+            if wait is None:
+                continue
+            span = self._tracer.start_span(
+                "admission",
+                context=context_from(wait.traceparent),
+                kind=SpanKind.CONSUMER,
+                attributes={
+                    "penstock.run": wait.token.run,
+                    "penstock.tenant": wait.token.tenant,
+                    "penstock.fence": operation.fence,
+                },
+                start_time=wait.since * NANOSECONDS_OF_MILLISECOND,
+            )
+            span.end(now * NANOSECONDS_OF_MILLISECOND)

@@ -1,0 +1,134 @@
+"""The orchestrator's Lambda functions: the same handlers as on one machine, called with AWS's events.
+
+Nothing is connected at import. A container opens its engine at its first invocation and keeps it; a container is
+a thread here, because the local host runs several functions in one process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+
+from penstock_backbone.errors import Retryable
+from penstock_orchestrator.bootstrap import SERVICE, open_container
+from penstock_orchestrator.domain.hints import Hints, read_hint
+from penstock_orchestrator.handlers.records import RecordHandler
+
+if TYPE_CHECKING:
+    from penstock_orchestrator.adapters.lambda_container import LambdaContainer
+
+SWEEP_EVERY_SECONDS = 2.0
+"""The scheduler calls once a minute at most, so one invocation sweeps for most of that minute."""
+SWEEP_REST_MILLISECONDS_MIN = 8_000
+"""What must be left of the invocation for one more sweep."""
+ADMISSION_REST_MILLISECONDS_MIN = 4_000
+"""What must be left for one more turn."""
+
+logger = Logger(service=SERVICE)
+_kept = threading.local()
+
+
+class Context(Protocol):
+    """What we use of Lambda's context object."""
+
+    @property
+    def function_name(self) -> str: ...
+    @property
+    def aws_request_id(self) -> str: ...
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def relay_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    container = _container(context)
+    return _consume(container, container.parts.relay, event)
+
+
+def dispatch_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    container = _container(context)
+    return _consume(container, container.parts.dispatcher, event)
+
+
+def limits_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    container = _container(context)
+    return _consume(container, container.parts.limits_watcher, event)
+
+
+def admission_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """Messages that cannot be read, and those of projects that cannot be enqueued, stay for the DLQ."""
+    container = _container(context)
+    hints, projects_of, failed = Hints(), dict[str, set[str]](), set[str]()
+    for message in container.messages(event):
+        found = read_hint(message.body)
+        if found is None:
+            logger.error("a message cannot be read", body=message.body[:200])
+            failed.add(message.id)
+        else:
+            projects_of[message.id] = found.projects
+            hints.merge(found)
+    damaged = container.run(_admit(container, hints, context))
+    failed |= {message for message, projects in projects_of.items() if projects & damaged}
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in sorted(failed)]}
+
+
+def sweep_handler(event: Mapping[str, Any], context: Context) -> None:
+    del event
+    container = _container(context)
+    container.run(_sweep(container, context))
+
+
+def close() -> None:
+    """For a host that ends: Lambda itself just freezes its containers."""
+    container: LambdaContainer | None = getattr(_kept, "container", None)
+    if container is not None:
+        del _kept.container
+        container.close()
+
+
+async def _admit(container: LambdaContainer, hints: Hints, context: Context) -> set[str]:
+    """Other containers may have decided since this one last did, so it begins by reading everything."""
+    hints.everything = True
+    damaged: set[str] = set()
+    while True:
+        turn = await container.parts.admission.turn(hints)
+        damaged |= turn.damaged
+        if turn.finished:
+            break
+        if context.get_remaining_time_in_millis() < ADMISSION_REST_MILLISECONDS_MIN:
+            raise Retryable("there is more to decide than fits one invocation: the same messages come again")
+    await container.parts.boards.turn()
+    return damaged
+
+
+async def _sweep(container: LambdaContainer, context: Context) -> None:
+    while True:
+        await _admit(container, Hints(), context)
+        reported = await container.parts.sweep.turn()
+        if reported:
+            await _admit(container, reported, context)
+        if context.get_remaining_time_in_millis() < SWEEP_REST_MILLISECONDS_MIN:
+            return
+        await container.clock.sleep(SWEEP_EVERY_SECONDS)
+
+
+def _consume(container: LambdaContainer, handler: RecordHandler, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The batch restarts from the lowest failed record. An exception fails all of it."""
+    failure = container.run(handler(container.records(event)))
+    if failure is None:
+        return {"batchItemFailures": []}
+    logger.error("a record failed", sequence=failure.sequence, reason=failure.reason)
+    return {"batchItemFailures": [{"itemIdentifier": failure.sequence}]}
+
+
+def _container(context: Context) -> LambdaContainer:
+    logger.thread_safe_append_keys(function_name=context.function_name, function_request_id=context.aws_request_id)
+    container: LambdaContainer | None = getattr(_kept, "container", None)
+    if container is None:
+        if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+            copy_config_to_registered_loggers(source_logger=logger, ignore_log_level=True)
+        container = _kept.container = open_container(os.environ)
+    return container
