@@ -20,12 +20,12 @@ NOTES_SHOWN_MAX = 3
 
 
 class Picture(Protocol):
-    """`say` puts a line that stays; `note` one that belongs to a moment; the others tell what a table shows by itself."""
+    """`say` puts a line that stays; `note` one that belongs to a moment; a table shows by itself what `change` and `line` tell."""
 
     def say(self, line: str) -> None: ...
     def note(self, line: str) -> None: ...
     def change(self, project: Project, line: str) -> None: ...
-    def queue(self, line: str) -> None: ...
+    def line(self, line: str) -> None: ...
     def close(self) -> None:
         """Nothing moves any more. May be called twice."""
         ...
@@ -47,7 +47,7 @@ class Lines:
     def change(self, project: Project, line: str) -> None:
         self.note(f"{padded(project.name)}  {line}")
 
-    def queue(self, line: str) -> None:
+    def line(self, line: str) -> None:
         self.note(line)
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class LiveTable:
     def change(self, project: Project, line: str) -> None:
         pass
 
-    def queue(self, line: str) -> None:
+    def line(self, line: str) -> None:
         pass
 
     def close(self) -> None:

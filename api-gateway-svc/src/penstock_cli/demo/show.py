@@ -61,7 +61,7 @@ async def demo(data: Path | None, port: int | None, limit: int, root: Path) -> i
                 machine(wish, folder, settings, clock=clock, ids=ids, report=picture.note) as running,
                 httpx.AsyncClient(base_url=running.address, trust_env=False) as client,
             ):
-                picture.say(f"API {running.address}/v1/projects · data {folder.path}")
+                picture.say(f"API {running.address}/v1/projects · data {_short(folder.path)}")
                 stopwatch.start()
                 await _perform(Frontend(client, clock, ids), scene, picture, clock)
                 took = stopwatch.seconds()
@@ -90,7 +90,7 @@ async def _perform(frontend: Frontend, scene: Scene, picture: Picture, clock: Cl
     scene.projects += [Project(project.name, project.project_id, project.run_id) for project in accepted]
     if left:
         picture.note(f"{len(left)} projects of before go on")
-    picture.note(f"{len(REQUESTS)} projects accepted")
+    picture.line(f"{len(REQUESTS)} projects accepted")
     async with asyncio.TaskGroup() as group:
         queue = group.create_task(_watch_queue(frontend, scene, picture, clock))
         followers = [group.create_task(_follow(frontend, project, picture)) for project in scene.projects]
@@ -113,7 +113,7 @@ async def _watch_queue(frontend: Frontend, scene: Scene, picture: Picture, clock
     while not scene.ended:
         line = scene.take_places(await frontend.places())
         if line is not None:
-            picture.queue(line)
+            picture.line(line)
         await clock.sleep(PLACES_SECONDS)
 
 
@@ -129,10 +129,14 @@ def _introduce(picture: Picture, wish: Wish, *, chosen: int | None) -> None:
 def _conclude(picture: Picture, running: Machine, scene: Scene, took: float, *, terminal: bool) -> None:
     picture.say("\nWhat the runs made:")
     for project in scene.projects:
-        folder = running.folder.path / "artifacts" / project.run_id
-        picture.say(f"  {padded(project.name)}  {folder}")
-        picture.say(f"  {padded('')}  {running.address}/v1/runs/{project.run_id}/artifacts")
-    picture.say(f"API docs: {running.address}/docs")
+        picture.say(f"  {padded(project.name)}  {_short(running.folder.path)}/artifacts/{project.run_id}")
+    picture.say(f"over HTTP:  {running.address}/v1/runs/RUN/artifacts, and where its time went: …/RUN/trace")
+    picture.say(f"API docs:   {running.address}/docs")
     if terminal:
         picture.say("Everything stays up until Ctrl-C.")
     picture.say(f"{scene.count('succeeded')} succeeded, {scene.count('failed')} failed in {took:.1f} s")
+
+
+def _short(path: Path) -> Path:
+    """As a person in this folder would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
