@@ -1,0 +1,107 @@
+"""Runs the workflow the way the runner does, but in memory: stage after stage, outputs through JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+
+from penstock_events.facts import Artifact, Usage
+from penstock_runner.authoring import OutputModel, ProjectInput, Workflow
+from penstock_runner.workflows.agent_build.documents import SourceFile
+from penstock_runner.workflows.agent_build.drafter.offline import OfflineDrafter
+from penstock_runner.workflows.agent_build.workbench import Outcome, Ran
+from penstock_runner.workflows.agent_build.workflow import build_agent_build
+
+
+@dataclass
+class Clock:
+    """Time that moves only when somebody sleeps."""
+
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return sum(self.slept)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@dataclass
+class Context:
+    """A StageContext over dicts."""
+
+    project: ProjectInput
+    outputs: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    usage: list[Usage] = field(default_factory=list)
+    stage: str = ""
+    run_id: str = "run_1"
+    project_id: str = "prj_1"
+    tenant: str = "acme"
+    attempt: int = 1
+    idempotency_key: str = "run_1:stage"
+    log: logging.LoggerAdapter[logging.Logger] = field(
+        default_factory=lambda: logging.LoggerAdapter(logging.getLogger("tests"))
+    )
+
+    def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
+        return model.model_validate_json(self.outputs[stage])
+
+    async def put_artifact(self, name: str, data: bytes) -> Artifact:
+        self.artifacts[name] = data
+        return Artifact(name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    async def get_artifact(self, name: str) -> bytes:
+        return self.artifacts[name]
+
+    def report_usage(self, usage: Usage) -> None:
+        self.usage.append(usage)
+
+    def files(self) -> list[SourceFile]:
+        """The package as it was delivered."""
+        return [
+            SourceFile(path=name.removeprefix("package/"), text=data.decode())
+            for name, data in self.artifacts.items()
+            if name.startswith("package/")
+        ]
+
+
+@dataclass
+class Workbench:
+    """Says what it was told to say, and remembers what it was given."""
+
+    outcome: Outcome = field(default_factory=lambda: Ran(0, "3 passed in 0.01s", 10))
+    files: Sequence[SourceFile] = ()
+
+    async def run_tests(self, files: Sequence[SourceFile]) -> Outcome:
+        self.files = files
+        return self.outcome
+
+
+def project(requirement: str, name: str = "", tags: tuple[str, ...] = ()) -> ProjectInput:
+    return ProjectInput(name=name, requirement=requirement, tags=tags)
+
+
+async def carry_out(workflow: Workflow, asked: ProjectInput) -> Context:
+    context = Context(asked)
+    for stage in workflow.stages:
+        context.stage = stage.name
+        output: BaseModel = await stage.run(context)
+        assert isinstance(output, stage.output)
+        context.outputs[stage.name] = output.model_dump_json()
+    return context
+
+
+def built(requirement: str, name: str = "", tags: tuple[str, ...] = (), workbench: Workbench | None = None) -> Context:
+    """A whole run with the offline drafter; its tests are not really run."""
+    workflow = build_agent_build(OfflineDrafter(), workbench or Workbench(), Clock(), 0)
+    return asyncio.run(carry_out(workflow, project(requirement, name, tags)))

@@ -1,0 +1,226 @@
+"""A package's tests run in a child that is limited, sees nothing of the runner, and is always gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import uvloop
+from tests.runner.agent_build.requirements_said import SAID
+from tests.runner.agent_build.runs import built
+
+from penstock_backbone.system import SystemClock
+from penstock_runner.workflows.agent_build.child_workbench import ChildWorkbench, Limits
+from penstock_runner.workflows.agent_build.documents import SourceFile
+from penstock_runner.workflows.agent_build.workbench import Outcome, Ran, TookTooLong
+
+pytestmark = pytest.mark.anyio
+WAIT_SECONDS = 15.0
+LOOK_SECONDS = 0.02
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What the workbench has left in the folder for temporary files."""
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return lambda: [path.name for path in place.iterdir()]
+
+
+def package(test: str) -> list[SourceFile]:
+    project = '[tool.pytest.ini_options]\npythonpath = ["."]\ntestpaths = ["tests"]\n'
+    return [SourceFile(path="pyproject.toml", text=project), SourceFile(path="tests/test_it.py", text=test)]
+
+
+def workbench(seconds: float = 30, memory_bytes: int = 512 * 1024 * 1024) -> ChildWorkbench:
+    return ChildWorkbench(SystemClock(), Limits(seconds, memory_bytes))
+
+
+def content(path: Path) -> str:
+    return path.read_text("utf-8") if path.exists() else ""
+
+
+async def appears(path: Path) -> str:
+    clock = SystemClock()
+    deadline = clock.monotonic() + WAIT_SECONDS
+    while clock.monotonic() < deadline:
+        text = content(path)
+        if text.endswith("\n"):
+            return text
+        await clock.sleep(LOOK_SECONDS)
+    raise AssertionError(f"{path} did not appear")
+
+
+def is_alive(pid: int) -> bool:
+    """A process that is dead but not yet collected by its parent is not alive."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+async def dies(pid: int) -> None:
+    clock = SystemClock()
+    deadline = clock.monotonic() + WAIT_SECONDS
+    while is_alive(pid):
+        assert clock.monotonic() < deadline, f"process {pid} is still alive"
+        await clock.sleep(LOOK_SECONDS)
+
+
+@pytest.mark.parametrize("case", ["documents", "japanese", "longest", "triple quotes"])
+async def test_the_packages_own_tests_pass(case: str, folders: Callable[[], list[str]]) -> None:
+    name, requirement = SAID[case]
+    files = await asyncio.to_thread(lambda: built(requirement, name).files())
+    outcome = await workbench().run_tests(files)
+    assert isinstance(outcome, Ran)
+    assert outcome.exit_code == 0, outcome.output
+    assert " passed in " in outcome.output
+    assert outcome.duration_ms > 0
+    assert folders() == []
+
+
+async def test_failing_tests_give_their_exit_code_and_the_end_of_the_output(folders: Callable[[], list[str]]) -> None:
+    outcome = await workbench().run_tests(package("def test_sum():\n    assert 1 + 1 == 3\n"))
+    assert isinstance(outcome, Ran)
+    assert outcome.exit_code == 1
+    assert "assert (1 + 1) == 3" in outcome.output
+    assert folders() == []
+
+
+async def test_long_output_is_cut_to_its_end() -> None:
+    text = "def test_it():\n    for n in range(20_000): print('line', n)\n    assert 0\n"
+    outcome = await workbench().run_tests(package(text))
+    assert len(outcome.output) <= 4000
+    assert "line 19999" in outcome.output
+
+
+SLEEPER = """
+import os, pathlib, subprocess, sys, time
+def test_sleep():
+    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    pathlib.Path({path!r}).write_text(f"{{os.getpid()}} {{grandchild.pid}}\\n")
+    time.sleep(300)
+"""
+
+
+async def test_tests_that_take_too_long_are_ended_with_all_they_started(
+    tmp_path: Path, folders: Callable[[], list[str]]
+) -> None:
+    outcome = await workbench(seconds=1.5).run_tests(package(SLEEPER.format(path=str(tmp_path / "pids"))))
+    assert isinstance(outcome, TookTooLong)
+    assert outcome.seconds == 1.5
+    for pid in (await appears(tmp_path / "pids")).split():
+        await dies(int(pid))
+    assert folders() == []
+
+
+async def ended_by_cancelling(path: Path) -> None:
+    task = asyncio.ensure_future(workbench().run_tests(package(SLEEPER.format(path=str(path)))))
+    pids = [int(pid) for pid in (await appears(path)).split()]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for pid in pids:
+        await dies(pid)
+
+
+async def test_cancelling_ends_the_child_and_removes_its_folder(
+    tmp_path: Path, folders: Callable[[], list[str]]
+) -> None:
+    await ended_by_cancelling(tmp_path / "pids")
+    assert folders() == []
+
+
+async def test_cancelling_at_any_moment_leaves_nothing(folders: Callable[[], list[str]]) -> None:
+    for turns in (0, 1, 2, 3, 5, 8):
+        task = asyncio.ensure_future(workbench().run_tests(package("import time\ntime.sleep(300)\n")))
+        for _ in range(turns):
+            await SystemClock().sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert folders() == []
+
+
+def test_it_works_the_same_on_uvloop(tmp_path: Path, folders: Callable[[], list[str]]) -> None:
+    async def both() -> Outcome:
+        await ended_by_cancelling(tmp_path / "pids")
+        return await workbench().run_tests(package("def test_it(): pass\n"))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(both())
+    assert isinstance(outcome, Ran)
+    assert outcome.exit_code == 0
+    assert folders() == []
+
+
+async def test_memory_is_limited() -> None:
+    text = "def test_it():\n    assert len(bytearray(1024 * 1024 * 1024)) > 0\n"
+    outcome = await workbench(memory_bytes=300 * 1024 * 1024).run_tests(package(text))
+    assert isinstance(outcome, Ran)
+    assert outcome.exit_code == 1
+    assert "MemoryError" in outcome.output
+
+
+ENVIRONMENT = """
+import json, os, pathlib, resource, signal, sys
+def test_it():
+    pathlib.Path({path!r}).write_text(json.dumps({{
+        "environment": dict(os.environ), "path": sys.path, "core": resource.getrlimit(resource.RLIMIT_CORE),
+        "alarm": signal.alarm(0), "group": os.getpgrp() == os.getpid(), "stdin": os.read(0, 1).decode(),
+    }}) + "\\n")
+"""
+
+
+async def test_the_child_sees_nothing_of_the_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    outcome = await workbench().run_tests(package(ENVIRONMENT.format(path=str(tmp_path / "seen"))))
+    assert isinstance(outcome, Ran), outcome
+    assert outcome.exit_code == 0, outcome.output
+    seen = json.loads((tmp_path / "seen").read_text("utf-8"))
+    assert set(seen["environment"]) <= {
+        "PATH", "LANG", "HOME", "TMPDIR", "LC_CTYPE", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_CURRENT_TEST", "PYTEST_VERSION",
+    }  # fmt: skip
+    assert not [entry for entry in seen["path"] if Path(entry) == Path.cwd()]
+    assert seen["core"] == [0, 0]
+    assert seen["group"]
+    assert seen["stdin"] == ""
+    # Should the runner be killed, the child ends itself soon after its time.
+    assert 0 < seen["alarm"] <= 35
+
+
+async def test_only_two_children_run_at_once(tmp_path: Path) -> None:
+    text = f"""
+import os, pathlib, time
+def test_it():
+    here = pathlib.Path({str(tmp_path)!r})
+    mine = here / str(os.getpid())
+    mine.touch()
+    time.sleep(0.2)
+    most = len(list(here.iterdir()))
+    mine.unlink()
+    assert most <= 2
+"""
+    bench = workbench()
+    outcomes: Sequence[Outcome] = await asyncio.gather(*(bench.run_tests(package(text)) for _ in range(3)))
+    assert [outcome.exit_code for outcome in outcomes if isinstance(outcome, Ran)] == [0, 0, 0]
+
+
+async def test_a_path_that_escapes_is_never_written(tmp_path: Path, folders: Callable[[], list[str]]) -> None:
+    outside = tmp_path / "escaped.py"
+    with pytest.raises(AssertionError):
+        await workbench().run_tests([SourceFile(path="../../escaped.py", text="")])
+    assert not outside.exists()
+    assert folders() == []

@@ -1,0 +1,1 @@
+"""agent_build: nine stages that turn a requirement in any language into a small tested agent package."""

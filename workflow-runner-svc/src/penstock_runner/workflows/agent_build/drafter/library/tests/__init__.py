@@ -1,0 +1,1 @@
+"""The tests that go into a package beside the tools they test."""
