@@ -91,8 +91,8 @@ def project(requirement: str, name: str = "", tags: tuple[str, ...] = ()) -> Pro
     return ProjectInput(name=name, requirement=requirement, tags=tags)
 
 
-async def carry_out(workflow: Workflow, asked: ProjectInput) -> Context:
-    context = Context(asked)
+async def carry_out(workflow: Workflow, asked: ProjectInput, kind: type[Context] = Context) -> Context:
+    context = kind(asked)
     for stage in workflow.stages:
         context.stage = stage.name
         output: BaseModel = await stage.run(context)

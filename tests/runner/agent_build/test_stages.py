@@ -11,7 +11,7 @@ import pytest
 from tests.runner.agent_build.runs import Clock, Context, Workbench, built, carry_out, project
 
 from penstock_backbone.system import SystemClock
-from penstock_events.facts import Usage
+from penstock_events.facts import Artifact, Usage
 from penstock_runner.authoring import FinalError, Workflow
 from penstock_runner.workflows import built_in
 from penstock_runner.workflows.agent_build.documents import AgentCode, Deployment, Document, SourceFile
@@ -129,6 +129,16 @@ def run_with(model: Meddler) -> Context:
 def test_a_spoiled_package_is_never_built(path: str, text: str, complaint: str) -> None:
     with pytest.raises(ValueError if complaint.startswith("at most") else FinalError, match=complaint):
         run_with(Meddler(SourceFile(path=path, text=text)))
+
+
+def test_an_artifact_that_is_refused_for_good_fails_the_run_for_good() -> None:
+    class Full(Context):
+        async def put_artifact(self, name: str, data: bytes) -> Artifact:
+            raise FinalError(f"no place for {name}")
+
+    workflow = build_agent_build(OfflineDrafter(), Workbench(), Clock(), 0)
+    with pytest.raises(FinalError, match="no place for"):
+        asyncio.run(carry_out(workflow, project(REQUIREMENT), Full))
 
 
 def test_too_many_files_are_refused() -> None:

@@ -90,9 +90,8 @@ def deploying(workbench: Workbench) -> StageFunction:
             artifacts=len(artifacts) + 1,
         )
         artifacts[_document(DEPLOYER)] = _as_json(deployment)
-        async with asyncio.TaskGroup() as group:
-            for name, data in artifacts.items():
-                group.create_task(context.put_artifact(name, data))
+        # Not a TaskGroup: a FinalError inside an exception group would be taken for something to try again.
+        await asyncio.gather(*(context.put_artifact(name, data) for name, data in artifacts.items()))
         return deployment
 
     return deploy
