@@ -217,8 +217,7 @@ def virtual(test: Callable[Concatenate[Rig, Given], Awaitable[None]]) -> Callabl
     def wrapper(*given: Given.args, **named: Given.kwargs) -> None:
         asyncio.run(play(*given, **named))
 
+    # What pytest shall see: the given arguments alone, and not the rig, which it would look for among its fixtures.
     parameters = list(inspect.signature(test).parameters.values())[1:]
-    del wrapper.__wrapped__  # type: ignore[attr-defined]  # pytest would look for the rig among the fixtures
-    # What pytest shall see instead.
-    wrapper.__signature__ = inspect.Signature(parameters)
+    vars(wrapper)["__signature__"] = inspect.Signature(parameters)
     return wrapper

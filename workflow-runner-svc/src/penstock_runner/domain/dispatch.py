@@ -11,6 +11,7 @@ from penstock_backbone.records.runs import QUEUED, RunItem
 from penstock_runner.authoring import Stage
 from penstock_runner.domain.plan import Plan
 
+ID_CHARS_MAX = 100
 LEAVE_SECONDS = 1.0
 LEAVES_MAX = 6
 
@@ -59,10 +60,14 @@ def parse(body: str) -> Dispatch | None:
         run, fence, tenant, project = raw["run"], raw["fence"], raw["tenant"], raw.get("project")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    strings = all(isinstance(text, str) and text for text in (run, tenant))
-    if not strings or type(fence) is not int or not (project is None or isinstance(project, str)):
+    if not (_is_id(run) and isinstance(tenant, str) and type(fence) is int and (project is None or _is_id(project))):
         return None
-    return Dispatch(run, fence, tenant, project or None)
+    return Dispatch(run, fence, tenant, project)
+
+
+def _is_id(value: object) -> bool:
+    """Something that can be looked up: a message must not be able to spoil the read of a whole batch."""
+    return isinstance(value, str) and 0 < len(value) <= ID_CHARS_MAX and value.isprintable()
 
 
 def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: FindPlan) -> Decision:

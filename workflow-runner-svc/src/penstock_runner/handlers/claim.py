@@ -106,16 +106,13 @@ class Claims:
     async def _sort(self, messages: Sequence[Message], batch: _Sorted) -> None:
         dispatches = {message.receipt: parse(message.body) for message in messages}
         items = await self._read([dispatch for dispatch in dispatches.values() if dispatch])
-        seen: set[str] = set()
         for message in sorted(messages, key=lambda message: -_fence(dispatches[message.receipt])):
             dispatch = dispatches[message.receipt]
-            if dispatch is None or dispatch.run in seen:
-                if dispatch is None:
-                    _log.warning("A message on the dispatch queue is not a dispatch: %.200s", message.body)
+            if dispatch is None:
+                _log.warning("A message on the dispatch queue is not a dispatch: %.200s", message.body)
                 batch.settled.append(message.receipt)
-                continue
-            seen.add(dispatch.run)
-            self._judge(message, dispatch, items, batch)
+            else:
+                self._judge(message, dispatch, items, batch)
 
     def _judge(self, message: Message, dispatch: Dispatch, items: dict[Key, Item], batch: _Sorted) -> None:
         item = items.get(run_key(dispatch.run))
@@ -128,7 +125,8 @@ class Claims:
                 key = (dispatch.run, dispatch.fence)
                 if project is None:
                     _log.error("Run %s has no project %s: it is left alone.", run["pk"], run["project_id"])
-                if project is None or key in self._claiming or key in self.executions:
+                known = key in self._claiming or key in self.executions
+                if project is None or known or any(other.dispatch.run == dispatch.run for other in batch.candidates):
                     batch.settled.append(message.receipt)
                     return
                 self._claiming.add(key)

@@ -1,0 +1,91 @@
+"""Told to stop, a runner lets stages reach their next checkpoint, and its runs go on elsewhere at once (fault 68)."""
+
+from __future__ import annotations
+
+from tests.runner.faults import Faults
+from tests.runner.rig import Process, Rig, completions, virtual
+from tests.runner.stages import Word, in_a_row, stage, workflow
+from tests.runner.test_execution import hang
+
+from penstock_backbone.records.runs import QUEUED, RUNNING, SUCCEEDED
+from penstock_runner.authoring import StageContext
+
+
+async def ended_after(rig: Rig, process: Process) -> float:
+    began = rig.clock.monotonic()
+    process.stop.set()
+    await process.task
+    return rig.clock.monotonic() - began
+
+
+@virtual
+async def test_an_idle_runner_stops_at_once_and_buries_its_session(rig: Rig) -> None:
+    process = rig.start(in_a_row(1), session="ses_first")
+    await rig.clock.sleep(5)
+    assert await ended_after(rig, process) < 0.1
+    assert (await rig.session("ses_first"))["st"] == "dead"
+
+
+@virtual
+async def test_a_runner_that_cannot_reach_the_backbone_stops_at_once_too(rig: Rig) -> None:
+    process = rig.start(in_a_row(1), faults=Faults(rig.engine, lambda number, name: "lose request"))
+    await rig.clock.sleep(5)
+    assert await ended_after(rig, process) < 0.1
+
+
+@virtual
+async def test_a_running_stage_reaches_its_checkpoint_and_the_next_begins_elsewhere(rig: Rig) -> None:
+    ran: list[str] = []
+
+    async def short(context: StageContext) -> Word:
+        ran.append(context.stage)
+        await rig.clock.sleep(2)
+        return Word()
+
+    three = workflow(stage("a", short), stage("b", short), stage("c", short))
+    run_id = await rig.submit(three)
+    process = rig.start(three, session="ses_first")
+    await rig.until(lambda run: "a" in run["results"], run_id)
+    assert await ended_after(rig, process) < 2.1
+    assert (await rig.told(run_id))[-1] == "StageCompleted b"
+    assert (await rig.run(run_id))["state"] == RUNNING
+    await rig.requeue(run_id, "ses_first")
+    rig.start(three)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    assert ran == ["a", "b", "c"]
+    assert completions(await rig.story(run_id)) == ["a", "b", "c"]
+
+
+@virtual
+async def test_a_stage_that_takes_too_long_is_cut_off(rig: Rig) -> None:
+    long = workflow(stage("hang", hang))
+    run_id = await rig.submit(long)
+    process = rig.start(long, session="ses_first")
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    assert 5 <= await ended_after(rig, process) < 5.2
+    assert (await rig.session("ses_first"))["st"] == "dead"
+
+
+@virtual
+async def test_a_second_signal_does_not_wait(rig: Rig) -> None:
+    long = workflow(stage("hang", hang))
+    run_id = await rig.submit(long)
+    process = rig.start(long)
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    process.hurry.set()
+    assert await ended_after(rig, process) < 0.1
+
+
+@virtual
+async def test_nothing_is_claimed_while_draining(rig: Rig) -> None:
+    long = workflow(stage("hang", hang))
+    first = await rig.submit(long)
+    process = rig.start(long, session="ses_first")
+    await rig.until(lambda run: run["state"] == RUNNING, first)
+    process.stop.set()
+    await rig.clock.sleep(1)
+    assert (await rig.session("ses_first"))["st"] == "draining"
+    second = await rig.submit(long)
+    await process.task
+    assert (await rig.run(second))["state"] == QUEUED
+    assert await rig.waiting_messages() == 1

@@ -1,0 +1,92 @@
+"""Workflow modules are found by name; one that is broken is explained, and the others are served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.runner.rig import registry
+from tests.runner.stages import in_a_row, stage, workflow
+
+from penstock_runner.registry import Registry, load, module_names
+
+GOOD = """
+from penstock_runner.authoring import Stage, Workflow
+from pydantic import BaseModel
+
+class Word(BaseModel):
+    text: str = ""
+
+async def work(context):
+    return Word()
+
+WORKFLOWS = (Workflow("{name}", version="1", stages=(Stage("only", work, output=Word),)),)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_names_stand_between_commas() -> None:
+    assert module_names(" a.b, c ,,d") == ("a.b", "c", "d")
+    assert module_names("") == ()
+
+
+def test_a_module_that_cannot_be_imported_does_not_take_the_others_with_it(folder: Path) -> None:
+    (folder / "wf_good.py").write_text(GOOD.format(name="good"))
+    (folder / "wf_syntax.py").write_text("x = 1\ndef broken(:\n")
+    (folder / "wf_raises.py").write_text("def fail():\n    raise ValueError('no key')\n\nfail()\n")
+    (folder / "wf_exits.py").write_text("import sys\nsys.exit(2)\n")
+    (folder / "wf_imports.py").write_text("\nimport there_is_no_such_thing\n")
+    loaded = load((), ["wf_syntax", "wf_raises", "wf_exits", "wf_imports", "wf_absent", "wf_good"])
+    assert [plan.workflow.name for plan in loaded.registry.newest()] == ["good"]
+    syntax, raises, exits, imports, absent = loaded.problems
+    assert syntax.startswith(f"wf_syntax: could not be loaded ({folder}/wf_syntax.py, line 2): SyntaxError")
+    assert raises == f"wf_raises: could not be loaded ({folder}/wf_raises.py, line 2): ValueError: no key"
+    assert f"({folder}/wf_exits.py, line 2): SystemExit" in exits
+    assert f"({folder}/wf_imports.py, line 2): ModuleNotFoundError" in imports
+    assert absent.startswith("wf_absent: could not be loaded (no such module): ModuleNotFoundError")
+
+
+def test_a_module_without_workflows_and_a_bad_workflow_are_explained(folder: Path) -> None:
+    (folder / "wf_empty.py").write_text("WORKFLOW = 1\n")
+    (folder / "wf_named_badly.py").write_text(GOOD.format(name="Bad Name"))
+    (folder / "wf_strange.py").write_text("WORKFLOWS = (1, None)\n")
+    loaded = load((), ["wf_empty", "wf_named_badly", "wf_strange"])
+    assert loaded.registry.newest() == []
+    assert loaded.problems == [
+        f"wf_empty: must have WORKFLOWS, a tuple of Workflow ({folder}/wf_empty.py)",
+        "wf_named_badly: workflow 'Bad Name': its name must match [a-z][a-z0-9_]{0,39}",
+        "wf_strange: 1 is not a Workflow",
+        "wf_strange: None is not a Workflow",
+    ]
+
+
+def test_built_in_workflows_are_served_beside_those_of_modules(folder: Path) -> None:
+    (folder / "wf_more.py").write_text(GOOD.format(name="more"))
+    loaded = load([in_a_row(2)], ["wf_more", "wf_more"])
+    assert [plan.workflow.name for plan in loaded.registry.newest()] == ["sample", "more"]
+    assert loaded.problems == []
+
+
+def test_an_older_version_is_served_to_runs_that_began_with_it() -> None:
+    old, new = workflow(stage("a"), version="1"), workflow(stage("b"), version="2")
+    found = registry(old, new)
+    assert [plan.workflow for plan in found.newest()] == [new]
+    assert (plan := found.find("sample", None)) is not None
+    assert plan.workflow is new
+    assert (plan := found.find("sample", "1")) is not None
+    assert plan.workflow is old
+    assert found.find("sample", "3") is None
+    assert found.find("other", None) is None
+
+
+def test_the_same_version_twice_is_a_problem() -> None:
+    found = Registry()
+    assert found.add(in_a_row(1)) is None
+    problem = found.add(in_a_row(2))
+    assert problem is not None
+    assert problem.sentence == "workflow sample: version 1 is listed twice"
