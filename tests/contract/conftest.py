@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from tests.contract.known_differences import KNOWN_DIFFERENCES
@@ -10,6 +12,9 @@ from tests.contract.rigs import RIGS, Rig
 
 from penstock_backbone.engines import Engine
 from penstock_backbone.system import SystemIds
+
+TEST_SECONDS_MAX = 20.0
+"""An engine that never answers fails its test and does not stop the suite."""
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +24,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", params=RIGS)
 async def rig(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Rig]:
-    opened = RIGS[request.param]()
+    opened = await RIGS[request.param]()
     yield opened
     await opened.close()
 
@@ -38,12 +43,24 @@ def pk() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A difference is expected to show (strictly, so that a mended emulator is noticed) or is not tried at all."""
     for item in items:
-        call = getattr(item, "callspec", None)
-        name = call.params.get("rig") if call else None
-        difference = KNOWN_DIFFERENCES.get((name, item.originalname)) if isinstance(item, pytest.Function) else None
+        if not isinstance(item, pytest.Function) or not asyncio.iscoroutinefunction(item.obj):
+            continue
+        item.obj = limited(item.obj)
+        if not hasattr(item, "callspec"):
+            continue
+        difference = KNOWN_DIFFERENCES.get((str(item.callspec.params.get("rig")), item.originalname))
         if difference is None:
             continue
         if difference.tried:
             item.add_marker(pytest.mark.xfail(reason=difference.reason, strict=True))
         else:
             item.add_marker(pytest.mark.skip(reason=difference.reason))
+
+
+def limited(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def within(**arguments: object) -> None:
+        async with asyncio.timeout(TEST_SECONDS_MAX):
+            await test(**arguments)
+
+    return within

@@ -12,6 +12,7 @@ BY_OWNER = Index("by_owner", hash_attribute="owner", range_attribute="made")
 STREAMS = (
     "ordered", "quiet", "sparing", "transacted", "cancelled", "ended", "resumed", "rewound", "paged", "awaited",
     "doubled", "guarded", "crowded",
+    "settled",
 )  # fmt: skip
 """Each has a table `stream-<name>` and a consumer `<name>-reader`, for one test."""
 

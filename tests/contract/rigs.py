@@ -7,16 +7,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from tests.contract.contract_inventory import CONTRACT
+from tests.contract.contract_inventory import CONTRACT, THINGS
 
 from penstock_backbone.embedded import EmbeddedEngine
 from penstock_backbone.engines import Engine
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.system import SystemClock, SystemIds
+from penstock_backbone.vocabulary import Key
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,6 +45,10 @@ class MemoryRig:
         self._memory = MemoryEngine(SystemClock(), SystemIds(), CONTRACT)
         self.engine: Engine = self._memory
 
+    @classmethod
+    async def open(cls) -> MemoryRig:
+        return cls()
+
     async def another(self) -> Engine:
         return self._memory
 
@@ -59,8 +64,14 @@ class EmbeddedRig:
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="penstock-contract-"))
-        self._start()
+        self._store = self._start()
         self.engine: Engine = self._connect()
+
+    @classmethod
+    async def open(cls) -> EmbeddedRig:
+        rig = cls()
+        await rig._answers()
+        return rig
 
     async def another(self) -> Engine:
         return self._connect()
@@ -69,8 +80,9 @@ class EmbeddedRig:
         await self.engine.close()
         self._store.kill()
         self._store.wait()
-        self._start()
+        self._store = self._start()
         self.engine = self._connect()
+        await self._answers()
 
     async def close(self) -> None:
         await self.engine.close()
@@ -82,12 +94,16 @@ class EmbeddedRig:
     def _connect(self) -> Engine:
         return EmbeddedEngine(self._folder / "s", self._folder / "blobs", SystemClock(), CONTRACT)
 
-    def _start(self) -> None:
-        self._store = subprocess.Popen(
+    async def _answers(self) -> None:
+        """The client waits for a store that is still starting."""
+        await self.engine.tables.get([Key(THINGS, "any", "thing")])
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-m", "tests.contract.store_process", self._folder / "data.db", self._folder / "s"],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
         )
 
 
-RIGS: dict[str, Callable[[], Rig]] = {"memory": MemoryRig, "embedded": EmbeddedRig}
+RIGS: dict[str, Callable[[], Awaitable[Rig]]] = {"memory": MemoryRig.open, "embedded": EmbeddedRig.open}

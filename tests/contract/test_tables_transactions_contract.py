@@ -103,11 +103,12 @@ async def test_conditions_see_what_stood_before_the_transaction(engine: Engine, 
 
 
 async def test_no_key_twice_not_even_to_check_it(engine: Engine, pk: str) -> None:
-    for parts in (
+    attempts: list[list[TransactionPart]] = [
         [Put(key(pk), {}), Put(key(pk), {})],
         [Put(key(pk), {}), Check(key(pk), Missing("pk"))],
         [Put(key(pk, "other"), {}), Update(key(pk), {"n": 1}), Delete(key(pk))],
-    ):
+    ]
+    for parts in attempts:
         with pytest.raises(Invalid):
             await engine.tables.transact(parts)
     assert await engine.tables.get([key(pk), key(pk, "other")]) == [None, None]
