@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +29,19 @@ async def fetch(product: Product, run_id: str, folder: Path) -> Path:
     return folder
 
 
-def check_package(folder: Path) -> None:
-    """It imports, and its own tests pass, with nothing but pytest and the standard library."""
-    root = next(path.parent for path in folder.rglob("pyproject.toml"))
-    package = next(path.parent for path in root.rglob("__init__.py") if "tests" not in path.parts)
-    arguments = [
-        sys.executable,
-        "-I",
-        "-c",
-        f"import sys; sys.path.insert(0, {str(package.parent)!r}); import {package.name}",
-    ]
-    subprocess.run(arguments, check=True, timeout=60)
+def check_packages(folders: Sequence[Path]) -> None:
+    """They import, under a name each, and their own tests pass, with nothing but pytest and the standard library."""
+    roots = [next(path.parent for path in folder.rglob("pyproject.toml")) for folder in folders]
+    names = {
+        tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"][0] for root in roots
+    }
+    assert len(names) == len(folders)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(root) for root in roots)}
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(root)], check=True, cwd=root, timeout=120
+        [sys.executable, "-P", "-c", f"import {', '.join(sorted(names))}"], check=True, env=environment, timeout=60
     )
+    tests = [str(root / "tests") for root in roots]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *tests],
+        check=True, env=environment, cwd=folders[0], timeout=240,
+    )  # fmt: skip

@@ -141,8 +141,20 @@ class Product:
         return project
 
     async def projects(self, *ids: str) -> list[dict[str, Any]]:
-        async with self.client() as client:
-            return [(await client.get(f"/v1/projects/{project_id}")).json() for project_id in ids]
+        """Asked again while the API, or the store behind it, is away."""
+        found: list[dict[str, Any]] = []
+
+        async def answered() -> bool:
+            try:
+                async with self.client() as client:
+                    answers = [await client.get(f"/v1/projects/{project_id}") for project_id in ids]
+            except httpx.TransportError:
+                return False
+            found[:] = [answer.json() for answer in answers]
+            return all(answer.is_success for answer in answers)
+
+        await until(answered)
+        return found
 
     async def some_stages_done(self, *ids: str) -> None:
         """The moment for a kill: something is finished, and most is not."""

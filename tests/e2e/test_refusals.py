@@ -30,8 +30,8 @@ async def test_a_busy_port(tmp_path: Path) -> None:
 
 
 async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    sentence = await refusal(Product(tmp_path / "file" / "data"))
+    (tmp_path / "data").write_text("not a folder")
+    sentence = await refusal(Product(tmp_path / "data"))
     assert "cannot be written" in sentence
     assert "--data" in sentence
 

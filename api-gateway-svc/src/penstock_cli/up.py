@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from penstock_backbone.engines import EngineSettings
@@ -17,7 +18,8 @@ async def up(wish: Wish, data: Path, settings: EngineSettings) -> int:
         async with machine(wish, folder, settings, clock=SystemClock(), ids=SystemIds(), report=_say) as running:
             for line in greeting(running):
                 _say(line)
-            await asyncio.Event().wait()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e import audit
-from tests.e2e.packages import check_package, fetch
+from tests.e2e.packages import check_packages, fetch
 from tests.e2e.product import Product
 
 from penstock_backbone.aws.settings import AwsSettings
@@ -45,8 +45,7 @@ async def test_ten_projects_are_built_and_never_more_than_five_at_once(stack: Aw
         runs = [project["run_id"] for project in projects]
         packages = await asyncio.gather(*(fetch(product, run_id, tmp_path / run_id) for run_id in runs))
     assert {project["status"] for project in projects} == {"completed"}
-    for folder in packages:
-        check_package(folder)
+    check_packages(packages)
     await check_feed(stack)
 
 
