@@ -57,7 +57,7 @@ class AwsBlobs:
             data = await self._calls.on_thread(partial(self._read_here, ref.key))
         except Absent as error:
             raise BlobMissing(f"there is no file {ref.key!r}") from error
-        if hashlib.sha256(data).hexdigest() != ref.sha256:
+        if len(data) != ref.size or hashlib.sha256(data).hexdigest() != ref.sha256:
             raise BlobCorrupt(f"the file {ref.key!r} is not the one that was stored")
         return data
 

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from penstock_backbone.aws.errors import sort_error
 from penstock_backbone.aws.settings import AwsSettings
-from penstock_backbone.errors import BackboneError
+from penstock_backbone.errors import BackboneError, Fatal
 
 THREADS_MAX = 32
 CONNECT_SECONDS_MAX = 1
@@ -46,6 +46,7 @@ class Calls:
         self._lock = threading.Lock()
         self._session: boto3.Session | None = None
         self._clients: dict[Service, Any] = {}
+        self._closed = False
 
     async def call(self, service: Service, operation: str, **arguments: Any) -> dict[str, Any]:
         """The response of one operation (a method of boto3's low-level client), or a sorted error."""
@@ -53,6 +54,8 @@ class Calls:
 
     async def on_thread(self, work: partial[Answer]) -> Answer:
         """`work` runs on the pool; cancelling the caller does not stop it."""
+        if self._closed:
+            raise Fatal("this connection to AWS was closed: open another one")
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
     def call_here(self, service: Service, operation: str, **arguments: Any) -> dict[str, Any]:
@@ -68,6 +71,7 @@ class Calls:
 
     async def close(self) -> None:
         """Waits for the calls under way: a long poll, at worst."""
+        self._closed = True
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         for client in self._clients.values():
             client.close()

@@ -9,13 +9,15 @@ from typing import Any
 
 from penstock_backbone.aws.calls import Calls, Service
 from penstock_backbone.aws.errors import AlreadyThere
-from penstock_backbone.aws.settings import EMULATOR_REGION, AwsSettings, Names
+from penstock_backbone.aws.settings import AwsSettings, Names
 from penstock_backbone.errors import Fatal, Invalid, Retryable
 from penstock_backbone.inventory import INVENTORY, Inventory, Queue, Rule, Table
 from penstock_backbone.ports import Clock
 from penstock_backbone.system import SystemClock
 
 TABLE_WAIT_SECONDS = 0.2
+BUCKET_REGION_DEFAULT = "us-east-1"
+"""Where S3 makes a bucket that names no region; it refuses to be told this one."""
 TABLE_WAITS_MAX = 150
 
 
@@ -133,7 +135,7 @@ class _Provisioner:
 
     async def _bucket(self) -> None:
         arguments: dict[str, Any] = {"Bucket": self._names.bucket}
-        if self._region != EMULATOR_REGION:
+        if self._region != BUCKET_REGION_DEFAULT:
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": self._region}
         with contextlib.suppress(AlreadyThere):
             await self._calls.call(Service.BLOBS, "create_bucket", **arguments)

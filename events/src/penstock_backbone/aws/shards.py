@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from penstock_backbone.errors import Invalid
-from penstock_backbone.vocabulary import Item, StreamRecord
+from penstock_backbone.vocabulary import Item, Key, StreamRecord
 
 UNSETTLED_RECORDS_MAX = 10_000
+ORDINAL_DIGITS = 6
 SEQUENCE_DIGITS_MAX = 40
 
 
 @dataclass(slots=True, eq=False)
 class Shard:
-    """`name` is unique over the consumer's tables. `read` is the last sequence number that was fetched;
+    """`name` is unique over the consumer's tables, `ordinal` in this process. `read` is the last sequence number that was fetched;
     `unsettled` counts fetched records that are not settled; `exhausted`: closed, and nothing left to fetch.
     """
 
@@ -29,10 +30,13 @@ class Shard:
     iterator: str | None = None
     exhausted: bool = False
     unsettled: int = 0
+    ordinal: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
+    """`number` is DynamoDB's sequence number, which is unique within the shard only."""
+
     record: StreamRecord
     shard: Shard
     number: str
@@ -45,10 +49,19 @@ class Backlog:
     shards: dict[str, Shard] = field(default_factory=dict)
     waiting: deque[Fetched] = field(default_factory=deque)
     handed: dict[str, Fetched] = field(default_factory=dict)
+    shards_met: int = 0
 
-    def add(self, fetched: Fetched) -> None:
-        fetched.shard.unsettled += 1
-        self.waiting.append(fetched)
+    def meet(self, shard: Shard) -> None:
+        self.shards_met += 1
+        shard.ordinal = self.shards_met
+        self.shards[shard.name] = shard
+
+    def add(self, shard: Shard, number: str, key: Key, item: Item | None) -> None:
+        """The sequence that the consumer sees grows within a shard as DynamoDB's does, and names the shard too."""
+        sequence = number + str(shard.ordinal).zfill(ORDINAL_DIGITS)
+        shard.read = number
+        shard.unsettled += 1
+        self.waiting.append(Fetched(StreamRecord(sequence, key, item), shard, number))
 
     def take(self, limit: int) -> list[StreamRecord]:
         if len(self.handed) >= UNSETTLED_RECORDS_MAX:

@@ -17,7 +17,7 @@ from typing import Any
 from penstock_backbone.aws.calls import Calls, Service
 from penstock_backbone.aws.errors import Absent, IteratorExpired, Trimmed
 from penstock_backbone.aws.settings import Names
-from penstock_backbone.aws.shards import Backlog, Fetched, Shard, position_item, readable, shard_name
+from penstock_backbone.aws.shards import Backlog, Shard, position_item, readable, shard_name
 from penstock_backbone.aws.values import from_item
 from penstock_backbone.aws.wakeups import Wakeup, Wakeups
 from penstock_backbone.errors import Fatal, Retryable
@@ -188,9 +188,7 @@ class AwsStreams:
             change = raw["dynamodb"]
             key = Key(shard.table, change["Keys"]["pk"]["S"], change["Keys"]["sk"]["S"])
             item = from_item(change["NewImage"]) if "NewImage" in change else None
-            shard.read = change["SequenceNumber"]
-            record = StreamRecord(f"{shard.name}/{shard.read}", key, item)
-            follower.backlog.add(Fetched(record, shard, change["SequenceNumber"]))
+            follower.backlog.add(shard, change["SequenceNumber"], key, item)
         shard.iterator = answer.get("NextShardIterator")
         if shard.iterator is None:
             shard.exhausted = follower.must_refresh = True
@@ -222,7 +220,7 @@ class AwsStreams:
             position = positions.get(name)
             if position is not None:
                 shard.read, shard.exhausted = position["number"] or None, position["ended"]
-            known[name] = shard
+            follower.backlog.meet(shard)
         for name in [name for name, shard in known.items() if name not in listed and not shard.unsettled]:
             del known[name]
         gone = [name for name in positions if name not in known]

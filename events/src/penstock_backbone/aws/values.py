@@ -17,7 +17,7 @@ Typed: TypeAlias = dict[str, Any]
 def to_typed(value: Any) -> Typed:
     kind = type(value)
     if kind is str:
-        return {"S": value}
+        return {"S": check_text(value)}
     if kind is int:
         return {"N": str(value)}
     if kind is bool:
@@ -25,7 +25,7 @@ def to_typed(value: Any) -> Typed:
     if value is None:
         return {"NULL": True}
     if kind is dict:
-        return {"M": {name: to_typed(part) for name, part in value.items()}}
+        return {"M": {check_text(name): to_typed(part) for name, part in value.items()}}
     if kind in (list, tuple):
         return {"L": [to_typed(part) for part in value]}
     if kind is bytes:
@@ -54,7 +54,7 @@ def from_typed(typed: Mapping[str, Any]) -> Any:
 
 
 def to_item(item: Mapping[str, Any]) -> dict[str, Typed]:
-    return {name: to_typed(value) for name, value in item.items()}
+    return {check_text(name): to_typed(value) for name, value in item.items()}
 
 
 def from_item(typed: Mapping[str, Any]) -> Item:
@@ -62,7 +62,17 @@ def from_item(typed: Mapping[str, Any]) -> Item:
 
 
 def to_key(key: Key) -> dict[str, Typed]:
-    return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
+    return {"pk": {"S": check_text(key.pk)}, "sk": {"S": check_text(key.sk)}}
+
+
+def check_text(text: str) -> str:
+    """JSON could carry half a surrogate pair to DynamoDB, which cannot store it."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Invalid(f"text is made of whole characters, and {text[:40]!r} holds half of one") from error
+    return text
 
 
 def _to_int(text: str) -> int:
