@@ -25,6 +25,7 @@ from penstock_runner.ports import World
 
 RUNS = 200
 STAGES = 7
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Timed:
@@ -62,8 +63,8 @@ async def measure(*, spans: Path | None) -> None:
     workflow = in_a_row(STAGES)
     tables = Timed(engine)
     telemetry = start("workflow-runner", store_path=spans, otlp=False) if spans else silent()
-    world = World(tables, engine.queues, engine.blobs, rig.clock, SystemIds(), SystemChance(), telemetry.tracer)
-    run_ids = [await rig.submit(workflow) for _ in range(RUNS)]
+    world = World(tables, engine.queues, engine.blobs, rig.clock, SystemIds(), SystemChance(), telemetry)
+    run_ids = [await rig.submit(workflow, traceparent=TRACEPARENT) for _ in range(RUNS)]
     runner = Runner(world, registry(workflow), capacity=50, first_session=None)
     stop, hurry = asyncio.Event(), asyncio.Event()
     began, cpu = time.perf_counter(), time.process_time()

@@ -67,6 +67,7 @@ class Process:
 class Rig:
     def __init__(self) -> None:
         self.clock = VirtualClock()
+        self.telemetry = silent()
         self.ids = CountingIds()
         self.engine = MemoryEngine(self.clock, self.ids)
         self.processes: list[Process] = []
@@ -80,7 +81,7 @@ class Rig:
             clock=self.clock,
             ids=self.ids,
             chance=NoChance(),
-            tracer=silent().tracer,
+            telemetry=self.telemetry,
         )
 
     def start(
@@ -93,13 +94,19 @@ class Rig:
 
     # --- the API and the orchestrator, by hand -------------------------------------------------------
 
-    async def ask_for(self, workflow: Workflow | str, requirement: str = "Build me a small agent, please.") -> str:
+    async def ask_for(
+        self,
+        workflow: Workflow | str,
+        *,
+        requirement: str = "Build me an agent, please.",
+        traceparent: str | None = None,
+    ) -> str:
         """A project whose run is queued. Returns the run's id."""
         name = workflow if isinstance(workflow, str) else workflow.name
         project_id, run_id = self.ids.new("prj"), self.ids.new("run")
         project = create_project(
             project_id, tenant=TENANT, name="A project", requirement=requirement, workflow=name, priority=3,
-            tags=["blue"], run_id=run_id, at=self._at(), traceparent=None,
+            tags=["blue"], run_id=run_id, at=self._at(), traceparent=traceparent,
         )  # fmt: skip
         await self.engine.tables.write([project])
         (item,) = await self.engine.tables.get([project_key(project_id)])
@@ -115,6 +122,7 @@ class Rig:
         await self.engine.queues.send(DISPATCH_QUEUE, [Outgoing(json.dumps(body), TENANT)])
 
     async def submit(self, workflow: Workflow | str, **details: Any) -> str:
+        """Asked for and granted at once."""
         run_id = await self.ask_for(workflow, **details)
         await self.dispatch(run_id, 1)
         return run_id

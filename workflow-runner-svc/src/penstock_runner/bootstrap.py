@@ -77,7 +77,7 @@ async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[R
         clock=clock,
         ids=SystemIds(),
         chance=SystemChance(),
-        tracer=telemetry.tracer,
+        telemetry=telemetry,
     )
     try:
         yield Runner(world, registry, capacity=settings.capacity, first_session=settings.session)

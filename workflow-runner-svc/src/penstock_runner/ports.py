@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from opentelemetry.trace import Tracer
-
 from penstock_backbone.ports import Blobs, Chance, Clock, Ids, Queues, Tables
+from penstock_backbone.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +18,4 @@ class World:
     clock: Clock
     ids: Ids
     chance: Chance
-    tracer: Tracer
+    telemetry: Telemetry

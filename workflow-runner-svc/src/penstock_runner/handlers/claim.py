@@ -13,7 +13,7 @@ from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
 from penstock_backbone.records.runs import RunItem, as_run, claim_run, is_claimed_by, run_key
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.telemetry import context_from
+from penstock_backbone.telemetry import parent_of
 from penstock_backbone.vocabulary import Item, Key, Message, Outcome, Refused, Unsettled, Update, Written
 from penstock_runner.domain.dispatch import Claim, Dispatch, Drop, Leave, decide, parse
 from penstock_runner.handlers.execution import Execution
@@ -220,15 +220,17 @@ class Claims:
         if session.fenced or self._heartbeat.draining:
             return
         world, run, plan, fence = self._world, candidate.run, candidate.claim.plan, candidate.dispatch.fence
-        trace = context_from(run.get("traceparent"))
-        span = world.tracer.start_span(f"run {run['workflow']}", context=trace)
-        if span.is_recording():
-            span.set_attributes({"penstock.run": run["pk"], "penstock.fence": fence, "penstock.session": session.id})
         claimed = ClaimedRun(
-            world, self._watchdog, plan, run["pk"], candidate.project, Shelf(world, run["pk"], fence), trace
+            world=world,
+            watchdog=self._watchdog,
+            plan=plan,
+            run_id=run["pk"],
+            project=candidate.project,
+            shelf=Shelf(world, run["pk"], fence),
+            trace=parent_of(run.get("traceparent")),
         )
         journal = Journal(world, session, run, fence, seq=write.set["seq"])
-        execution = Execution(claimed, journal, run, span, self._closed)
+        execution = Execution(claimed, journal, run, self._closed)
         session.work[execution.key] = execution
         self.executions[execution.key] = execution
         execution.start()

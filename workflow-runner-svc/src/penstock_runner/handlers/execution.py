@@ -7,15 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, assert_never
 
-from opentelemetry.trace import Span, Status, StatusCode
-
 from penstock_backbone.errors import BlobCorrupt, BlobMissing
 from penstock_backbone.records.runs import FAILED, MESSAGE_CHARS_MAX, SUCCEEDED, FactItem, RunItem, fact
 from penstock_backbone.records.times import to_ms
 from penstock_runner.authoring import Stage
 from penstock_runner.domain.plan import GiveUp, TryAgain, after_failure
 from penstock_runner.handlers.journal import Journal, RunEnded, RunLost
-from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Succeeded
+from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Succeeded, to_nanoseconds
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +25,12 @@ class Execution:
     """
 
     def __init__(
-        self, claimed: ClaimedRun, journal: Journal, run: RunItem, span: Span, on_closed: Callable[[Execution], None]
+        self, claimed: ClaimedRun, journal: Journal, run: RunItem, on_closed: Callable[[Execution], None]
     ) -> None:
         """`run` is the image that was claimed: what stood there before this claim."""
         self._claimed = claimed
         self._journal = journal
         self._run = run
-        self._span = span
         self._on_closed = on_closed
         self._finished = set(run["results"])
         self._branches: dict[asyncio.Task[None], None] = {}
@@ -192,11 +189,25 @@ class Execution:
             self._close()
 
     def _close(self) -> None:
-        if self._span.is_recording():
-            if self._journal.ended != SUCCEEDED:
-                self._span.set_status(Status(StatusCode.ERROR, self._journal.ended or "stopped"))
-            self._span.end()
+        self._record_span()
         self._on_closed(self)
+
+    def _record_span(self) -> None:
+        world = self._claimed.world
+        ended = to_nanoseconds(world.clock.now())
+        state = self._journal.ended or "stopped"
+        world.telemetry.record(
+            f"run {self._run['workflow']}",
+            parent=self._claimed.trace,
+            started_nanoseconds=ended - round((world.clock.monotonic() - self._claimed_at) * 1e9),
+            ended_nanoseconds=ended,
+            attributes={
+                "penstock.run": self.key[0],
+                "penstock.fence": self.key[1],
+                "penstock.session": self.session.id,
+            },
+            error=None if state == SUCCEEDED else state,
+        )
 
     def _now(self) -> int:
         return to_ms(self._claimed.world.clock.now())

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
-from opentelemetry.context import Context as TraceContext
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import SpanContext
 from pydantic import BaseModel
 
 from penstock_backbone.records.projects import ProjectItem
@@ -62,7 +62,7 @@ class ClaimedRun:
     run_id: str
     project: ProjectItem
     shelf: Shelf
-    trace: TraceContext
+    trace: SpanContext | None
 
 
 class _RunLog(logging.LoggerAdapter[logging.Logger]):
@@ -143,7 +143,6 @@ class Attempt:
         """Raises nothing but CancelledError, when the run is being stopped."""
         claimed = self._claimed
         clock = claimed.world.clock
-        span = claimed.world.tracer.start_span(self._stage.name, context=claimed.trace)
         began = clock.monotonic()
         self.deadline = began + self._stage.timeout_seconds
         outcome: AttemptOutcome | None = None
@@ -153,7 +152,7 @@ class Attempt:
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
             outcome = _failed(error, _milliseconds(clock.monotonic() - began))
         finally:
-            self._end_span(span, outcome)
+            self._record_span(outcome, clock.monotonic() - began)
         return outcome
 
     def expire(self) -> None:
@@ -190,18 +189,23 @@ class Attempt:
         stored = await self._claimed.shelf.store_result(self._stage.name, text, artifacts)
         return Succeeded(text, stored, artifacts, self._usage, duration_ms)
 
-    def _end_span(self, span: Span, outcome: AttemptOutcome | None) -> None:
+    def _record_span(self, outcome: AttemptOutcome | None, seconds: float) -> None:
         """`outcome` None: the attempt was stopped."""
-        if not span.is_recording():
-            return
-        span.set_attributes(
-            {"penstock.run": self.run_id, "penstock.stage": self.stage, "penstock.attempt": self.attempt}
-        )
+        claimed = self._claimed
+        ended = to_nanoseconds(claimed.world.clock.now())
+        error = None
         if isinstance(outcome, Failed):
-            span.set_status(Status(StatusCode.ERROR, f"{outcome.error}: {outcome.message}"))
+            error = f"{outcome.error}: {outcome.message}"
         elif outcome is None:
-            span.set_status(Status(StatusCode.ERROR, "stopped"))
-        span.end()
+            error = "stopped"
+        claimed.world.telemetry.record(
+            self._stage.name,
+            parent=claimed.trace,
+            started_nanoseconds=ended - round(seconds * 1e9),
+            ended_nanoseconds=ended,
+            attributes={"penstock.run": claimed.run_id, "penstock.stage": self.stage, "penstock.attempt": self.attempt},
+            error=error,
+        )
 
 
 class StageTimeout(Exception):
@@ -220,6 +224,11 @@ def _failed(error: BaseException, duration_ms: int) -> Failed:
         final=isinstance(error, FinalError),
         duration_ms=duration_ms,
     )
+
+
+def to_nanoseconds(moment: datetime) -> int:
+    """Since 1970, to the microsecond."""
+    return round(moment.timestamp() * 1e6) * 1000
 
 
 def _milliseconds(seconds: float) -> int:
