@@ -12,7 +12,7 @@ from penstock_backbone.aws.engine import AwsSettings, connect
 from penstock_backbone.embedded.database import Database
 from penstock_backbone.inventory import INVENTORY, RUNS, TOKENS, Consumer
 from penstock_backbone.records.runs import RunItem, as_run, story
-from penstock_backbone.records.tokens import HELD
+from penstock_backbone.records.tokens import GRANT, HEAD_SK, HELD, pending
 from penstock_backbone.vocabulary import Item, Key
 
 RECORDS_MAX = 1_000_000
@@ -55,6 +55,19 @@ def most_held(feed: Iterable[Change]) -> int:
                 held.add(key.sk)
             else:
                 held.discard(key.sk)
+            most = max(most, len(held))
+    return most
+
+
+def most_granted(feed: Iterable[Change]) -> int:
+    """The same by the decisions alone. The head's commit is the decision; on AWS its token items follow one by one, so
+    a grant may become visible a moment before the release that it was decided together with."""
+    held: set[str] = set()
+    most = 0
+    for key, item in feed:
+        if key.table == TOKENS and key.sk == HEAD_SK and item is not None:
+            for operation in pending(item):
+                held.add(operation.token) if operation.op == GRANT else held.discard(operation.token)
             most = max(most, len(held))
     return most
 
