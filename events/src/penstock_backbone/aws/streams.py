@@ -40,8 +40,8 @@ from penstock_backbone.vocabulary import (
 RECORDS_MAX = 1000
 """GetRecords' limit."""
 PAGES_MAX = 100
-REFRESH_SECONDS = 60.0
-"""How often the list of shards is read anew when no shard has ended meanwhile."""
+REFRESH_SECONDS = 10.0
+"""How often the list of shards is read anew when no shard has ended: a child may be listed a moment after its parent ends."""
 TRIES_MAX = 3
 
 _LOGGER = logging.getLogger(__name__)
