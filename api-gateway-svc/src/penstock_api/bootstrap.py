@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,11 +17,17 @@ from penstock_api.handlers.readiness import Readiness
 from penstock_api.parts import Parts
 from penstock_api.push.hub import Hub
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
+from penstock_backbone.errors import Retryable
 from penstock_backbone.ports import Clock, Ids
 from penstock_backbone.system import SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
 
 SERVICE = "penstock-api"
+START_SECONDS_MAX = 10.0
+_REMEDY = {
+    "embedded": "start everything with `penstock up`, on the same data folder.",
+    "aws": "see whether AWS, or the emulator at PENSTOCK_AWS_ENDPOINT, can be reached from here.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,11 @@ async def connect(environment: Mapping[str, str]) -> Api:
     telemetry = start(SERVICE, store_path=store_path, otlp=otlp)
     api = assemble(engine, clock, SystemIds(), telemetry)
     try:
-        await api.parts.catalog.known()
+        async with asyncio.timeout(START_SECONDS_MAX):
+            await api.parts.catalog.known()
+    except TimeoutError as error:
+        await api.close()
+        raise Retryable(f"the {settings.engine} engine does not answer: {_REMEDY[settings.engine]}") from error
     except BaseException:
         await api.close()
         raise

@@ -169,15 +169,20 @@ class Hub:
         """Until the run's last fact. Repeats what may be repeated."""
         key = run_key(follower.project["run_id"])
         retry_seconds = RETRY_SECONDS_MIN
+        unread = False
         while follower.over is None:
             try:
-                await self._watch.changed(key, REREAD_SECONDS)
+                # A change that was noticed but could not be read is not announced again.
+                if not unread:
+                    await self._watch.changed(key, REREAD_SECONDS)
+                unread = True
                 (item,) = await self._tables.get([key])
             except Retryable:
                 await self._clock.sleep(retry_seconds)
                 retry_seconds = min(2 * retry_seconds, RETRY_SECONDS_MAX)
                 continue
             retry_seconds = RETRY_SECONDS_MIN
+            unread = False
             if item is None:
                 continue
             run = as_run(item)

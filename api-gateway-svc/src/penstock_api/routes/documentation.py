@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from litestar import Response, get
+from litestar.params import FromPath
 
 from penstock_api.documentation.openapi import openapi_document
 from penstock_api.problems import not_found
@@ -37,7 +38,7 @@ async def get_documentation() -> Response[bytes]:
 
 
 @get("/docs/{asset:str}")
-async def get_documentation_asset(asset: str) -> Response[bytes]:
+async def get_documentation_asset(asset: FromPath[str]) -> Response[bytes]:
     if asset not in _ASSETS:
         raise not_found("file")
     path, media_type = _ASSETS[asset]

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.enums import MediaType
+from litestar.params import FromPath
 
 from penstock_api.domain.new_project import NewProject, NotJson, Violations, parse_new_project
 from penstock_api.domain.projects import summary
@@ -92,7 +93,7 @@ async def list_projects(request: JsonRequest) -> Response[bytes]:
 
 
 @get("/v1/projects/{project_id:str}")
-async def get_project(request: JsonRequest, project_id: str) -> Response[bytes]:
+async def get_project(request: JsonRequest, project_id: FromPath[str]) -> Response[bytes]:
     tenant = tenant_of(request.headers)
     view = await parts_of(request).projects.detail(tenant, project_id_of(project_id))
     if view is None:
@@ -101,7 +102,7 @@ async def get_project(request: JsonRequest, project_id: str) -> Response[bytes]:
 
 
 @get("/v1/projects/{project_id:str}/events")
-async def get_events(request: JsonRequest, project_id: str) -> Response[bytes]:
+async def get_events(request: JsonRequest, project_id: FromPath[str]) -> Response[bytes]:
     query = request.query_params
     tenant = tenant_of(request.headers)
     after, limit = after_of(query), limit_of(query, EVENTS_LIMIT_DEFAULT, EVENTS_LIMIT_MAX)

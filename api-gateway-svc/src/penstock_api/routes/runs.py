@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from penstock_api.domain.artifacts import artifact_list
 from penstock_api.domain.views import SpanView, TraceView
@@ -18,7 +19,7 @@ from penstock_backbone.records.runs import RunItem
 
 
 @get("/v1/runs/{run_id:str}/trace")
-async def get_trace(request: Request[Any, Any, Any], run_id: str) -> Response[bytes]:
+async def get_trace(request: Request[Any, Any, Any], run_id: FromPath[str]) -> Response[bytes]:
     run = await _run(request, run_id)
     traceparent = run.get("traceparent")
     trace_id = traceparent.split("-")[1] if traceparent else None
@@ -35,13 +36,13 @@ async def get_trace(request: Request[Any, Any, Any], run_id: str) -> Response[by
 
 
 @get("/v1/runs/{run_id:str}/artifacts")
-async def list_artifacts(request: Request[Any, Any, Any], run_id: str) -> Response[bytes]:
+async def list_artifacts(request: Request[Any, Any, Any], run_id: FromPath[str]) -> Response[bytes]:
     run = await _run(request, run_id)
     return answer(artifact_list(run_id, await parts_of(request).artifacts.of(run)))
 
 
 @get("/v1/runs/{run_id:str}/artifacts/{name:path}")
-async def get_artifact(request: Request[Any, Any, Any], run_id: str, name: str) -> Response[bytes]:
+async def get_artifact(request: Request[Any, Any, Any], run_id: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """Whatever a workflow made is handed out as bytes to save, never as something a browser would run."""
     artifacts = parts_of(request).artifacts
     files = await artifacts.of(await _run(request, run_id))

@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, WebSocket, get, websocket
 from litestar.connection import ASGIConnection
+from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from penstock_api.edge import refuse
@@ -20,13 +21,13 @@ from penstock_backbone.records.projects import ProjectItem
 
 
 @get("/v1/projects/{project_id:str}/events/stream")
-async def stream_events(request: Request[Any, Any, Any], project_id: str) -> ASGIApp:
+async def stream_events(request: Request[Any, Any, Any], project_id: FromPath[str]) -> ASGIApp:
     after = resume_after(request.query_params, request.headers)
     return EventStream(parts_of(request).hub, await _project(request, project_id), after)
 
 
 @websocket("/v1/projects/{project_id:str}/stream")
-async def websocket_events(socket: WebSocket[Any, Any, Any], project_id: str) -> None:
+async def websocket_events(socket: WebSocket[Any, Any, Any], project_id: FromPath[str]) -> None:
     try:
         after = after_of(socket.query_params)
         project = await _project(socket, project_id)

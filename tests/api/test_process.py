@@ -1,0 +1,138 @@
+"""The API as a process: it starts with one sentence or refuses with one, and stops at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+from tests.api.world import REQUIREMENT
+
+from penstock_api import bootstrap
+from penstock_backbone.embedded.engine import EmbeddedEngine
+from penstock_backbone.errors import BackboneError
+from penstock_backbone.records.sessions import announce_workflow
+from penstock_backbone.system import SystemClock
+
+pytestmark = pytest.mark.anyio
+
+Process = asyncio.subprocess.Process
+CLOCK = SystemClock()
+
+
+async def start(module: str, **environment: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def ended(process: Process) -> AsyncIterator[Process]:
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def api_process(folder: Path) -> AsyncIterator[tuple[Process, str]]:
+    """A store, a workflow, and an API on a free port; gives the API's host:port."""
+    store = await start("penstock_backbone.embedded.main", PENSTOCK_DATA=str(folder))
+    async with ended(store):
+        engine = EmbeddedEngine(folder / "store.sock", folder / "artifacts", CLOCK)
+        await engine.tables.write([announce_workflow("agent_build", version="1", stages=[], at=1)])
+        await engine.close()
+        async with ended(await start("penstock_api.main", PENSTOCK_DATA=str(folder), PENSTOCK_PORT="0")) as process:
+            assert process.stdout is not None
+            line = (await asyncio.wait_for(process.stdout.readline(), 15)).decode()
+            assert line.startswith("Penstock's API listens at http://127.0.0.1:"), line
+            yield process, line.rpartition("/")[2].strip()
+
+
+async def refusal(**environment: str) -> str:
+    process = await start("penstock_api.main", **environment)
+    async with ended(process):
+        output, errors = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert output == b""
+    assert b"Traceback" not in errors
+    sentences = errors.decode().strip()
+    assert len(sentences.splitlines()) == 1
+    return sentences
+
+
+async def test_sigterm_ends_it_at_once_although_streams_are_open(tmp_path: Path) -> None:
+    async with api_process(tmp_path) as (process, address):
+        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
+            created = await client.post("/v1/projects", json={"requirement": REQUIREMENT})
+            project_id = created.json()["id"]
+            assert (await client.get("/readyz")).status_code == 200
+            path = f"/v1/projects/{project_id}"
+            async with (
+                websockets.connect(f"ws://{address}{path}/stream") as listening,
+                client.stream("GET", f"{path}/events/stream") as browser,
+            ):
+                lines = browser.aiter_lines()
+                while not (await anext(lines)).startswith("data: "):
+                    pass
+                await listening.recv()
+                asked = CLOCK.monotonic()
+                process.send_signal(signal.SIGTERM)
+                assert await asyncio.wait_for(process.wait(), 5) == 0
+                assert CLOCK.monotonic() - asked < 1.5
+                with pytest.raises(websockets.ConnectionClosed):
+                    await listening.recv()
+                assert listening.close_code == 1012
+        # Its spans were written before it left.
+        assert (tmp_path / "spans.db").stat().st_size > 0
+
+
+async def test_a_body_far_over_the_limit_gets_its_answer_over_a_real_connection(tmp_path: Path) -> None:
+    async with api_process(tmp_path) as (_, address):
+        host, port = address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        size = 8 * 1024 * 1024
+        head = (
+            f"POST /v1/projects HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+        )
+        writer.write(head.encode())
+        with contextlib.suppress(ConnectionError):
+            writer.write(b" " * size)
+            await writer.drain()
+        assert b" 413 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+
+
+async def test_a_busy_port_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        sentence = await refusal(PENSTOCK_PORT=port, PENSTOCK_DATA=str(tmp_path))
+    assert f"Port {port} of 127.0.0.1 is in use" in sentence
+    assert "PENSTOCK_PORT" in sentence
+
+
+async def test_settings_that_cannot_be_meant_are_one_sentence_each(tmp_path: Path) -> None:
+    data = str(tmp_path)
+    assert "PENSTOCK_PORT is 'many'" in await refusal(PENSTOCK_PORT="many", PENSTOCK_DATA=data)
+    assert "PENSTOCK_ENGINE" in await refusal(PENSTOCK_ENGINE="magic", PENSTOCK_PORT="0", PENSTOCK_DATA=data)
+    assert "PENSTOCK_HOST" in await refusal(PENSTOCK_HOST="no such host", PENSTOCK_PORT="0", PENSTOCK_DATA=data)
+
+
+async def test_a_store_that_is_not_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "START_SECONDS_MAX", 0.2)
+    with pytest.raises(BackboneError) as refused:
+        await bootstrap.connect({"PENSTOCK_DATA": str(tmp_path)})
+    assert "penstock up" in str(refused.value)
