@@ -1,0 +1,95 @@
+"""The runner as a process: it serves what it was told to, stops when told to, and refuses with one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.runner.rig import Rig
+
+from penstock_backbone.embedded import EmbeddedEngine
+from penstock_backbone.records.runs import SUCCEEDED
+from penstock_backbone.system import SystemClock, SystemIds
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("events/src", "workflow-runner-svc/src")
+PATIENCE_SECONDS = 30
+
+
+def environment(data: Path, **more: str) -> Mapping[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PENSTOCK_", "OTEL_"))}
+    path = os.pathsep.join([str(ROOT), *(str(ROOT / source) for source in SOURCES)])
+    return {**kept, "PYTHONPATH": path, "PENSTOCK_DATA": str(data), "PENSTOCK_SOCKET": str(data / "s"), **more}
+
+
+@contextmanager
+def process(module: str, environment: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    started = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("PENSTOCK_RUNNER_CAPACITY", "many", "PENSTOCK_RUNNER_CAPACITY is 'many': set it to a number from 1 to 1000"),
+        ("PENSTOCK_RUNNER_CAPACITY", "0", "PENSTOCK_RUNNER_CAPACITY is '0': set it to a number from 1 to 1000"),
+        ("PENSTOCK_DRAFT_PACE_SECONDS", "nan", "PENSTOCK_DRAFT_PACE_SECONDS is 'nan': set it to a number from 0 to 60"),
+        ("PENSTOCK_ENGINE", "postgres", "PENSTOCK_ENGINE is 'postgres': set it to embedded or aws"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_in_one_sentence(
+    tmp_path: Path, setting: str, value: str, sentence: str
+) -> None:
+    told = environment(tmp_path, **{setting: value})
+    refused = subprocess.run(
+        [sys.executable, "-m", "penstock_runner.main"], env=told, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
+        check=False,
+    )  # fmt: skip
+    assert (refused.returncode, refused.stderr) == (1, f"penstock-runner: {sentence}\n")
+
+
+def test_a_runner_serves_named_workflows_beside_broken_ones_and_ends_with_0_at_sigterm(tmp_path: Path) -> None:
+    told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.served_workflows,tests.runner.not_there")
+    with process("penstock_backbone.embedded.main", told), process("penstock_runner.main", told) as runner:
+        asyncio.run(one_run_succeeds(tmp_path))
+        runner.send_signal(signal.SIGTERM)
+        _, said = runner.communicate(timeout=PATIENCE_SECONDS)
+    assert runner.returncode == 0
+    assert "tests.runner.not_there: could not be loaded (no such module)" in said
+    assert "Serving agent_build 1, sample 1 with 64 slots." in said
+    assert "Traceback" not in said
+
+
+def test_a_runner_without_a_store_waits_for_it_and_can_be_stopped(tmp_path: Path) -> None:
+    with process("penstock_runner.main", environment(tmp_path)) as runner:
+        assert runner.stderr is not None
+        assert "Serving" in runner.stderr.readline()
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(PATIENCE_SECONDS) == 0
+
+
+async def one_run_succeeds(data: Path) -> None:
+    rig = Rig()
+    clock = SystemClock()
+    engine = EmbeddedEngine(data / "s", data / "artifacts", clock)
+    rig.clock, rig.ids, rig.engine = clock, SystemIds(), engine  # type: ignore[assignment]  # the real ones
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            run_id = await rig.submit("sample")
+            await rig.until_ended(run_id, state=SUCCEEDED)
+            await rig.session("ses_")
+    finally:
+        await engine.close()
