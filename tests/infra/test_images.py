@@ -14,6 +14,7 @@ import pytest
 
 from penstock_infra.functions import ENTRY_POINT, HANDLERS
 from penstock_infra.images import SERVICES
+from penstock_infra.services import SCRATCH_PATH
 
 ROOT = Path(__file__).parents[2]
 CONTAINER_ROOT = "/app"
@@ -136,6 +137,14 @@ def test_an_image_does_not_run_as_root_and_stops_on_sigterm(recipe: Recipe) -> N
     names = [name for name, _ in recipe.final]
     assert names.index("USER") > max(place for place, name in enumerate(names) if name in ("COPY", "RUN"))
     assert recipe.arguments("STOPSIGNAL") == ["SIGTERM"]
+
+
+@pytest.mark.parametrize("service", ["api-gateway-svc", "workflow-runner-svc"])
+def test_the_one_place_to_write_is_a_volume_that_belongs_to_the_user(service: str) -> None:
+    recipe = read(service)
+    assert [json.loads(volume) for volume in recipe.arguments("VOLUME")] == [[SCRATCH_PATH]]
+    assert any(f"TMPDIR={SCRATCH_PATH}" in setting for setting in recipe.arguments("ENV"))
+    assert any(f"install -d -o penstock -m 0700 {SCRATCH_PATH}" in run for run in recipe.arguments("RUN"))
 
 
 def test_the_api_says_that_it_is_alive() -> None:

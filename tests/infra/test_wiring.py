@@ -10,6 +10,8 @@ from tests.infra.recorder import ACCOUNT, REGION, Program, arn
 
 from penstock_backbone.inventory import INVENTORY, Consumer, Queue, Rule
 from penstock_infra.functions import ENTRY_POINT, HANDLERS
+from penstock_orchestrator import lambdas
+from penstock_orchestrator.adapters import lambda_host
 
 QUEUE = "aws:sqs/queue:Queue"
 TABLE = "aws:dynamodb/table:Table"
@@ -56,9 +58,23 @@ def test_the_admission_function_reads_the_admission_queue(dev: Program) -> None:
     assert inputs["functionName"] == arn(FUNCTION, f"{dev.stack}-admission")
 
 
-def test_the_admission_queue_hides_a_batch_six_times_as_long_as_the_function_may_take(dev: Program) -> None:
+def test_the_admission_queue_hides_a_batch_for_longer_than_the_function_may_take(dev: Program) -> None:
     visibility_seconds = INVENTORY.queue("admission").visibility_seconds
-    assert dev.one("Function", "admission").inputs["timeout"] * 6 <= visibility_seconds
+    assert dev.one("Function", "admission").inputs["timeout"] < visibility_seconds
+
+
+def test_an_admission_has_time_for_several_turns(dev: Program) -> None:
+    timeout_ms = dev.one("Function", "admission").inputs["timeout"] * 1000
+    assert timeout_ms >= 5 * lambdas.ADMISSION_REST_MILLISECONDS_MIN
+
+
+def test_the_batch_of_the_admission_is_the_one_that_the_local_host_takes(dev: Program) -> None:
+    assert dev.one("EventSourceMapping", "admission").inputs["batchSize"] == lambda_host.MESSAGES_MAX
+
+
+def test_the_sweeps_of_one_tick_end_just_before_the_next(dev: Program) -> None:
+    timeout_ms = dev.one("Function", "sweep").inputs["timeout"] * 1000
+    assert 55_000 <= timeout_ms - lambdas.SWEEP_REST_MILLISECONDS_MIN < 60_000
 
 
 @pytest.mark.parametrize("rule", INVENTORY.rules, ids=lambda rule: rule.name)
@@ -85,7 +101,6 @@ def test_the_tick_comes_every_minute_and_a_stale_one_is_dropped(dev: Program) ->
     assert inputs["target"]["retryPolicy"] == {"maximumRetryAttempts": 0, "maximumEventAgeInSeconds": 60}
     invoked = dev.one("FunctionEventInvokeConfig", "sweep").inputs
     assert (invoked["maximumRetryAttempts"], invoked["maximumEventAgeInSeconds"]) == (0, 60)
-    assert dev.one("Function", "sweep").inputs["timeout"] < 60
 
 
 @pytest.mark.parametrize("unit", sorted(HANDLERS))
@@ -127,6 +142,13 @@ def test_the_balancer_asks_the_api_whether_it_is_ready_on_the_port_it_was_told(d
     [group] = dev.of_type("TargetGroup")
     assert group.inputs["port"] == port
     assert group.inputs["healthCheck"]["path"] == "/readyz"
+
+
+@pytest.mark.parametrize("unit", ["api", "runner"])
+def test_a_task_can_write_to_its_scratch_volume_and_nowhere_else(dev: Program, unit: str) -> None:
+    assert container(dev, unit)["readonlyRootFilesystem"] is True
+    [mount] = container(dev, unit)["mountPoints"]
+    assert [volume["name"] for volume in dev.one("TaskDefinition", unit).inputs["volumes"]] == [mount["sourceVolume"]]
 
 
 def test_a_runner_has_as_long_to_stop_as_fargate_gives(dev: Program) -> None:

@@ -49,14 +49,17 @@ HANDLERS: Mapping[str, str] = {
 }
 MEMORY_MB = 512
 STREAM_TIMEOUT_SECONDS = 60
-SWEEP_TIMEOUT_SECONDS = 58
-"""Below the minute between two ticks, so that sweeps do not pile up."""
+SWEEP_TIMEOUT_SECONDS = 66
+"""One invocation sweeps again and again until its last 8 seconds, so a tick's sweeps end just before the next tick."""
 RECORD_AGE_SECONDS_MAX = 3600
 PARALLELIZATION = 10
 ADMISSIONS_MAX = 2
 """The lowest that a queue's mapping takes. Two at once are harmless: the head's compare-and-swap lets one decide."""
-VISIBILITY_OVER_TIMEOUT = 6
-"""AWS's advice: a batch that is retried inside the poller must not become visible meanwhile."""
+ADMISSION_BATCH_MESSAGES = 10
+"""More would have to wait for each other for a second."""
+VISIBILITY_OVER_TIMEOUT = 2
+"""AWS advises 6, against messages that are handled twice while the poller retries. For hints that does no harm, and
+a turn over a long line needs its time."""
 TICK = "rate(1 minute)"
 """The shortest that the scheduler takes."""
 STALE_TICK_SECONDS = 60
@@ -154,7 +157,7 @@ class Functions(pulumi.ComponentResource):
             self._physical(ADMISSION),
             event_source_arn=self._sources.messaging.queues[ADMISSION_QUEUE].arn,
             function_name=self.functions[ADMISSION].arn,
-            batch_size=10,
+            batch_size=ADMISSION_BATCH_MESSAGES,
             function_response_types=["ReportBatchItemFailures"],
             scaling_config=aws.lambda_.EventSourceMappingScalingConfigArgs(maximum_concurrency=ADMISSIONS_MAX),
             opts=pulumi.ResourceOptions(parent=self.functions[ADMISSION]),

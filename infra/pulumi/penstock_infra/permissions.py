@@ -94,10 +94,10 @@ RIGHTS: Mapping[str, Rights] = {
     ADMISSION: Rights(
         tables={
             PROJECTS: GET,
-            RUNS: GET + PUT + UPDATE,
+            RUNS: GET + PUT,
             TOKENS: READ + PUT + UPDATE + DELETE,
             SESSIONS: GET,
-            LIMITS: READ + PUT,
+            LIMITS: QUERY + PUT,
         },
         receives=(ADMISSION_QUEUE,),
     ),
@@ -107,7 +107,7 @@ RIGHTS: Mapping[str, Rights] = {
             RUNS: GET + PUT + UPDATE,
             TOKENS: READ + PUT + UPDATE + DELETE,
             SESSIONS: READ + UPDATE + DELETE,
-            LIMITS: READ + PUT,
+            LIMITS: QUERY + PUT,
         },
         sends=(DISPATCH_QUEUE,),
     ),

@@ -22,9 +22,11 @@ from penstock_infra.permissions import (
 )
 
 STOP_SECONDS_MAX = 120
-"""Fargate's highest: a runner hands its runs back within 110 seconds."""
+"""Fargate's highest, for runners: what they cannot hand back in time is done again from the last checkpoint."""
 LOG_BUFFER = "25m"
 SCRATCH = "scratch"
+SCRATCH_PATH = "/scratch"
+"""TMPDIR of the images, which give it to the user that they run as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Task:
 
 
 def define_task(ground: Ground, task: Task, *, parent: pulumi.Resource) -> aws.ecs.TaskDefinition:
-    """Non-root (by its image), a read-only root, /tmp as the one place to write, and an init to reap children."""
+    """Non-root (by its image), a read-only root, one place to write, and an init to reap children."""
     name = ground.configuration.physical(task.unit)
     child = pulumi.ResourceOptions(parent=parent)
     log_group = aws.cloudwatch.LogGroup(
@@ -105,7 +107,7 @@ def _container(ground: Ground, task: Task, log_group: aws.cloudwatch.LogGroup) -
         "stopTimeout": task.stop_seconds,
         "environment": [{"name": name, "value": value} for name, value in sorted(environment.items())],
         "portMappings": [{"containerPort": task.port, "protocol": "tcp"}] if task.port else [],
-        "mountPoints": [{"sourceVolume": SCRATCH, "containerPath": "/tmp"}],  # noqa: S108  # the volume of this task alone
+        "mountPoints": [{"sourceVolume": SCRATCH, "containerPath": SCRATCH_PATH}],
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
