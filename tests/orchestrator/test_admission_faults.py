@@ -1,0 +1,211 @@
+"""Two admissions at once, lost answers, crashes: nothing is let in twice, nothing leaks, everything gets done."""
+
+from __future__ import annotations
+
+import asyncio
+import random  # noqa: TID251  # the tests throw their own dice, always from a seed
+
+import pytest
+from tests.orchestrator.faults import Crash, FaultyEngine
+from tests.orchestrator.world import World, hints, run_of
+
+from penstock_backbone.errors import BackboneError, Retryable
+from penstock_backbone.inventory import TOKENS
+from penstock_backbone.records.tokens import HEAD_SK, head_key
+from penstock_orchestrator.handlers.admission import Admission
+
+pytestmark = pytest.mark.anyio
+
+
+async def insist(admission: Admission, **hinted: object) -> None:
+    """As the host does: a turn that failed is repeated with the same hints."""
+    for _ in range(30):
+        try:
+            turn = await admission.turn(hints(**hinted))  # type: ignore[arg-type]  # the hints are passed through
+        except Retryable:
+            continue
+        if turn.finished:
+            return
+    raise AssertionError("the admission never finished")
+
+
+def grants_and_fences(world: World) -> dict[str, list[int]]:
+    """The fences under which each token was held, in order of commits."""
+    fences: dict[str, list[int]] = {}
+    for record in world.engine.storage.feed:
+        if record.key.table == TOKENS and record.key.sk != HEAD_SK and record.item and record.item["st"] == "held":
+            fences.setdefault(record.item["run"], []).append(record.item["f"])
+    return fences
+
+
+# --- lost answers ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["get", "transact", "write_after", "write", "query"])
+@pytest.mark.parametrize("kind", ["lose_request", "lose_response"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_lost_answer_costs_time_and_nothing_else(call: str, kind: str, times: int) -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    getattr(engine.tables, kind).extend([call] * times)
+    admission = world.orchestrator(engine).admission
+    await world.limit(fleet=2)
+    projects = [await world.submit(number) for number in range(1, 5)]
+    await insist(admission, projects=projects)
+    getattr(engine.tables, kind).extend([call] * times)
+    await insist(admission, everything=True)
+    for _ in range(4):
+        ended = sorted(world.held())
+        for run in ended:
+            await world.finish(run)
+        getattr(engine.tables, kind).extend([call] * times)
+        await insist(admission, runs=ended)
+    assert grants_and_fences(world) == {run_of(project): [1] for project in projects}
+    assert world.most_held() == 2
+    assert world.tokens() == {}
+
+
+async def test_a_decision_whose_answer_was_lost_is_recognised_by_its_id() -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    admission = world.orchestrator(engine).admission
+    project = await world.submit(1)
+    engine.tables.lose_response.append("write_after")
+    await admission.turn(hints(projects=[project]))
+    (head,) = await world.engine.tables.get([head_key(0)])
+    assert head is not None
+    assert head["seq"] == 1, "the second try changed nothing"
+    assert admission.shard.is_current
+    await admission.turn(hints())
+    assert world.held() == {run_of(project)}
+
+
+async def test_a_decision_that_never_gets_through_leaves_the_gate_to_be_read_again() -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    admission = world.orchestrator(engine).admission
+    project = await world.submit(1)
+    engine.tables.lose_request.extend(["write_after"] * 20)
+    with pytest.raises(Retryable):
+        await admission.turn(hints(projects=[project]))
+    assert not admission.shard.is_current
+    engine.tables.lose_request.clear()
+    await admission.turn(hints())
+    assert world.held() == {run_of(project)}
+
+
+# --- applying what was decided ----------------------------------------------------------------------------------
+
+
+async def test_followers_that_were_not_tried_are_applied_before_the_next_decision() -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    admission = world.orchestrator(engine).admission
+    await world.limit(fleet=4)
+    projects = [await world.submit(number) for number in range(1, 5)]
+    engine.tables.unsettle = 2
+    await admission.turn(hints(projects=projects))
+    assert len(world.held()) == 2
+    engine.tables.calls.clear()
+    await admission.turn(hints())
+    assert engine.tables.calls == ["write"]
+    assert len(world.held()) == 4
+
+
+async def test_a_crash_between_the_head_and_its_operations_is_finished_by_the_next_orchestrator() -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    await world.limit(fleet=2)
+    projects = [await world.submit(number) for number in range(1, 4)]
+    engine.tables.stop_after_head = True
+    with pytest.raises(Crash):
+        await world.orchestrator(engine).admission.turn(hints(projects=projects))
+    assert world.held() == set()
+    second = world.orchestrator().admission
+    await second.turn(hints())
+    assert world.held() == {run_of(project) for project in projects[:2]}
+    assert grants_and_fences(world) == {run_of(project): [1] for project in projects[:2]}
+
+
+async def test_a_frozen_orchestrator_that_wakes_up_late_changes_nothing() -> None:
+    world = World()
+    await world.limit(fleet=1)
+    frozen, other = world.orchestrator().admission, world.orchestrator().admission
+    one, two = await world.submit(1), await world.submit(2)
+    await frozen.turn(hints(projects=[one, two]))
+    await world.finish(run_of(one))
+    await other.turn(hints(runs=[run_of(one)]))
+    assert world.held() == {run_of(two)}
+    three = await world.submit(3)
+    await frozen.turn(hints(projects=[three], runs=[run_of(one)]))
+    assert world.held() == {run_of(two)}
+    assert frozen.shard.gate.held.keys() == other.shard.gate.held.keys()
+
+
+async def test_one_orchestrator_sees_what_another_enqueued_once_it_reads_everything_again() -> None:
+    world = World()
+    await world.limit(fleet=1)
+    one, other = world.orchestrator().admission, world.orchestrator().admission
+    await one.turn(hints(projects=[await world.submit(1)]))
+    await other.turn(hints(projects=[await world.submit(2)]))
+    await world.finish(run_of("prj_0001"))
+    await one.turn(hints(runs=[run_of("prj_0001")]))
+    assert world.held() == set(), "it has not heard of the second one yet"
+    await one.turn(hints(everything=True))
+    assert world.held() == {run_of("prj_0002")}
+
+
+# --- many things at once ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_two_admissions_interleaved_at_every_call_never_admit_too_many_and_finish_everything(seed: int) -> None:
+    chance = random.Random(seed)
+    world = World()
+    limit = chance.randint(1, 4)
+    await world.limit(fleet=limit)
+    engines = [FaultyEngine(world.engine, lambda: chance.randrange(3)) for _ in range(2)]
+    for engine in engines:
+        for faults in (engine.tables.lose_request, engine.tables.lose_response):
+            faults.extend(chance.choice(["get", "query", "write", "write_after", "transact"]) for _ in range(4))
+    projects = [await world.submit(number) for number in range(1, 16)]
+    undelivered = [*projects, *chance.sample(projects, 5)]
+    chance.shuffle(undelivered)
+
+    async def work(engine: FaultyEngine) -> None:
+        admission = world.orchestrator(engine).admission
+        for _ in range(600):
+            mine = [undelivered.pop() for _ in range(chance.randrange(3)) if undelivered]
+            ended = [run for run in sorted(world.held()) if chance.random() < 0.4]
+            for run in ended:
+                if (await world.run(run))["state"] == "queued":
+                    await world.finish(run, fence=world.tokens()[run]["f"])
+            if chance.random() < 0.1:
+                engine.tables.unsettle = 1
+            await insist(admission, projects=mine, runs=ended, everything=chance.random() < 0.2)
+            if not undelivered and not world.tokens():
+                return
+
+    await asyncio.gather(*map(work, engines))
+    assert world.most_held() <= limit
+    assert world.tokens() == {}
+    for project in projects:
+        assert (await world.run(run_of(project)))["state"] == "succeeded"
+    assert all(fences == sorted(set(fences)) for fences in grants_and_fences(world).values())
+    assert sorted(world.granted()) == sorted(run_of(project) for project in projects), "each was let in once"
+
+
+async def test_errors_that_no_repetition_helps_reach_the_caller() -> None:
+    world = World()
+    admission = world.orchestrator().admission
+    await admission.turn(hints(projects=[await world.submit(1)]))
+
+    async def broken(*_: object) -> None:
+        raise BackboneError("the disk is full: free some space")
+
+    engine = FaultyEngine(world.engine)
+    engine.tables.write_after = broken  # type: ignore[assignment, method-assign]  # a fault made by hand
+    faulty = world.orchestrator(engine).admission
+    with pytest.raises(BackboneError, match="disk is full"):
+        await faulty.turn(hints(projects=[await world.submit(2)]))
+    assert not faulty.shard.is_current

@@ -1,0 +1,183 @@
+"""All duties together, over the in-memory engine in real time: from a written project to a freed slot."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.orchestrator.world import CountedIds, EvenChance, World, hints, run_of
+
+from penstock_backbone.errors import Retryable
+from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE
+from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.records.limits import board_key
+from penstock_backbone.system import SystemClock
+from penstock_backbone.telemetry import silent
+from penstock_backbone.vocabulary import Outgoing
+from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
+from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
+from penstock_orchestrator.host import Duty, Host
+
+pytestmark = pytest.mark.anyio
+
+SECONDS_MAX = 10.0
+
+
+@contextlib.asynccontextmanager
+async def running(world: World) -> AsyncIterator[Host]:
+    """The host on this world's engine, in real time."""
+    clock = SystemClock()
+    world.engine = MemoryEngine(clock, CountedIds())
+    world.clock = clock  # type: ignore[assignment]  # real time, for once
+    given = Surroundings(clock, CountedIds(), EvenChance(), silent())
+    host = direct_host(Parts.on(world.engine, given), world.engine, given)
+    task = asyncio.create_task(host.run())
+    try:
+        yield host
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await host.leave()
+
+
+async def execute(world: World, count: int) -> list[str]:
+    """A runner that claims and ends each run it is sent, until it has ended `count` of them."""
+    done: list[str] = []
+    async with asyncio.timeout(SECONDS_MAX):
+        while len(done) < count:
+            for message in await world.engine.queues.receive(DISPATCH_QUEUE, 10, 1.0):
+                body = json.loads(message.body)
+                await world.claim(body["run"], fence=body["fence"])
+                await world.finish(body["run"])
+                await world.engine.queues.delete(DISPATCH_QUEUE, [message.receipt])
+                done.append(body["run"])
+    return done
+
+
+async def settled(world: World) -> None:
+    async with asyncio.timeout(SECONDS_MAX):
+        while world.tokens():
+            await world.clock.sleep(0.02)
+
+
+async def test_projects_that_are_written_get_executed_under_the_limit_and_leave_nothing_behind() -> None:
+    world = World()
+    async with running(world):
+        await world.limit(fleet=3)
+        await world.clock.sleep(0.05)
+        projects = [await world.submit(number) for number in range(1, 13)]
+        await world.open_session("ses_1")
+        done = await execute(world, 12)
+        await settled(world)
+    assert sorted(done) == [run_of(project) for project in projects]
+    assert world.most_held() <= 3
+    (board,) = await world.engine.tables.get([board_key("acme")])
+    assert board is not None
+    assert (board["waiting"], board["held"], board["places"]) == (0, 0, []), "a board must not stay stale"
+    assert await world.engine.queues.receive(ADMISSION_QUEUE, 10, 0.0) == []
+
+
+async def test_a_raised_limit_is_obeyed_at_once() -> None:
+    world = World()
+    async with running(world):
+        await world.limit(fleet=1)
+        await world.clock.sleep(0.05)
+        for number in range(1, 5):
+            await world.submit(number)
+        async with asyncio.timeout(SECONDS_MAX):
+            while len(world.tokens()) < 4:
+                await world.clock.sleep(0.01)
+        assert len(world.held()) == 1
+        await world.limit(fleet=4)
+        async with asyncio.timeout(2.0):
+            while len(world.held()) < 4:
+                await world.clock.sleep(0.01)
+
+
+async def test_hints_that_arrive_during_a_turn_are_taken_together_in_the_next() -> None:
+    world = World()
+    parts = world.orchestrator()
+    queue = AdmissionQueue(world.engine.queues, parts.admission)
+    projects = [await world.submit(number) for number in range(1, 31)]
+    await world.limit(fleet=50)
+    for project in projects:
+        body = {"detail-type": "ProjectCreated", "detail": {"metadata": {"project_id": project, "run_id": "r"}}}
+        await world.engine.queues.send(ADMISSION_QUEUE, [Outgoing(json.dumps(body))])
+    await queue.receive(0.0)
+    queue.hint(hints(limits=True))
+    await queue.decide()
+    assert len(world.held()) == 30
+    await queue.delete()
+    world.clock.elapsed += 3600
+    assert await world.engine.queues.receive(ADMISSION_QUEUE, 10, 0.0) == []
+
+
+async def test_a_message_is_deleted_only_when_what_it_points_at_is_done() -> None:
+    world = World()
+    parts = world.orchestrator()
+    queue = AdmissionQueue(world.engine.queues, parts.admission)
+    project = await world.submit(1)
+    body = {"detail-type": "ProjectCreated", "detail": {"metadata": {"project_id": project, "run_id": "r"}}}
+    bad = {"detail-type": "ProjectCreated"}
+    await world.engine.queues.send(ADMISSION_QUEUE, [Outgoing(json.dumps(body)), Outgoing(json.dumps(bad))])
+    turn, fails = parts.admission.turn, True
+
+    async def failing_turn(*given: object) -> object:
+        if fails:
+            raise Retryable("the table is throttled: try again")
+        return await turn(*given)  # type: ignore[arg-type]  # passed through
+
+    parts.admission.turn = failing_turn  # type: ignore[assignment, method-assign]  # a fault made by hand
+    await queue.receive(0.0)
+    with pytest.raises(Retryable):
+        await queue.decide()
+    await queue.delete_done()
+    fails = False
+    await queue.decide()
+    assert world.held() == {run_of(project)}
+    await queue.delete_done()
+    world.clock.elapsed += 3600
+    (left,) = await world.engine.queues.receive(ADMISSION_QUEUE, 10, 0.0)
+    assert json.loads(left.body) == bad, "it stays until the queue puts it aside"
+
+
+async def test_a_duty_that_fails_is_repeated_with_growing_pauses_and_stops_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    counts = {"bad": 0, "good": 0}
+    pauses: list[float] = []
+
+    async def bad() -> None:
+        counts["bad"] += 1
+        pauses.append(world.clock.elapsed)
+        if counts["bad"] > 5:
+            await asyncio.Event().wait()
+        raise Retryable("it does not answer") if counts["bad"] % 2 else ValueError("a defect")
+
+    async def good() -> None:
+        counts["good"] += 1
+        if counts["good"] > 100:
+            await asyncio.Event().wait()
+        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+
+    host = Host([Duty("bad", bad), Duty("good", good)], [], world.clock, EvenChance())
+    with caplog.at_level(logging.WARNING):
+        task = asyncio.create_task(host.run())
+        async with asyncio.timeout(SECONDS_MAX):
+            while counts["good"] <= 100 or counts["bad"] <= 5:
+                await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    waits = [after - before for before, after in itertools.pairwise(pauses)]
+    assert waits == sorted(waits)
+    assert waits[0] > 0
+    assert "it does not answer" in caplog.text
+    assert "a defect" in caplog.text

@@ -1,0 +1,195 @@
+"""What follows from looking: verdicts on held tokens, leases, overdue grants, hints, limits."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.orchestrator.world import event_body
+
+from penstock_backbone.records.limits import FLEET_LIMIT_DEFAULT, LIMIT_MAX
+from penstock_backbone.records.runs import RunItem, as_run
+from penstock_backbone.records.sessions import LEASE_SECONDS
+from penstock_orchestrator.domain.backoff import backoff_seconds
+from penstock_orchestrator.domain.gate import Token
+from penstock_orchestrator.domain.hints import Hints, limits_changed, read_hint
+from penstock_orchestrator.domain.leases import Leases
+from penstock_orchestrator.domain.limits import Limits, read_limits
+from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Verdict, judge
+from penstock_orchestrator.domain.watchlist import AUDIT_SECONDS, CLAIM_SECONDS, LOOKS_MAX, Watchlist
+
+
+def run(state: str, fence: int = 0, session: str | None = None) -> RunItem:
+    item: dict[str, Any] = {"state": state, "fence": fence}
+    return as_run(item | ({"session": session} if session else {}))
+
+
+@pytest.mark.parametrize(
+    ("item", "verdict"),
+    [
+        (None, Ended()),
+        (run("succeeded", 3), Ended()),
+        (run("failed", 3), Ended()),
+        (run("cancelled", 0), Ended()),
+        (run("queued", 3), Returned()),
+        (run("queued", 4), Returned()),
+        (run("queued", 2), Unclaimed()),
+        (run("running", 3, "ses_1"), Executing("ses_1")),
+        (run("running", 2, "ses_1"), Executing("ses_1")),
+        (run("running", 3), Executing("")),
+    ],
+)
+def test_a_token_held_under_fence_3_is_judged_by_its_run(item: RunItem | None, verdict: Verdict) -> None:
+    assert judge(3, item) == verdict
+
+
+# --- leases -------------------------------------------------------------------------------------------------
+
+
+def test_a_lease_expires_when_the_heartbeat_has_stood_still_for_its_length() -> None:
+    leases = Leases()
+    leases.observe("s", 4, 100.0)
+    leases.observe("s", 4, 105.0)
+    assert not leases.has_expired("s", 100.0 + LEASE_SECONDS - 0.001)
+    assert leases.has_expired("s", 100.0 + LEASE_SECONDS)
+
+
+def test_a_heartbeat_renews_the_lease_and_an_unseen_session_has_time() -> None:
+    leases = Leases()
+    leases.observe("s", 4, 100.0)
+    leases.observe("s", 5, 109.0)
+    assert not leases.has_expired("s", 112.0)
+    assert not leases.has_expired("never seen", 10_000.0)
+
+
+def test_a_session_that_is_gone_is_forgotten() -> None:
+    leases = Leases()
+    leases.observe("s", 4, 0.0)
+    leases.forget_all_but(["t"])
+    assert not leases.has_expired("s", 10_000.0)
+
+
+# --- overdue grants -----------------------------------------------------------------------------------------
+
+
+def token(number: int, fence: int = 1) -> Token:
+    return Token(f"a#3#run_{number}", f"run_{number}", f"prj_{number}", "a", "w", 3, number, fence)
+
+
+def watching(*tokens: Token, now: float = 0.0) -> Watchlist:
+    watchlist = Watchlist()
+    watchlist.follow({each.key: each for each in tokens}, now)
+    return watchlist
+
+
+def test_a_grant_is_sent_again_twice_and_then_taken_back() -> None:
+    watchlist, granted = watching(token(1)), token(1)
+    steps = []
+    for second in range(1, 17):
+        assert watchlist.due(float(second), set()) == [granted]
+        steps.append(watchlist.saw(granted, Unclaimed(), float(second), anybody_lives=True))
+    overdue = {second + 1: step for second, step in enumerate(steps) if step != "nothing"}
+    assert overdue == {5: "redispatch", 10: "redispatch", 15: "revoke"}
+
+
+def test_without_any_runner_a_grant_waits_in_the_queue() -> None:
+    watchlist, granted = watching(token(1)), token(1)
+    for second in range(1, 60):
+        assert watchlist.saw(granted, Unclaimed(), float(second), anybody_lives=False) == "nothing"
+    assert watchlist.saw(granted, Unclaimed(), 59.0 + CLAIM_SECONDS, anybody_lives=True) == "redispatch"
+
+
+def test_a_new_grant_of_the_same_run_is_watched_anew() -> None:
+    watchlist = watching(token(1))
+    assert watchlist.saw(token(1), Unclaimed(), CLAIM_SECONDS, anybody_lives=True) == "redispatch"
+    again = token(1, fence=2)
+    watchlist.follow({again.key: again}, 6.0)
+    assert watchlist.saw(token(1), Unclaimed(), 20.0, anybody_lives=True) == "nothing"
+    assert watchlist.saw(again, Unclaimed(), 6.0 + CLAIM_SECONDS - 0.1, anybody_lives=True) == "nothing"
+
+
+def test_a_run_in_execution_is_audited_seldom_and_at_once_when_its_runner_dies() -> None:
+    granted = token(1)
+    watchlist = watching(granted)
+    assert watchlist.saw(granted, Executing("ses_1"), 1.0, anybody_lives=True) == "check session"
+    assert watchlist.due(5.0, set()) == []
+    assert watchlist.due(5.0, {"ses_2"}) == []
+    assert watchlist.due(5.0, {"ses_1"}) == [granted]
+    assert watchlist.due(1.0 + AUDIT_SECONDS, set()) == [granted]
+    assert watchlist.sessions() == {"ses_1"}
+
+
+def test_a_young_grant_is_not_worth_a_look_unless_a_runner_died() -> None:
+    watchlist = watching(token(1))
+    assert watchlist.due(0.5, set()) == []
+    assert watchlist.due(0.5, {"ses_1"}) == [token(1)]
+
+
+def test_looks_are_bounded_and_the_longest_overdue_come_first() -> None:
+    watchlist = watching(*(token(number) for number in range(LOOKS_MAX + 50)))
+    late = token(LOOKS_MAX + 60)
+    watchlist.follow({each.key: each for each in [*(token(n) for n in range(LOOKS_MAX + 50)), late]}, 3.0)
+    due = watchlist.due(10.0, set())
+    assert len(due) == LOOKS_MAX
+    assert late not in due
+
+
+# --- hints ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("ProjectCreated", Hints(projects={"prj_1"})),
+        ("RunSucceeded", Hints(runs={"run_1"})),
+        ("RunFailed", Hints(runs={"run_1"})),
+        ("RunCancelled", Hints(runs={"run_1"})),
+        ("StageStarted", Hints()),
+        ("SomethingNewer", Hints()),
+    ],
+)
+def test_events_of_the_bus_point_at_projects_and_runs(kind: str, expected: Hints) -> None:
+    assert read_hint(json.dumps(event_body(kind, "prj_1"))) == expected
+
+
+def test_a_changed_limit_points_at_the_limits() -> None:
+    assert read_hint(limits_changed().body) == Hints(limits=True)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", "null", "{}", '{"detail-type": "RunFailed"}', '{"detail": {"metadata": 3}}']
+)
+def test_what_nobody_should_have_sent_is_told_apart(body: str) -> None:
+    assert read_hint(body) is None
+
+
+# --- limits ---------------------------------------------------------------------------------------------------
+
+
+def item(scope: str, limit: Any) -> dict[str, Any]:
+    return {"pk": "LIMITS", "sk": scope, "limit": limit}
+
+
+def test_scopes_without_an_item_have_no_limit_of_their_own_except_the_fleet() -> None:
+    found = read_limits([], Limits()).limits
+    assert found.fleet == FLEET_LIMIT_DEFAULT
+    assert found.of_tenant("a") is None
+    assert found.of_workflow("w") is None
+
+
+@pytest.mark.parametrize("damaged", [None, "7", -1, True, LIMIT_MAX + 1, [1]])
+def test_a_damaged_limit_keeps_its_last_good_value_and_is_reported(damaged: Any) -> None:
+    last = read_limits([item("fleet", 9), item("tenant#a", 2)], Limits()).limits
+    reading = read_limits([item("fleet", damaged), item("tenant#a", damaged), item("workflow#w", damaged)], last)
+    assert (reading.limits.fleet, reading.limits.of_tenant("a")) == (9, 2)
+    assert reading.limits.of_workflow("w") == 0, "closed, when no good value is known"
+    assert len(reading.warnings) == 3
+
+
+def test_waits_between_tries_grow_to_a_bound_and_are_spread() -> None:
+    waits = [backoff_seconds(attempt, 0.5, first=0.1, longest=1.0) for attempt in range(1, 8)]
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(0.75)
+    assert backoff_seconds(10_000, 0.999, longest=2.0) <= 2.0
+    assert backoff_seconds(3, 0.0) < backoff_seconds(3, 0.9)
