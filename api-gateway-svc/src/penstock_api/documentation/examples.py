@@ -98,7 +98,7 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
     },
     "not-found": {"detail": "There is no such project."},
     "traces-elsewhere": {
-        "detail": "This installation sends its traces to the collector named in OTEL_EXPORTER_OTLP_ENDPOINT: "
+        "detail": "Traces are not kept here, but sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names: "
         "look there for the trace 0af7651916cd43dd8448eb211c80319c.",
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
     },

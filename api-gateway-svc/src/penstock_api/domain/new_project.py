@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
 
 from penstock_api.domain.text import (
     code_point,
@@ -45,7 +45,8 @@ _MESSAGES = {
     "less_than_equal": f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}",
     "int_parsing_size": f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}",
 }
-"""Pydantic's error types in plain words; our own come with theirs."""
+"""Pydantic's error types in plain words; our own validators raise theirs."""
+_OWN_PREFIX = "Value error, "
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,11 @@ class NotJson:
 def _requirement(text: str) -> str:
     text = with_plain_newlines(text).strip()
     if not REQUIREMENT_CHARS_MIN <= len(text) <= REQUIREMENT_CHARS_MAX:
-        raise PydanticCustomError(
-            "length",
+        raise ValueError(
             f"must have {REQUIREMENT_CHARS_MIN} to {REQUIREMENT_CHARS_MAX:,} characters, and has {len(text):,}",
         )
     if found := first_control(text):
-        raise PydanticCustomError(
-            "control",
+        raise ValueError(
             f"holds the control character {code_point(found)}: only newlines and tabs may be used",
         )
     return text
@@ -83,13 +82,12 @@ def _requirement(text: str) -> str:
 
 def _one_line(text: str, chars_max: int) -> str:
     if found := first_unprintable(text):
-        raise PydanticCustomError(
-            "unprintable",
+        raise ValueError(
             f"holds the character {code_point(found)}: control and separator characters may not be used",
         )
     text = text.strip()
     if not 1 <= len(text) <= chars_max:
-        raise PydanticCustomError("length", f"must have 1 to {chars_max} characters, and has {len(text):,}")
+        raise ValueError(f"must have 1 to {chars_max} characters, and has {len(text):,}")
     return text
 
 
@@ -173,8 +171,9 @@ def derived_name(requirement: str) -> str:
     return (cut[:between_words] if between_words >= DERIVED_NAME_CHARS_MIN else cut[:-1]).rstrip() + "…"
 
 
-def _message(error: ErrorDetails) -> str:
-    return _MESSAGES.get(error["type"], error["msg"])
+def _message(error: Mapping[str, Any]) -> str:
+    known = _MESSAGES.get(error["type"])
+    return known or error["msg"].removeprefix(_OWN_PREFIX)
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

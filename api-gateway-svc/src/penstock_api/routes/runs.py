@@ -27,7 +27,7 @@ async def get_trace(request: Request[Any, Any, Any], run_id: FromPath[str]) -> R
     if store is None:
         raise Problem(
             TRACES_ELSEWHERE,
-            "This installation sends its traces to the collector named in OTEL_EXPORTER_OTLP_ENDPOINT: "
+            "Traces are not kept here, but sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names: "
             f"look there for the trace {trace_id}.",
             trace_id=trace_id,
         )
