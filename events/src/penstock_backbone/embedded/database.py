@@ -1,9 +1,12 @@
 """The SQLite file: items, indexes, the feed, positions and messages, changed in groups with one sync each.
 
     items(tbl, pk, sk → body)      idx(tbl, name, h, r, pk, sk)      feed(seq → at, tbl, pk, sk, body)
-    positions(consumer → seq)      messages(number → queue, body, grp)
+    positions(consumer → seq)      messages(number → queue, body, grp)      progress(items_to → seq)
 
-Between two commits everything is staged here in memory; a failed commit forgets it all, cache included.
+For streamed tables the feed is what a commit makes durable: one append a change. Their items and indexes
+follow a little later, a run's many commits as one row (`items_to` says how far), and are brought up to date
+from the feed when the file is opened. Between two commits everything is staged in memory; a failed commit
+forgets it all and starts again from what the file says.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ TAIL_RECORDS_MAX = 20_000
 FEED_RECORDS_MAX = 1_000_000
 FEED_KEPT_SECONDS = 24 * 3600
 TRIM_RECORDS = 5_000
+UNFLUSHED_ITEMS_MAX = 5_000
+CATCH_UP_RECORDS = 1_000
 
 _SCHEMA = """
 create table if not exists items(tbl text, pk text, sk text, body blob, primary key(tbl, pk, sk)) without rowid;
@@ -35,6 +40,7 @@ create table if not exists idx(tbl text, name text, h text, r text, pk text, sk 
                                primary key(tbl, name, h, r, pk, sk)) without rowid;
 create table if not exists feed(seq integer primary key, at integer, tbl text, pk text, sk text, body blob);
 create table if not exists positions(consumer text primary key, seq integer) without rowid;
+create table if not exists progress(name text primary key, seq integer) without rowid;
 create table if not exists messages(number integer primary key, queue text, body text, grp text);
 """
 
@@ -58,18 +64,17 @@ class Database:
         self._indexes = {table.name: table.indexes for table in inventory.tables}
         self._streamed = {table.name for table in inventory.tables if table.streamed}
         self._cache: dict[Key, Image] = {}
-        self._items: dict[Key, bytes | None] = {}
+        self._unflushed: dict[Key, Image] = {}
         self._index_moves: dict[tuple[str, Key], tuple[IndexEntry | None, IndexEntry | None]] = {}
+        self._unstreamed: set[Key] = set()
         self._records: list[Record] = []
         self._positions: dict[str, int] = {}
         self._messages: list[Stored] = []
         self._settled: list[int] = []
-        self._flushed = False
-        ((last,),) = self._connection.execute("select coalesce(max(seq), 0) from feed")
-        ((trimmed,),) = self._connection.execute("select coalesce(min(seq) - 1, 0) from feed")
-        self.last_seq: int = last
-        self._trimmed_to: int = trimmed
         self.tail: deque[Record] = deque(maxlen=TAIL_RECORDS_MAX)
+        self.last_seq = self._number("select coalesce(max(seq), 0) from feed")
+        self._trimmed_to = self._number("select coalesce(min(seq) - 1, 0) from feed")
+        self._catch_up()
 
     # --- Storage ------------------------------------------------------------------------------
 
@@ -77,21 +82,26 @@ class Database:
         image = self._image(key)
         return image.item if image else None
 
-    def prepare(self, key: Key, item: Item | None) -> Image:  # noqa: ARG002  # the protocol's signature
-        return prepare_image(item)
+    def prepare(self, key: Key, item: Item | None) -> Image:
+        return prepare_image(item, self._indexes[key.table])
 
     def store(self, key: Key, change: Image, old: Item | None) -> None:
+        self._keep(key, change, old)
+        if key.table in self._streamed:
+            self.last_seq += 1
+            self._records.append(Record(self.last_seq, key, change.body if change.item is not None else None))
+        else:
+            self._unstreamed.add(key)
+
+    def _keep(self, key: Key, change: Image, old: Item | None) -> None:
         self._cache[key] = change
-        self._items[key] = change.body if change.item is not None else None
+        self._unflushed[key] = change
         for index in self._indexes[key.table]:
             before = _index_entry(index, key, old)
             after = _index_entry(index, key, change.item)
             if before != after:
                 first, _ = self._index_moves.get((index.name, key), (before, None))
                 self._index_moves[index.name, key] = (first, after)
-        if key.table in self._streamed:
-            self.last_seq += 1
-            self._records.append(Record(self.last_seq, key, change.body if change.item is not None else None))
 
     # --- reads --------------------------------------------------------------------------------
 
@@ -101,8 +111,8 @@ class Database:
 
     def page(self, query: Query) -> tuple[list[bytes], str | None]:
         """Encoded items and the next cursor. Sees what is staged."""
-        self._flush()
         position = decode_cursor(query)
+        self.flush_items()
         rows = self._range(query, position)
         bodies: list[bytes] = []
         size = 0
@@ -148,18 +158,15 @@ class Database:
     @property
     def has_changes(self) -> bool:
         """Changes that somebody waits for. Positions and settled messages can wait for a later group."""
-        return bool(self._items or self._messages or self._records)
+        return bool(self._records or self._messages or self._unstreamed)
 
     def commit(self, at_ms: int) -> list[Record]:
-        """Makes everything staged durable with one sync; the records are now on the feed."""
-        try:
-            self._flush(at_ms)
-            if self._connection.in_transaction:
-                self._connection.execute("commit")
-        except sqlite3.Error:
-            self.forget()
-            raise
-        self._flushed = False
+        """Makes everything staged durable with one sync; the records are now on the feed. After sqlite3.Error: start_again."""
+        if self._unstreamed or len(self._unflushed) > UNFLUSHED_ITEMS_MAX:
+            self.flush_items()
+        self._write_staged(at_ms)
+        if self._connection.in_transaction:
+            self._connection.execute("commit")
         records, self._records = self._records, []
         self.tail.extend(records)
         if len(self._cache) > CACHE_ITEMS_MAX:
@@ -167,25 +174,37 @@ class Database:
                 del self._cache[key]
         return records
 
-    def forget(self) -> None:
-        """After a failed commit: back to what the file says."""
-        if self._connection.in_transaction:
-            self._connection.execute("rollback")
-        self._cache.clear()
-        self._items.clear()
+    def flush_items(self) -> None:
+        """Hands changed items and index entries to SQLite, inside the transaction that the next commit ends."""
+        if not self._unflushed:
+            return
+        self._begin()
+        run = self._connection.executemany
+        changed = self._unflushed.items()
+        run(
+            "insert or replace into items values(?, ?, ?, ?)",
+            [(*_parts(k), i.body) for k, i in changed if i.item is not None],
+        )
+        run("delete from items where tbl=? and pk=? and sk=?", [_parts(k) for k, i in changed if i.item is None])
+        moves = self._index_moves.values()
+        left = [before for before, _ in moves if before]
+        run("delete from idx where tbl=? and name=? and h=? and r=? and pk=? and sk=?", left)
+        run("insert or replace into idx values(?, ?, ?, ?, ?, ?)", [after for _, after in moves if after])
+        self._connection.execute("insert or replace into progress values('items_to', ?)", (self.last_seq,))
+        for key in [key for key, image in changed if image.item is None]:
+            self._cache.pop(key, None)
+        self._unflushed.clear()
         self._index_moves.clear()
-        self.last_seq -= len(self._records)
-        self._records.clear()
-        self._messages.clear()
-        self._flushed = False
+        self._unstreamed.clear()
 
     def trim(self, settled_to: int, older_than_ms: int) -> None:
         """Drops a bounded number of feed records that every consumer settled and that are old or too many."""
         first = self._trimmed_to + 1
-        through = min(settled_to, self._trimmed_to + TRIM_RECORDS, self.last_seq)
+        through = min(settled_to, self._trimmed_to + TRIM_RECORDS)
         crowded = self.last_seq - first >= FEED_RECORDS_MAX
         row = self._connection.execute("select at from feed where seq = ?", (through,)).fetchone()
         if row and (crowded or row[0] < older_than_ms):
+            self.flush_items()
             self._begin()
             self._connection.execute("delete from feed where seq <= ?", (through,))
             self._trimmed_to = through
@@ -194,15 +213,43 @@ class Database:
         self._connection.close()
 
     def _image(self, key: Key) -> Image | None:
-        image = self._cache.get(key)
+        image = self._cache.get(key) or self._unflushed.get(key)
         if image is None:
-            row = self._connection.execute("select body from items where tbl=? and pk=? and sk=?", (*_parts(key),))
+            row = self._connection.execute("select body from items where tbl=? and pk=? and sk=?", _parts(key))
             found = row.fetchone()
             if found is None:
                 return None
-            image = Image(msgspec.msgpack.decode(found[0]), found[0], len(found[0]))
-            self._cache[key] = image
+            image = self._cache[key] = _image_of(found[0])
         return image
+
+    def _number(self, statement: str) -> int:
+        ((number,),) = self._connection.execute(statement).fetchall()
+        return int(number)
+
+    def _catch_up(self) -> None:
+        """Items follow the feed: those of records beyond `items_to` are taken from there."""
+        done = self._number("select coalesce(max(seq), 0) from progress where name = 'items_to'")
+        while done < self.last_seq:
+            records = self.records_after(done, CATCH_UP_RECORDS)
+            for record in records:
+                self._keep(record.key, _image_of(record.body), self.load(record.key))
+            done = records[-1].seq
+
+    def start_again(self) -> None:
+        """After a failed commit: back to what the file says."""
+        if self._connection.in_transaction:
+            self._connection.execute("rollback")
+        for staged in (
+            self._cache,
+            self._unflushed,
+            self._index_moves,
+            self._unstreamed,
+            self._records,
+            self._messages,
+        ):
+            staged.clear()
+        self.last_seq = self._number("select coalesce(max(seq), 0) from feed")
+        self._catch_up()
 
     def _range(self, query: Query, position: tuple[str, ...] | None) -> list[tuple[Any, ...]]:
         """Rows (sort value, pk, sk, body), one more than asked for."""
@@ -229,35 +276,12 @@ class Database:
         if not self._connection.in_transaction:
             self._connection.execute("begin immediate")
 
-    def _flush(self, at_ms: int = 0) -> None:
-        """Hands what is staged to SQLite, inside the open transaction."""
-        run = self._connection.executemany
-        if self._items:
-            self._begin()
-            gone = [_parts(key) for key, body in self._items.items() if body is None]
-            here = [(*_parts(key), body) for key, body in self._items.items() if body is not None]
-            run("insert or replace into items values(?, ?, ?, ?)", here)
-            if gone:
-                run("delete from items where tbl=? and pk=? and sk=?", gone)
-            for key, body in self._items.items():
-                if body is None:
-                    self._cache.pop(key, None)
-            self._items.clear()
-        if self._index_moves:
-            moves = self._index_moves.values()
-            left = [before for before, _ in moves if before]
-            run("delete from idx where tbl=? and name=? and h=? and r=? and pk=? and sk=?", left)
-            run("insert or replace into idx values(?, ?, ?, ?, ?, ?)", [after for _, after in moves if after])
-            self._index_moves.clear()
-        if at_ms:
-            self._flush_lazy(at_ms)
-
-    def _flush_lazy(self, at_ms: int) -> None:
-        """What only a commit needs: the feed, messages and positions."""
-        run = self._connection.executemany
+    def _write_staged(self, at_ms: int) -> None:
+        """Feed, messages and positions."""
         if not (self._records or self._messages or self._settled or self._positions):
             return
         self._begin()
+        run = self._connection.executemany
         run(
             "insert into feed values(?, ?, ?, ?, ?, ?)", [(r.seq, at_ms, *_parts(r.key), r.body) for r in self._records]
         )
@@ -270,6 +294,10 @@ class Database:
         self._messages.clear()
         self._settled.clear()
         self._positions.clear()
+
+
+def _image_of(body: bytes | None) -> Image:
+    return Image(None, b"", 0) if body is None else Image(msgspec.msgpack.decode(body), body, len(body))
 
 
 def _parts(key: Key) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ Nothing is answered before its group is durable, reads included: nobody ever see
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from penstock_backbone.vocabulary import Key, Page, StreamRecord
 WAITERS_MAX = 10_000
 WATCHED_KEYS_MAX = 100_000
 TRIM_TICKS = 10
+FLUSH_TICKS = 5
 
 
 class Peer(Protocol):
@@ -42,6 +44,8 @@ class Waiter(NamedTuple):
     limit: int
     until: float
 
+
+_log = logging.getLogger(__name__)
 
 _LATER = object()
 """Stands for an answer that comes when there is something to read."""
@@ -71,6 +75,20 @@ class Store:
 
     def run_group(self, requests: list[tuple[Peer, int, wire.Request]]) -> None:
         self._requests += len(requests)
+        try:
+            answers = self._execute(requests)
+            records = self._commit() if self._database.has_changes else []
+        except sqlite3.Error as error:
+            self._fail(requests, f"the data file could not be written ({error}): free some space and try again")
+        except Exception as error:  # noqa: BLE001  # a group is applied as a whole or not at all, whatever went wrong in it
+            _log.exception("a group of %d requests failed", len(requests))
+            self._fail(requests, f"the store failed ({type(error).__name__}): see its log")
+        else:
+            for peer, request_id, kind, body in answers:
+                peer.reply(request_id, kind, body)
+            self._announce(records)
+
+    def _execute(self, requests: list[tuple[Peer, int, wire.Request]]) -> list[tuple[Peer, int, int, Any]]:
         answers: list[tuple[Peer, int, int, Any]] = []
         for peer, request_id, request in requests:
             try:
@@ -79,21 +97,16 @@ class Store:
                     answers.append((peer, request_id, wire.ANSWER, answer))
             except BackboneError as error:
                 answers.append((peer, request_id, wire.FAILURE, [type(error).__name__, str(error)]))
-        records: list[Record] = []
-        if self._database.has_changes:
-            try:
-                records = self._commit()
-            except sqlite3.Error as error:
-                failure = [
-                    Fatal.__name__,
-                    f"the data file could not be written ({error}): free some space and try again",
-                ]
-                for peer, request_id, _, _ in answers:
-                    peer.reply(request_id, wire.FAILURE, failure)
-                return
-        for peer, request_id, kind, body in answers:
-            peer.reply(request_id, kind, body)
-        self._announce(records)
+        return answers
+
+    def _fail(self, requests: list[tuple[Peer, int, wire.Request]], sentence: str) -> None:
+        """Nothing of the group has happened; its readers need not wait either."""
+        self._database.start_again()
+        group = {(id(peer), request_id) for peer, request_id, _ in requests}
+        self._readers = deque(w for w in self._readers if (id(w.peer), w.request_id) not in group)
+        self._receivers = deque(w for w in self._receivers if (id(w.peer), w.request_id) not in group)
+        for peer, request_id, _ in requests:
+            peer.reply(request_id, wire.FAILURE, [Fatal.__name__, sentence])
 
     def tick(self) -> None:
         """A few times a second: late answers, messages that come back, what may be written or dropped now."""
@@ -104,12 +117,15 @@ class Store:
         self._streams.make_durable(self._messages.durable_positions())
         at_ms = self._now_ms()
         self._ticks += 1
+        if self._ticks % FLUSH_TICKS == 0:
+            self._database.flush_items()
         if self._ticks % TRIM_TICKS == 0:
             self._database.trim(self._streams.durable_floor, at_ms - FEED_KEPT_SECONDS * 1000)
         try:
             self._database.commit(at_ms)
         except sqlite3.Error:
-            return  # nobody waits for this one; the next tick tries again, and writers are told by their own group
+            # Nobody waits for this one: the next tick tries again, and writers are told by their own group.
+            self._database.start_again()
 
     def drop(self, peer: Peer) -> None:
         """The client is gone: others get its turn, and its streams begin again after what was settled."""

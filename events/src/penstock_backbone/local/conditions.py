@@ -60,25 +60,32 @@ def _find(item: Item, path: str) -> Any:
     return here
 
 
-def _same_type(left: Any, right: Any) -> bool:
-    """Bool is not a number here, and a tuple is a list."""
-    kinds = {list if type(value) is tuple else type(value) for value in (left, right)}
-    return len(kinds) == 1
+def identical(left: Any, right: Any) -> bool:
+    """Equal with all types equal, all the way down: 1 and true differ; a tuple is a list."""
+    kind = list if type(left) is tuple else type(left)
+    if kind is not (list if type(right) is tuple else type(right)):
+        return False
+    if kind is dict:
+        return left.keys() == right.keys() and all(identical(part, right[name]) for name, part in left.items())
+    if kind is list:
+        return len(left) == len(right) and all(map(identical, left, right))
+    return bool(left == right)
 
 
 def _equals(condition: Equals, item: Item) -> bool:
-    found = _find(item, condition.path)
-    return _same_type(found, condition.value) and bool(found == condition.value)
+    return identical(_find(item, condition.path), condition.value)
 
 
 def _less(condition: Less, item: Item) -> bool:
-    found = _find(item, condition.path)
-    return _same_type(found, condition.value) and bool(found < condition.value)
+    found: Any = _find(item, condition.path)
+    bound: Any = condition.value
+    return type(found) is type(bound) and bool(found < bound)
 
 
 def _greater(condition: Greater, item: Item) -> bool:
-    found = _find(item, condition.path)
-    return _same_type(found, condition.value) and bool(found > condition.value)
+    found: Any = _find(item, condition.path)
+    bound: Any = condition.value
+    return type(found) is type(bound) and bool(found > bound)
 
 
 def _exists(condition: Exists, item: Item) -> bool:

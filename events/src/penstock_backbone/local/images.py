@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from penstock_backbone.local.limits import check_item_size
+from penstock_backbone.inventory import Index
+from penstock_backbone.local.limits import check_indexed, check_item_size
 from penstock_backbone.vocabulary import Item
 
 
@@ -19,10 +21,12 @@ class Image:
     size: int
 
 
-def prepare_image(item: Item | None) -> Image:
-    """A private copy of the item, measured (TooLarge)."""
+def prepare_image(item: Item | None, indexes: Sequence[Index]) -> Image:
+    """A private copy of the item, checked (Invalid) and measured (TooLarge)."""
     if item is None:
         return Image(None, b"", 0)
+    if indexes:
+        check_indexed(item, indexes)
     body = msgspec.msgpack.encode(item)
     check_item_size(item, encoded_bytes=len(body))
     return Image(msgspec.msgpack.decode(body), body, len(body))

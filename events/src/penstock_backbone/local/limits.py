@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from penstock_backbone.errors import Invalid, TooLarge
+from penstock_backbone.errors import BadCursor, Invalid, TooLarge
+from penstock_backbone.inventory import Index, Table
 from penstock_backbone.vocabulary import (
     BATCH_ITEMS_MAX,
     ITEM_BYTES_MAX,
@@ -26,23 +27,22 @@ NESTING_MAX = 32
 MESSAGE_BYTES_MAX = 256 * 1024
 EVENT_ENTRY_BYTES_MAX = 256 * 1024
 
-_PLAIN = frozenset({str, bool, bytes, type(None)})
+_PLAIN = frozenset({bool, bytes, type(None)})
 
 
 def check_value(value: Any, depth: int = 0) -> None:
     kind = type(value)
     if kind in _PLAIN:
         return
-    if kind is int:
+    if kind is str:
+        _check_text(value)
+    elif kind is int:
         if not -INTEGER_MAX <= value <= INTEGER_MAX:
             raise Invalid(f"the number {value} does not fit 64 bits: store it as text")
     elif depth >= NESTING_MAX:
         raise Invalid(f"values may be nested {NESTING_MAX} levels deep at most")
     elif kind is dict:
-        for name, part in value.items():
-            if type(name) is not str or not name:
-                raise Invalid(f"a map's names are non-empty text, not {name!r}")
-            check_value(part, depth + 1)
+        _check_map(value, depth)
     elif kind in (list, tuple):
         for part in value:
             check_value(part, depth + 1)
@@ -50,10 +50,36 @@ def check_value(value: Any, depth: int = 0) -> None:
         raise Invalid(f"items hold text, whole numbers, booleans, null, bytes, lists and maps, not {kind.__name__}")
 
 
+def _check_map(value: dict[Any, Any], depth: int) -> None:
+    for name, part in value.items():
+        if type(name) is not str or not name:
+            raise Invalid(f"a map's names are non-empty text, not {name!r}")
+        _check_text(name)
+        check_value(part, depth + 1)
+
+
+def _check_text(text: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise Invalid("text must be valid Unicode: it holds half of a surrogate pair") from error
+
+
+def check_indexed(item: Item, indexes: Sequence[Index]) -> None:
+    """An attribute that an index sorts by is text, or the item lacks it."""
+    for index in indexes:
+        for name in (index.hash_attribute, index.range_attribute):
+            value = item.get(name, "absent")
+            if type(value) is not str or not value:
+                raise Invalid(f"the attribute {name!r} is sorted by the index {index.name!r}: text, or absent")
+
+
 def check_key(key: Key, tables: Mapping[str, Any]) -> None:
     if key.table not in tables:
         raise Invalid(f"there is no table {key.table!r} in the inventory")
     for part in (key.pk, key.sk):
+        _check_text(part)
         if not part or (len(part) > KEY_BYTES_MAX // 4 and len(part.encode()) > KEY_BYTES_MAX):
             raise Invalid(f"a key's parts have 1 to {KEY_BYTES_MAX} bytes each")
 
@@ -103,13 +129,19 @@ def _check_paths(paths: Iterable[str]) -> None:
             cut = path.find("/", cut + 1)
 
 
-def check_query(query: Query, tables: Mapping[str, Any]) -> None:
+def check_query(query: Query, tables: Mapping[str, Table]) -> None:
     if query.table not in tables:
         raise Invalid(f"there is no table {query.table!r} in the inventory")
+    if query.index is not None and query.index not in {index.name for index in tables[query.table].indexes}:
+        raise Invalid(f"the table {query.table!r} has no index {query.index!r}")
     if not 1 <= query.limit <= PAGE_ITEMS_MAX:
         raise Invalid(f"a page holds 1 to {PAGE_ITEMS_MAX} items")
     if not query.pk:
         raise Invalid("a query names a partition")
+    _check_text(query.pk)
+    _check_text(query.prefix)
+    if query.cursor is not None and not query.cursor.isascii():
+        raise BadCursor("the cursor is damaged: begin again without one")
 
 
 def check_text_size(text: str, bytes_max: int, what: str) -> str | None:

@@ -16,6 +16,7 @@ from penstock_backbone.inventory import Inventory, Queue
 from penstock_backbone.vocabulary import Message
 
 QUEUE_MESSAGES_MAX = 1_000_000
+NUMBER_DIGITS_MAX = 20
 
 
 @dataclass(slots=True)
@@ -143,7 +144,11 @@ class Queued:
     @staticmethod
     def _in_flight(lane: _Lane, receipt: str) -> Stored | None:
         number, _, _ = receipt.partition(":")
-        message = lane.held.get(int(number)) if number.isdecimal() else None
+        message = (
+            lane.held.get(int(number))
+            if number.isascii() and number.isdecimal() and len(number) < NUMBER_DIGITS_MAX
+            else None
+        )
         return message if message is not None and message.receipt == receipt else None
 
     @staticmethod

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, assert_never
 
 from penstock_backbone.errors import BackboneError, TooLarge
-from penstock_backbone.local.conditions import holds, updated
+from penstock_backbone.local.conditions import holds, identical, updated
 from penstock_backbone.local.images import Image
 from penstock_backbone.vocabulary import (
     TRANSACTION_BYTES_MAX,
@@ -37,7 +37,7 @@ class Storage(Protocol):
     def load(self, key: Key) -> Item | None: ...
 
     def prepare(self, key: Key, item: Item | None) -> Image:
-        """Measures the image (TooLarge) without storing it."""
+        """Checks (Invalid) and measures (TooLarge) the image without storing it."""
         ...
 
     def store(self, key: Key, change: Image, old: Item | None) -> None:
@@ -87,7 +87,7 @@ class Transactor:
         if sum(change.size for change in changes if change) > TRANSACTION_BYTES_MAX:
             raise TooLarge(f"a transaction holds {TRANSACTION_BYTES_MAX} bytes at most")
         for part, old, change in zip(parts, olds, changes, strict=True):
-            if change is not None and change.item != old:
+            if change is not None and not identical(change.item, old):
                 self._storage.store(part.key, change, old)
         return Committed()
 
@@ -96,8 +96,9 @@ class Transactor:
         if not _permits(write, old):
             return Refused(old)
         image = _image(write, old)
-        if image != old:
-            self._storage.store(write.key, self._storage.prepare(write.key, image), old)
+        change = self._storage.prepare(write.key, image)
+        if not identical(change.item, old):
+            self._storage.store(write.key, change, old)
         return Written(image if isinstance(write, Update) and write.returning else None)
 
 

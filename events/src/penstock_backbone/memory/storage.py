@@ -32,8 +32,8 @@ class MemoryStorage:
         image = self._items.get(key)
         return msgspec.msgpack.decode(image.body) if image else None
 
-    def prepare(self, key: Key, item: Item | None) -> Image:  # noqa: ARG002  # the protocol's signature
-        return prepare_image(item)
+    def prepare(self, key: Key, item: Item | None) -> Image:
+        return prepare_image(item, self._indexes[key.table])
 
     def store(self, key: Key, change: Image, old: Item | None) -> None:
         for name, place in self._places(key, old):
