@@ -73,7 +73,14 @@ def test_the_services_cannot_touch_tokens(program: Program, unit: str) -> None:
 def test_the_api_reads_runs_and_cannot_change_them(program: Program) -> None:
     runs = arn(TABLE, f"{program.stack}-runs")
     actions = {action for action, resource in grants(program, API) if resource == runs}
-    assert actions == {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"}
+    assert actions == {"dynamodb:BatchGetItem", "dynamodb:GetItem"}
+
+
+def test_an_index_can_only_be_queried(program: Program) -> None:
+    on_indexes = {
+        action for unit in units(program) for action, resource in grants(program, unit) if "/index/" in resource
+    }
+    assert on_indexes == {"dynamodb:Query"}
 
 
 def test_the_api_sees_limits_and_boards_and_cannot_change_them(program: Program) -> None:

@@ -19,10 +19,10 @@ from penstock_backbone.inventory import (
     LIMITS_WATCHER,
     PROJECTS,
     RELAY,
-    RELAY_FAILURES_QUEUE,
     RUNS,
     SESSIONS,
     TOKENS,
+    Consumer,
 )
 
 ADMISSION = "admission"
@@ -32,33 +32,32 @@ RUNNER = "runner"
 
 GET = ("dynamodb:BatchGetItem", "dynamodb:GetItem")
 QUERY = ("dynamodb:Query",)
-READ = GET + QUERY
 PUT = ("dynamodb:PutItem",)
 UPDATE = ("dynamodb:PartiQLUpdate", "dynamodb:UpdateItem")
 """Batches of conditional updates travel as PartiQL statements, which IAM knows under a name of their own."""
 DELETE = ("dynamodb:DeleteItem",)
-READ_STREAM = (
+POLL_STREAM = (
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
     "dynamodb:GetShardIterator",
     "dynamodb:ListStreams",
 )
+POLL_QUEUE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
+"""What Lambda's event source mappings do in the name of the function."""
 SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
-RECEIVE = (
-    "sqs:ChangeMessageVisibility",
-    "sqs:DeleteMessage",
-    "sqs:GetQueueAttributes",
-    "sqs:GetQueueUrl",
-    "sqs:ReceiveMessage",
-)
+RECEIVE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage")
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Names are the inventory's. Nobody gets Scan: a condition on tenants could not hold it."""
+    """Names are the inventory's. `indexes` are tables whose indexes may be queried, `consumer` is a reader of streams,
+    `polled` a queue that a mapping reads. Nobody gets Scan: no condition could hold it.
+    """
 
-    tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    streams: tuple[str, ...] = ()
+    tables: Mapping[str, tuple[str, ...]]
+    indexes: tuple[str, ...] = ()
+    consumer: str | None = None
+    polled: str | None = None
     sends: tuple[str, ...] = ()
     receives: tuple[str, ...] = ()
     publishes: bool = False
@@ -67,7 +66,8 @@ class Rights:
 
 RIGHTS: Mapping[str, Rights] = {
     API: Rights(
-        tables={PROJECTS: READ + PUT, RUNS: READ, SESSIONS: READ, LIMITS: GET},
+        tables={PROJECTS: GET + PUT, RUNS: GET, SESSIONS: GET + QUERY, LIMITS: GET},
+        indexes=(PROJECTS, RUNS),
         blobs=("s3:GetObject",),
     ),
     RUNNER: Rights(
@@ -75,38 +75,24 @@ RIGHTS: Mapping[str, Rights] = {
         receives=(DISPATCH_QUEUE,),
         blobs=("s3:GetObject", "s3:PutObject"),
     ),
-    RELAY: Rights(
-        tables={SESSIONS: GET},
-        streams=(PROJECTS, RUNS),
-        sends=(RELAY_FAILURES_QUEUE,),
-        publishes=True,
-    ),
-    DISPATCHER: Rights(
-        tables={SESSIONS: GET},
-        streams=(TOKENS,),
-        sends=(DISPATCH_QUEUE, RELAY_FAILURES_QUEUE),
-    ),
-    LIMITS_WATCHER: Rights(
-        tables={SESSIONS: GET},
-        streams=(LIMITS,),
-        sends=(ADMISSION_QUEUE, RELAY_FAILURES_QUEUE),
-    ),
+    RELAY: Rights(tables={SESSIONS: GET}, consumer=RELAY, publishes=True),
+    DISPATCHER: Rights(tables={SESSIONS: GET}, consumer=DISPATCHER, sends=(DISPATCH_QUEUE,)),
+    LIMITS_WATCHER: Rights(tables={SESSIONS: GET}, consumer=LIMITS_WATCHER, sends=(ADMISSION_QUEUE,)),
     ADMISSION: Rights(
         tables={
             PROJECTS: GET,
             RUNS: GET + PUT,
-            TOKENS: READ + PUT + UPDATE + DELETE,
+            TOKENS: GET + QUERY + PUT + UPDATE + DELETE,
             SESSIONS: GET,
             LIMITS: QUERY + PUT,
         },
-        receives=(ADMISSION_QUEUE,),
+        polled=ADMISSION_QUEUE,
     ),
     SWEEP: Rights(
         tables={
-            PROJECTS: GET,
-            RUNS: GET + PUT + UPDATE,
-            TOKENS: READ + PUT + UPDATE + DELETE,
-            SESSIONS: READ + UPDATE + DELETE,
+            RUNS: GET + UPDATE,
+            TOKENS: GET + QUERY + PUT + UPDATE + DELETE,
+            SESSIONS: GET + QUERY + UPDATE + DELETE,
             LIMITS: QUERY + PUT,
         },
         sends=(DISPATCH_QUEUE,),
@@ -148,12 +134,16 @@ class Resources:
 
 def statements(rights: Rights, resources: Resources) -> list[Statement]:
     """One statement a table, queue or stream, so that each grant can be read alone."""
-    found = [
-        statement
-        for table, actions in rights.tables.items()
-        for statement in _table_statements(table, actions, resources)
+    found = [Statement(actions, [resources.tables[table]]) for table, actions in rights.tables.items()]
+    found += [
+        Statement(QUERY, [pulumi.Output.concat(resources.tables[table], "/index/", index.name)])
+        for table in rights.indexes
+        for index in INVENTORY.table(table).indexes
     ]
-    found += [Statement(READ_STREAM, [resources.streams[table]]) for table in rights.streams]
+    if rights.consumer is not None:
+        found += _consumer_statements(INVENTORY.consumer(rights.consumer), resources)
+    if rights.polled is not None:
+        found.append(Statement(POLL_QUEUE, [resources.queues[rights.polled]]))
     found += [Statement(SEND, [resources.queues[queue]]) for queue in rights.sends]
     found += [Statement(RECEIVE, [resources.queues[queue]]) for queue in rights.receives]
     if rights.publishes:
@@ -192,9 +182,6 @@ def write_log(log_group: aws.cloudwatch.LogGroup) -> Statement:
     return Statement(("logs:CreateLogStream", "logs:PutLogEvents"), [pulumi.Output.concat(log_group.arn, ":*")])
 
 
-def _table_statements(table: str, actions: tuple[str, ...], resources: Resources) -> list[Statement]:
-    """An index is a resource of its own, and Query all that can be done to it."""
-    arn = resources.tables[table]
-    indexes = [pulumi.Output.concat(arn, "/index/", index.name) for index in INVENTORY.table(table).indexes]
-    on_indexes = [Statement(QUERY, indexes)] if indexes and set(QUERY) <= set(actions) else []
-    return [Statement(actions, [arn]), *on_indexes]
+def _consumer_statements(consumer: Consumer, resources: Resources) -> list[Statement]:
+    failures = Statement(("sqs:SendMessage",), [resources.queues[consumer.failures]])
+    return [*(Statement(POLL_STREAM, [resources.streams[table]]) for table in consumer.tables), failures]
