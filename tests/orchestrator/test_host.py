@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.orchestrator.faults import FaultyEngine
 from tests.orchestrator.world import CountedIds, EvenChance, World, hints, run_of
 
 from penstock_backbone.errors import Retryable
@@ -20,6 +21,8 @@ from penstock_backbone.system import SystemClock
 from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import Outgoing
 from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
+from penstock_orchestrator.domain.hints import glance
+from penstock_orchestrator.handlers import relay
 from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
 from penstock_orchestrator.host import Duty, Host
 
@@ -181,3 +184,36 @@ async def test_a_duty_that_fails_is_repeated_with_growing_pauses_and_stops_no_ot
     assert waits[0] > 0
     assert "it does not answer" in caplog.text
     assert "a defect" in caplog.text
+
+
+async def test_the_bus_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the process tells itself is a shortcut, and the product works without it."""
+    monkeypatch.setattr(relay, "glance", lambda _: hints())
+    world = World()
+    async with running(world):
+        for number in range(1, 9):
+            await world.submit(number)
+        await world.open_session("ses_1")
+        done = await execute(world, 8)
+        await settled(world)
+    assert len(set(done)) == 8
+
+
+async def test_what_the_stream_shows_to_be_new_or_over_is_not_read_again() -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    admission = world.orchestrator(engine).admission
+    await world.limit(fleet=1)
+    await admission.turn(hints())
+    for number in (1, 2):
+        await world.submit(number)
+    engine.tables.calls.clear()
+    await admission.turn(glance(world.engine.storage.feed))
+    assert engine.tables.calls == ["transact", "transact", "write_after"]
+    await world.finish("run_0001")
+    engine.tables.calls.clear()
+    await admission.turn(glance(world.engine.storage.feed))
+    assert engine.tables.calls == ["write_after"]
+    await admission.turn(hints(projects=["prj_0001", "prj_0002"], runs=["run_0001"]))
+    assert engine.tables.calls == ["write_after"], "and what the bus says later costs nothing"
+    assert world.held() == {"run_0002"}

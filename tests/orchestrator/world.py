@@ -166,8 +166,10 @@ def run_of(project: str) -> str:
     return project.replace("prj_", "run_")
 
 
-def hints(*, projects: Sequence[str] = (), runs: Sequence[str] = (), **other: bool) -> Hints:
-    return Hints(set(projects), set(runs), **other)
+def hints(
+    *, projects: Sequence[str] = (), runs: Sequence[str] = (), limits: bool = False, everything: bool = False
+) -> Hints:
+    return Hints({project: run_of(project) for project in projects}, set(runs), limits=limits, everything=everything)
 
 
 def event_body(kind: str, project: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from penstock_orchestrator.handlers.boards import Boards
 from penstock_orchestrator.handlers.dispatch import Dispatcher
 from penstock_orchestrator.handlers.limits_watch import LimitsWatcher
 from penstock_orchestrator.handlers.records import RecordHandler
-from penstock_orchestrator.handlers.relay import Relay
+from penstock_orchestrator.handlers.relay import Relay, RelayBesideAdmission
 from penstock_orchestrator.handlers.stream_consumer import StreamConsumer
 from penstock_orchestrator.handlers.sweep import Sweep
 from penstock_orchestrator.host import Duty, Host
@@ -130,7 +130,7 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
         await given.clock.sleep(boards.EVERY_SECONDS)
 
     handlers: dict[str, RecordHandler] = {
-        RELAY: parts.relay, DISPATCHER: parts.dispatcher, LIMITS_WATCHER: parts.limits_watcher,
+        RELAY: RelayBesideAdmission(parts.relay, queue.hint), DISPATCHER: parts.dispatcher, LIMITS_WATCHER: parts.limits_watcher,
     }  # fmt: skip
     duties = [
         *stream_duties(handlers, engine, given),

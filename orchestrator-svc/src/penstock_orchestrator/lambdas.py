@@ -68,7 +68,7 @@ def admission_handler(event: Mapping[str, Any], context: Context) -> dict[str, A
             logger.error("a message cannot be read", body=message.body[:200])
             failed.add(message.id)
         else:
-            projects_of[message.id] = found.projects
+            projects_of[message.id] = set(found.projects)
             hints.merge(found)
     damaged = container.run(_admit(container, hints, context))
     failed |= {message for message, projects in projects_of.items() if projects & damaged}

@@ -6,6 +6,7 @@ Built by hand because every fact of every run passes here; the tests read the re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -98,6 +99,12 @@ def _new_facts(item: Item) -> list[BusEntry]:
     return entries
 
 
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """The text of a time up to its milliseconds: most facts share it, and formatting was a third of their cost."""
+    return to_text(seconds * 1000).removesuffix("000Z")
+
+
 def _entry(
     kind: str,
     data: dict[str, Any],
@@ -117,7 +124,7 @@ def _entry(
         project_id=project,
         run_id=run,
         sequence=sequence,
-        occurred_at=to_text(at),
+        occurred_at=f"{_second(at // 1000)}{at % 1000:03d}Z",
         cause_id=event_id(run, sequence - 1) if sequence > 1 else None,
         traceparent=traceparent,
     )

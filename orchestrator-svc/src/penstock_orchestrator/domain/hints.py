@@ -1,34 +1,45 @@
-"""What the messages of the admission queue ask to look at. None of them is an order."""
+"""What the admission is asked to look at. No hint is an order."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
-from penstock_backbone.inventory import RUN_ENDED
-from penstock_backbone.vocabulary import Outgoing
+from penstock_backbone.inventory import PROJECTS, RUN_ENDED, RUNS
+from penstock_backbone.records.projects import PROJECT_SK, ProjectItem, as_project
+from penstock_backbone.records.runs import TERMINAL, RunItem, as_run
+from penstock_backbone.vocabulary import Outgoing, StreamRecord
 
 LOOK_AT_LIMITS = "limits"
 
 
 @dataclass(slots=True)
 class Hints:
-    """Sets of ids, so that repeated hints cost nothing. `limits`: they may have changed. `everything`: read it all again."""
+    """By ids, so that repeated hints cost nothing; `projects` with the run that each one was said to have.
 
-    projects: set[str] = field(default_factory=set)
+    `limits`: they may have changed. `everything`: read it all again. `accepted` and `ended` hold items that stood in the tables and can never change again, so they need not be
+    read once more: projects, and runs that are over.
+    """
+
+    projects: dict[str, str] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
     limits: bool = False
     everything: bool = False
+    accepted: dict[str, ProjectItem] = field(default_factory=dict)
+    ended: dict[str, RunItem] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.projects or self.runs or self.limits or self.everything)
+        return bool(self.projects or self.runs or self.limits or self.everything or self.accepted or self.ended)
 
     def merge(self, other: Hints) -> None:
         self.projects |= other.projects
         self.runs |= other.runs
         self.limits |= other.limits
         self.everything |= other.everything
+        self.accepted |= other.accepted
+        self.ended |= other.ended
 
 
 class _Metadata(msgspec.Struct):
@@ -63,8 +74,23 @@ def read_hint(body: str) -> Hints | None:
         return None
     metadata = message.detail.metadata
     if message.detail_type == "ProjectCreated":
-        return Hints(projects={metadata.project_id})
+        return Hints(projects={metadata.project_id: metadata.run_id})
     return Hints(runs={metadata.run_id} if message.detail_type in RUN_ENDED else set())
+
+
+def glance(records: Iterable[StreamRecord]) -> Hints:
+    """What the tables' own records show to be new or over. What a record shows half done is left to later ones."""
+    hints = Hints()
+    for record in records:
+        item = record.item
+        if item is None:
+            continue
+        if record.key.table == RUNS:
+            if item.get("state") in TERMINAL:
+                hints.ended[record.key.pk] = as_run(item)
+        elif record.key.table == PROJECTS and record.key.sk == PROJECT_SK:
+            hints.accepted[record.key.pk] = as_project(item)
+    return hints
 
 
 def limits_changed() -> Outgoing:

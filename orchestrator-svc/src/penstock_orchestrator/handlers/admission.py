@@ -15,7 +15,7 @@ from typing import assert_never
 from penstock_backbone.errors import Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
-from penstock_backbone.records.runs import TERMINAL, RunItem, as_run, run_key
+from penstock_backbone.records.runs import RunItem, as_run, run_key
 from penstock_backbone.records.tokens import RELEASE, REQUEUE, Operation
 from penstock_backbone.telemetry import Telemetry
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key
@@ -29,6 +29,8 @@ from penstock_orchestrator.handlers.shard import Shard
 from penstock_orchestrator.handlers.waits import Waits
 
 OVERTAKEN_MAX = 8
+ENQUEUED_REMEMBERED_MAX = 10_000
+"""Runs whose next hints, which are repetitions, need not be followed."""
 DECISIONS_MAX = 50
 """In one turn, so that new hints are not kept waiting by a large backlog."""
 
@@ -55,6 +57,7 @@ class Admission:
         self._limits = LimitsInForce(tables)
         self._enqueue = Enqueue(tables, shard=shard, clock=clock, chance=chance)
         self._waits = Waits(telemetry, clock)
+        self._enqueued: dict[str, None] = {}
         self.shard = Shard(tables, number=shard, clock=clock, ids=ids, chance=chance)
 
     async def turn(self, hints: Hints) -> Turn:
@@ -65,38 +68,46 @@ class Admission:
         if first or hints.everything:
             await self.shard.load(self._limits.now)
         projects, runs = await self._read(hints)
-        damaged: set[str] = set()
-        if projects:
-            enqueued = await self._enqueue(projects)
-            damaged = enqueued.damaged
-            for token in enqueued.tokens:
-                self.shard.wait(token)
-            self._waits.begin(enqueued.tokens, projects)
-        if any(run is not None and self._was_missed(run) for run in runs.values()):
-            await self.shard.load(self._limits.now)
+        damaged = await self._enqueue_new(projects) if projects else set()
         finished = await self._decide(self._endings(runs))
         return Turn(finished, damaged)
 
     async def _read(self, hints: Hints) -> tuple[list[ProjectItem], dict[str, RunItem | None]]:
-        """What the hints point at, as it is now. A project that is not there was never accepted."""
-        projects, runs = sorted(hints.projects), sorted(hints.runs)
-        keys = [*map(project_key, projects), *map(run_key, runs)]
-        items = await self._get(keys)
+        """What the hints point at, as it is now, as far as there can be anything to do about it.
+
+        A project that is not there was never accepted. A run that holds no token here has nothing to give back;
+        should another orchestrator have let it in, the next decision meets a moved head and reads everything.
+        """
+        accepted = [item for item in hints.accepted.values() if item["run_id"] not in self._enqueued]
+        projects = sorted(
+            name for name, run in hints.projects.items() if run not in self._enqueued and name not in hints.accepted
+        )
+        runs = sorted(run for run in hints.runs - hints.ended.keys() if self.shard.gate.held_of(run))
+        items = await self._get([*map(project_key, projects), *map(run_key, runs)])
         found = [as_project(item) for item in items[: len(projects)] if item is not None]
         if len(found) < len(projects):
             _log.warning("%d hints name projects that do not exist", len(projects) - len(found))
-        states = items[len(projects) :]
-        return found, {run: None if item is None else as_run(item) for run, item in zip(runs, states, strict=True)}
+        states = [None if item is None else as_run(item) for item in items[len(projects) :]]
+        return [*accepted, *found], {**hints.ended, **dict(zip(runs, states, strict=True))}
+
+    async def _enqueue_new(self, projects: Sequence[ProjectItem]) -> set[str]:
+        """The ids of those that cannot be enqueued."""
+        enqueued = await self._enqueue(projects)
+        for token in enqueued.tokens:
+            self.shard.wait(token)
+        self._waits.begin(enqueued.tokens, projects)
+        self._enqueued |= {project["run_id"]: None for project in projects if project["pk"] not in enqueued.damaged}
+        while len(self._enqueued) > ENQUEUED_REMEMBERED_MAX:
+            del self._enqueued[next(iter(self._enqueued))]
+        return enqueued.damaged
 
     async def _get(self, keys: Sequence[Key]) -> list[Item | None]:
+        if not keys:
+            return []
         batches = [keys[start : start + BATCH_ITEMS_MAX] for start in range(0, len(keys), BATCH_ITEMS_MAX)]
         if len(batches) == 1:
             return await self._tables.get(batches[0])
         return [item for items in await asyncio.gather(*map(self._tables.get, batches)) for item in items]
-
-    def _was_missed(self, run: RunItem) -> bool:
-        """It has ended, and here it still waits: somebody else let it in."""
-        return run["state"] in TERMINAL and run["token"] in self.shard.gate.waiting
 
     def _endings(self, runs: dict[str, RunItem | None]) -> list[Operation]:
         endings = []

@@ -34,7 +34,7 @@ class _Inbox:
         return bool(self.hints or self.messages)
 
     def add(self, message: Message, hints: Hints) -> None:
-        self.messages.append((message.receipt, hints.projects))
+        self.messages.append((message.receipt, set(hints.projects)))
         self.hints.merge(hints)
 
     def absorb(self, other: _Inbox) -> None:
