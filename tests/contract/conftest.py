@@ -7,12 +7,13 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from tests.contract.known_differences import KNOWN_DIFFERENCES
+from tests.contract.known_differences import KNOWN_DIFFERENCES, Difference
 from tests.contract.rigs import RIGS, Rig
 
 from penstock_backbone.engines import Engine
 from penstock_backbone.system import SystemIds
 
+CONNECTIONS = 4
 TEST_SECONDS_MAX = 20.0
 """An engine that never answers fails its test and does not stop the suite."""
 
@@ -34,6 +35,15 @@ def engine(rig: Rig) -> Engine:
     return rig.engine
 
 
+@pytest.fixture(scope="session")
+async def connections(rig: Rig) -> AsyncIterator[list[Engine]]:
+    """Other processes' views of the same engine."""
+    engines = [await rig.another() for _ in range(CONNECTIONS)]
+    yield engines
+    for engine in engines:
+        await engine.close()
+
+
 @pytest.fixture
 def pk() -> str:
     """A partition of this test alone."""
@@ -46,15 +56,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not isinstance(item, pytest.Function) or not asyncio.iscoroutinefunction(item.obj):
             continue
         item.obj = limited(item.obj)
-        if not hasattr(item, "callspec"):
-            continue
-        difference = KNOWN_DIFFERENCES.get((str(item.callspec.params.get("rig")), item.originalname))
+        difference = known_difference(item)
         if difference is None:
             continue
         if difference.tried:
             item.add_marker(pytest.mark.xfail(reason=difference.reason, strict=True))
         else:
             item.add_marker(pytest.mark.skip(reason=difference.reason))
+
+
+def known_difference(item: pytest.Function) -> Difference | None:
+    """Of the whole test or of this case of it, which is named as in the test's id, without the engine."""
+    if not hasattr(item, "callspec"):
+        return None
+    engine = str(item.callspec.params.get("rig"))
+    case = item.callspec.id.replace(f"{engine}-", "", 1)
+    names = (item.originalname, f"{item.originalname}[{case}]")
+    return next((KNOWN_DIFFERENCES[engine, name] for name in names if (engine, name) in KNOWN_DIFFERENCES), None)
 
 
 def limited(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

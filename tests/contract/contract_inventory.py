@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock_backbone.inventory import Consumer, Index, Inventory, Queue, Rule, Table
+from penstock_backbone.inventory import SESSIONS, Consumer, Index, Inventory, Queue, Rule, Table
 
 THINGS = "things"
 OTHERS = "others"
@@ -13,13 +13,15 @@ STREAMS = (
     "ordered", "quiet", "sparing", "transacted", "cancelled", "ended", "resumed", "rewound", "paged", "awaited",
     "doubled", "guarded", "crowded",
     "settled",
+    "stated",
 )  # fmt: skip
 """Each has a table `stream-<name>` and a consumer `<name>-reader`, for one test."""
 
 QUEUES = (
-    "plain", "hidden", "handed-back", "lengthened", "expired", "poisoned", "partial", "grouped", "kept", "awaited",
-    "shared", "large", "many", "foreign", "fair", "followed",
+    "plain", "hidden", "handed-back", "lengthened", "expired", "partial", "grouped", "kept", "awaited",
+    "shared", "large", "many", "foreign", "fair", "followed", "twice", "long",
 )  # fmt: skip
+POISONED = "poisoned"
 RECEIVES_MAX = 3
 VISIBILITY_SECONDS = 30
 
@@ -28,13 +30,18 @@ SOURCE = "contract"
 CONTRACT = Inventory(
     tables=(
         Table(THINGS, "items of most tests", indexes=(BY_OWNER,)),
+        Table(SESSIONS, "where the aws engine keeps the consumers' positions"),
         Table(OTHERS, "the second table of a transaction"),
         Table(WATCHED, "items that are followed", streamed=True),
         *(Table(f"stream-{name}", f"read by {name}-reader", streamed=True) for name in STREAMS),
     ),
     queues=(
-        *(Queue(name, "one test's", VISIBILITY_SECONDS, receives_max=RECEIVES_MAX) for name in QUEUES),
-        *(Queue(f"bus-{name}", "target of a rule", VISIBILITY_SECONDS) for name in ("exact", "nested", "shape", "all")),
+        *(Queue(name, "one test's", VISIBILITY_SECONDS, dead_letter=False) for name in QUEUES),
+        Queue(POISONED, "its messages are received too often", VISIBILITY_SECONDS, receives_max=RECEIVES_MAX),
+        *(
+            Queue(f"bus-{name}", "target of a rule", VISIBILITY_SECONDS, dead_letter=False)
+            for name in ("exact", "nested", "shape", "all")
+        ),
         Queue("failures", "records that failed", VISIBILITY_SECONDS, dead_letter=False),
     ),
     rules=(

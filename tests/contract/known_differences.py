@@ -1,8 +1,14 @@
-"""Where an emulator does not do what AWS does: the one table behind KNOWN_DIFFERENCES.md."""
+"""Where an emulator does not do what AWS does: the one table behind KNOWN_DIFFERENCES.md.
+
+`python -m tests.contract.known_differences` writes that file anew.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).with_name("KNOWN_DIFFERENCES.md")
 
 
 @dataclass(frozen=True)
@@ -13,5 +19,232 @@ class Difference:
     tried: bool
 
 
-KNOWN_DIFFERENCES: dict[tuple[str, str], Difference] = {}
-"""(engine, name of the test) → why it fails there."""
+def _fails(engine: str, reason: str, *tests: str) -> dict[tuple[str, str], Difference]:
+    return {(engine, test): Difference(reason, tried=True) for test in tests}
+
+
+def _skipped(engine: str, reason: str, *tests: str) -> dict[tuple[str, str], Difference]:
+    return {(engine, test): Difference(reason, tried=False) for test in tests}
+
+
+def _cases(test: str, *cases: str) -> tuple[str, ...]:
+    return tuple(f"{test}[{case}]" for case in cases)
+
+
+_MINISTACK = (
+    _fails(
+        "ministack",
+        "PutEvents checks nothing: neither that a detail is JSON nor its size. The engine checks before it sends.",
+        "test_an_event_whose_detail_is_not_json_is_refused",
+        "test_an_event_over_a_megabyte_is_refused",
+    )
+    | _skipped(
+        "ministack",
+        "BatchGetItem gives everything at once, whatever its size, so the engine's second round is never needed "
+        "(18 MB are too much to try each time).",
+        "test_a_batch_of_more_than_sixteen_megabytes_is_answered_in_part",
+    )
+    | _fails(
+        "ministack",
+        "An update may name one path twice. The engine refuses it before it sends.",
+        "test_one_path_twice_in_an_update_is_refused",
+    )
+    | _fails(
+        "ministack",
+        "A query may filter on a key. The engine filters nothing.",
+        "test_a_filter_on_a_key_of_the_table_is_refused",
+    )
+    | _fails(
+        "ministack",
+        "An update by PartiQL leaves no record on the stream. On an emulator the engine uses no statements.",
+        "test_an_update_by_statement_is_on_the_stream",
+    )
+    | _fails(
+        "ministack",
+        "Deleting a message that is gone is an error, where SQS says that it succeeded. The engine ignores it.",
+        "test_a_message_may_be_deleted_twice",
+    )
+    | _fails(
+        "ministack",
+        "A message may be hidden for longer than twelve hours. The engine never asks for more.",
+        "test_a_message_may_be_hidden_for_twelve_hours_and_no_longer",
+    )
+)
+
+_TRANSACTIONS = (
+    "test_every_part_of_a_transaction_is_applied",
+    "test_one_false_condition_cancels_them_all_and_each_part_has_its_reason",
+    "test_the_reason_stands_at_the_place_of_its_part",
+    "test_a_failed_check_alone_stops_everything_and_shows_what_it_saw",
+    "test_an_update_in_a_transaction_never_creates_an_item",
+    "test_conditions_see_what_stood_before_the_transaction",
+    "test_no_key_twice_not_even_to_check_it",
+    "test_a_hundred_parts_are_one_transaction",
+    "test_a_hundred_and_one_parts_are_refused",
+    "test_a_part_that_cannot_be_done_stops_them_all",
+    "test_an_item_that_is_too_large_stops_them_all",
+    "test_a_transaction_may_be_nearly_four_megabytes",
+    "test_a_transaction_over_four_megabytes_is_refused_and_nothing_is_written",
+    "test_a_repeated_transaction_is_cancelled_with_its_own_result",
+)
+_RACES = (
+    "test_of_twenty_claimers_of_one_item_one_wins_and_the_others_see_who",
+    "test_of_twenty_creators_of_one_item_one_wins",
+    "test_of_twenty_batches_that_want_the_same_items_each_item_goes_to_one",
+    "test_twenty_writers_who_add_five_times_make_a_hundred",
+    "test_five_places_are_given_to_five_of_twenty",
+    "test_money_moved_by_many_is_neither_made_nor_lost",
+    "test_a_cancelled_transaction_takes_nobody_elses_write_back",
+    "test_receivers_share_a_queue_and_each_message_goes_to_one",
+)
+_STREAMS = (
+    "test_every_change_of_an_item_is_a_record_in_order",
+    "test_what_changed_nothing_leaves_no_record",
+    "test_a_change_of_type_alone_is_a_record",
+    "test_what_was_refused_leaves_no_record",
+    "test_a_transaction_appears_and_a_cancelled_one_does_not",
+    "test_a_deleted_item_is_a_record_without_an_item",
+    "test_a_guard_and_its_followers_are_on_the_stream",
+    "test_a_reader_takes_what_it_can_and_comes_back_for_the_rest",
+    "test_many_writers_keep_each_items_order_and_lose_nothing",
+    "test_a_waiting_reader_is_woken_by_a_commit",
+    "test_two_consumers_of_one_table_do_not_take_from_each_other",
+    "test_what_was_read_but_not_settled_comes_again_after_a_rewind",
+    "test_a_new_process_begins_after_the_last_settled_record",
+    "test_settling_what_was_settled_before_changes_nothing",
+    "test_an_update_by_statement_is_on_the_stream",
+)
+_FALSE_CONDITION = "test_a_false_condition_refuses_it_with_what_stands_there"
+
+_MOTO = (
+    _skipped(
+        "moto",
+        "A transaction copies whole tables, and when it is cancelled puts them back over other writers' work "
+        "(and takes seconds for a hundred parts).",
+        *_TRANSACTIONS,
+    )
+    | _skipped(
+        "moto",
+        "Several threads break it: a semaphore of five lets more through, increments get lost, a message goes to two.",
+        *_RACES,
+    )
+    | _fails("moto", "Inside a process DescribeStream answers 404 «Not yet implemented».", *_STREAMS)
+    | _fails(
+        "moto",
+        "An attribute that is not there equals null.",
+        *_cases(_FALSE_CONDITION, "Equals(path='gone', value=None)"),
+        *_cases("test_a_condition_on_nothing", "Equals(path='nothing', value=None)-False"),
+    )
+    | _fails(
+        "moto",
+        "True equals 1 and False equals 0.",
+        *_cases(
+            _FALSE_CONDITION,
+            "Equals(path='yes', value=1)",
+            "Equals(path='no', value=0)",
+            "Equals(path='zero', value=False)",
+            "Equals(path='typed', value=[1, {'n': 1}])",
+            "Equals(path='typed', value=[True, {'n': True}])",
+            "Equals(path='map', value={'in': {'deep': True}, 'text': 'x'})",
+        ),
+    )
+    | _fails(
+        "moto",
+        "Values of different types are compared, or the server breaks, where the condition should be false.",
+        *_cases(
+            _FALSE_CONDITION,
+            "Less(path='number', value='9')",
+            "Less(path='text', value=99)",
+            "Less(path='yes', value=5)",
+            "Less(path='no', value=5)",
+            "Less(path='raw', value='z')",
+            "Less(path='list', value=9)",
+            "Less(path='map', value='z')",
+            "Greater(path='number', value='1')",
+            "Greater(path='text', value=1)",
+            "Greater(path='yes', value=0)",
+            "Greater(path='raw', value='')",
+            "Greater(path='list', value=0)",
+            "Greater(path='map', value='')",
+        ),
+    )
+    | _fails(
+        "moto",
+        "It counts an item's size in another way: 399 KB are refused, and an update may grow an item beyond 400 KB.",
+        "test_an_item_may_fill_the_limit_to_the_last_byte",
+        "test_bytes_are_counted_and_not_characters",
+        "test_maps_lists_and_numbers_count_for_something",
+        "test_an_update_may_grow_an_item_up_to_the_limit_and_not_beyond",
+        "test_an_item_may_grow_by_many_small_updates_and_stops_at_the_limit",
+    )
+    | _fails(
+        "moto",
+        "An indexed attribute may have any type.",
+        "test_an_indexed_attribute_is_text_or_absent",
+    )
+    | _fails(
+        "moto",
+        "An event at a queue does not say from which account it is.",
+        "test_an_event_at_a_queue_has_eventbridges_shape",
+    )
+    | _skipped(
+        "moto",
+        "The receipt of an earlier delivery still deletes the message (found by waiting two seconds in vain).",
+        "test_a_receipt_that_has_expired_settles_nothing",
+    )
+    | _fails("moto", "PutEvents has no limit of size.", "test_an_event_over_a_megabyte_is_refused")
+    | _fails("moto", "A query may filter on a key.", "test_a_filter_on_a_key_of_the_table_is_refused")
+    | _fails(
+        "moto",
+        "An update by PartiQL whose condition is false is applied all the same.",
+        "test_an_update_by_statement_obeys_its_condition",
+    )
+    | _fails(
+        "moto",
+        "ClientRequestToken is ignored.",
+        "test_a_transaction_sent_twice_under_one_token_is_applied_once",
+        "test_a_token_used_for_another_transaction_is_refused",
+    )
+)
+
+KNOWN_DIFFERENCES: dict[tuple[str, str], Difference] = _MINISTACK | _MOTO
+"""(engine, name of the test, perhaps with one case of it) → why it fails there."""
+
+_INTRODUCTION = """\
+# Where the emulators are wrong
+
+The contract suites run over every engine. What follows are the tests that an emulator does not pass, with the reason;
+each test is the repro: `pytest tests/contract -k "<test> and <engine>"`. The memory and embedded engines have no entry,
+and may have none.
+
+*fails* — the test runs and must fail: when it passes, the emulator has been mended and the entry goes.
+*skipped* — not tried: it would be slow, or fails only sometimes.
+
+Written from `known_differences.py` by `python -m tests.contract.known_differences`.
+"""
+
+
+def as_markdown() -> str:
+    """The page: one section an emulator, one row a reason."""
+    sections = [_INTRODUCTION]
+    for engine in dict.fromkeys(engine for engine, _ in KNOWN_DIFFERENCES):
+        tests: dict[Difference, list[str]] = {}
+        for (of, test), difference in KNOWN_DIFFERENCES.items():
+            if of == engine:
+                tests.setdefault(difference, []).append(test)
+        rows = [
+            f"| {difference.reason} | {'fails' if difference.tried else 'skipped'} | {_listed(names)} |"
+            for difference, names in tests.items()
+        ]
+        sections.append(
+            "\n".join([f"## {engine}\n", "| what it does | here | tests |", "| --- | --- | --- |", *rows, ""])
+        )
+    return "\n".join(sections)
+
+
+def _listed(tests: list[str]) -> str:
+    return "<br>".join(f"`{test}`" for test in tests)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(as_markdown(), encoding="utf-8")

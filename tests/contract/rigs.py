@@ -8,15 +8,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from moto import mock_aws
 from tests.contract.contract_inventory import CONTRACT, THINGS
+from tests.contract.ministack import Emulator, running_ministack
 
+from penstock_backbone.aws.engine import AwsEngine, AwsSettings, assemble, connect
+from penstock_backbone.aws.provision import create_resources, provision
 from penstock_backbone.embedded import EmbeddedEngine
 from penstock_backbone.engines import Engine
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.system import SystemClock, SystemIds
+from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.vocabulary import Key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,4 +111,73 @@ class EmbeddedRig:
         )
 
 
-RIGS: dict[str, Callable[[], Awaitable[Rig]]] = {"memory": MemoryRig.open, "embedded": EmbeddedRig.open}
+class MinistackRig:
+    """The aws engine over the real wire protocol, against an emulator process. Only the engine's process crashes."""
+
+    engine: Engine
+
+    def __init__(self, emulator: AbstractContextManager[Emulator]) -> None:
+        self._emulator = emulator
+        self._settings = AwsSettings("contract", "us-east-1", emulator.__enter__().endpoint)
+
+    @classmethod
+    async def open(cls) -> MinistackRig:
+        rig = cls(running_ministack())
+        await provision(rig._settings, CONTRACT)
+        rig.engine = await rig.another()
+        return rig
+
+    async def another(self) -> Engine:
+        return await connect(self._settings, CONTRACT)
+
+    async def crash(self) -> None:
+        await self.engine.close()
+        self.engine = await self.another()
+
+    async def close(self) -> None:
+        await self.engine.close()
+        self._emulator.__exit__(None, None, None)
+
+
+class MotoRig:
+    """The aws engine over moto inside this process: another reading of the same requests, one at a time."""
+
+    engine: Engine
+
+    def __init__(self) -> None:
+        self._mock = mock_aws()
+        self._mock.start()
+        self._settings = AwsSettings("contract", "us-east-1")
+
+    @classmethod
+    async def open(cls) -> MotoRig:
+        rig = cls()
+        rig.engine = engine = await rig.another()
+        await create_resources(engine.calls, rig._settings, CONTRACT, SystemClock())
+        return rig
+
+    async def another(self) -> AwsEngine:
+        return assemble(
+            self._settings,
+            CONTRACT,
+            clock=SystemClock(),
+            ids=SystemIds(),
+            chance=SystemChance(),
+            in_statements=False,  # moto applies a PartiQL update whose condition is false
+        )
+
+    async def crash(self) -> None:
+        await self.engine.close()
+        self.engine = await self.another()
+
+    async def close(self) -> None:
+        await self.engine.close()
+        self._mock.stop()
+
+
+RIGS: dict[str, Callable[[], Awaitable[Rig]]] = {
+    "memory": MemoryRig.open,
+    "embedded": EmbeddedRig.open,
+    "ministack": MinistackRig.open,
+    "moto": MotoRig.open,
+}

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from tests.contract.contract_inventory import CONTRACT, RECEIVES_MAX
 from tests.contract.rigs import Rig
+from tests.contract.waiting import in_background
 
 from penstock_backbone.engines import Engine
 from penstock_backbone.errors import BackboneError
@@ -177,19 +178,16 @@ async def test_groups_are_fair_and_not_ordered_lanes(engine: Engine) -> None:
 
 
 async def test_a_waiting_receiver_is_woken_by_a_message(engine: Engine) -> None:
-    waiting = asyncio.ensure_future(engine.queues.receive("awaited", 10, 20.0))
-    await asyncio.wait([waiting], timeout=0.2)
-    assert not waiting.done()
-    await send(engine.queues, "awaited", "a")
-    async with asyncio.timeout(SOON_SECONDS):
-        [message] = await waiting
+    async with in_background(engine.queues.receive("awaited", 10, 20.0)) as waiting:
+        await send(engine.queues, "awaited", "a")
+        async with asyncio.timeout(SOON_SECONDS):
+            [message] = await waiting
     assert message.body == "a"
     await engine.queues.delete("awaited", [message.receipt])
 
 
-async def test_receivers_share_a_queue_and_each_message_goes_to_one(rig: Rig) -> None:
-    engines = [await rig.another() for _ in range(3)]
-    await send(rig.engine.queues, "shared", *(f"{n:03}" for n in range(60)))
+async def test_receivers_share_a_queue_and_each_message_goes_to_one(engine: Engine, connections: list[Engine]) -> None:
+    await send(engine.queues, "shared", *(f"{n:03}" for n in range(60)))
 
     async def work(queues: Queues) -> list[str]:
         bodies: list[str] = []
@@ -198,9 +196,7 @@ async def test_receivers_share_a_queue_and_each_message_goes_to_one(rig: Rig) ->
             await queues.delete("shared", [message.receipt for message in messages])
         return bodies
 
-    found = await asyncio.gather(*(work(engine.queues) for engine in engines))
-    for engine in engines:
-        await engine.close()
+    found = await asyncio.gather(*(work(each.queues) for each in connections))
     assert sorted(body for bodies in found for body in bodies) == [f"{n:03}" for n in range(60)]
 
 

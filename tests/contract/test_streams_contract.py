@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from tests.contract.rigs import Rig
+from tests.contract.waiting import in_background
 from tests.contract.writing import key, put
 
 from penstock_backbone.engines import Engine
@@ -171,12 +172,10 @@ async def test_many_writers_keep_each_items_order_and_lose_nothing(engine: Engin
 
 
 async def test_a_waiting_reader_is_woken_by_a_commit(engine: Engine, pk: str) -> None:
-    waiting = asyncio.ensure_future(engine.streams.read(reader("awaited"), 10, 20.0))
-    await asyncio.wait([waiting], timeout=0.2)
-    assert not waiting.done()
-    await engine.tables.write([Put(key(pk, "a", table("awaited")), {"n": 1})])
-    async with asyncio.timeout(SOON_SECONDS):
-        assert seen(await waiting) == [("a", {"n": 1})]
+    async with in_background(engine.streams.read(reader("awaited"), 10, 20.0)) as waiting:
+        await engine.tables.write([Put(key(pk, "a", table("awaited")), {"n": 1})])
+        async with asyncio.timeout(SOON_SECONDS):
+            assert seen(await waiting) == [("a", {"n": 1})]
 
 
 async def test_two_consumers_of_one_table_do_not_take_from_each_other(engine: Engine, pk: str) -> None:

@@ -46,9 +46,10 @@ async def test_bytes_are_counted_and_not_characters(
 
 
 async def test_maps_lists_and_numbers_count_for_something(engine: Engine, pk: str) -> None:
-    """A hundred thousand small things are over the limit though their digits alone are not."""
+    """Five thousand lists of one digit each are over the limit, though their digits alone would not be."""
+    body = "x" * (room(key(pk), "body", "list") - 10_000)
     with pytest.raises(TooLarge):
-        await engine.tables.write([Put(key(pk), {"list": [[1] for _ in range(100_000)]})])
+        await engine.tables.write([Put(key(pk), {"body": body, "list": [[1] for _ in range(5_000)]})])
     assert await read(engine.tables, key(pk)) is None
 
 

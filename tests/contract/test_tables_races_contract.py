@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-from tests.contract.rigs import Rig
 from tests.contract.writing import key, put, read_there, write_one
 
+from penstock_backbone.engines import Engine
 from penstock_backbone.ports import Tables
 from penstock_backbone.vocabulary import (
     Cancelled,
@@ -28,18 +27,14 @@ from penstock_backbone.vocabulary import (
 
 pytestmark = pytest.mark.anyio
 
-CONNECTIONS = 4
 WRITERS = 20
 TRIES_MAX = 500
 
 
 @pytest.fixture
-async def connections(rig: Rig) -> AsyncIterator[list[Tables]]:
-    """As many writers as there are, spread over a few connections of their own."""
-    engines = [await rig.another() for _ in range(CONNECTIONS)]
-    yield [engines[number % CONNECTIONS].tables for number in range(WRITERS)]
-    for engine in engines:
-        await engine.close()
+def writers(connections: list[Engine]) -> list[Tables]:
+    """Twenty, spread over a few connections."""
+    return [connections[number % len(connections)].tables for number in range(WRITERS)]
 
 
 async def settled(tables: Tables, update: Update) -> Outcome:
@@ -51,66 +46,66 @@ async def settled(tables: Tables, update: Update) -> Outcome:
     raise AssertionError("never settled")
 
 
-async def test_of_twenty_claimers_of_one_item_one_wins_and_the_others_see_who(
-    connections: list[Tables], pk: str
-) -> None:
-    await put(connections[0], key(pk), {"state": "free"})
+async def test_of_twenty_claimers_of_one_item_one_wins_and_the_others_see_who(writers: list[Tables], pk: str) -> None:
+    await put(writers[0], key(pk), {"state": "free"})
     outcomes = await asyncio.gather(
         *(
             settled(tables, Update(key(pk), {"state": "taken", "by": number}, when=Equals("state", "free")))
-            for number, tables in enumerate(connections)
+            for number, tables in enumerate(writers)
         )
     )
     [winner] = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, Written)]
     taken = {"pk": pk, "sk": "one", "state": "taken", "by": winner}
     assert [outcome for outcome in outcomes if outcome != Written()] == [Refused(taken)] * (WRITERS - 1)
-    assert await read_there(connections[0], key(pk)) == taken
+    assert await read_there(writers[0], key(pk)) == taken
 
 
-async def test_of_twenty_creators_of_one_item_one_wins(connections: list[Tables], pk: str) -> None:
+async def test_of_twenty_creators_of_one_item_one_wins(writers: list[Tables], pk: str) -> None:
     for round_number in range(3):
         where = key(pk, str(round_number))
         writes = [Put(where, {"by": number}, when=Missing("pk")) for number in range(WRITERS)]
         outcomes = await asyncio.gather(
-            *(write_one(tables, write) for tables, write in zip(connections, writes, strict=True))
+            *(write_one(tables, write) for tables, write in zip(writers, writes, strict=True))
         )
         [winner] = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, Written)]
-        assert (await read_there(connections[0], where))["by"] == winner
+        assert (await read_there(writers[0], where))["by"] == winner
 
 
-async def test_of_twenty_batches_that_want_the_same_items_each_item_goes_to_one(
-    connections: list[Tables], pk: str
-) -> None:
+async def test_of_twenty_batches_that_want_the_same_items_each_item_goes_to_one(writers: list[Tables], pk: str) -> None:
     keys = [key(pk, f"{n}") for n in range(10)]
     answers = await asyncio.gather(
         *(
             tables.write([Put(where, {"by": number}, when=Missing("pk")) for where in keys])
-            for number, tables in enumerate(connections)
+            for number, tables in enumerate(writers)
         )
     )
     winners = [[by for by, outcomes in enumerate(answers) if isinstance(outcomes[n], Written)] for n in range(10)]
     assert [len(of_one) for of_one in winners] == [1] * 10
-    items = await connections[0].get(keys)
+    items = await writers[0].get(keys)
     assert [item and item["by"] for item in items] == [by for [by] in winners]
 
 
 async def increment(tables: Tables, pk: str) -> None:
-    """Read, add one, write if nobody came between: again until it succeeds."""
+    """Read, add one, write if nobody came between; a refusal shows what to begin from the next time."""
+    seen = (await read_there(tables, key(pk)))["n"]
     for _ in range(TRIES_MAX):
-        seen = (await read_there(tables, key(pk)))["n"]
-        if isinstance(await write_one(tables, Update(key(pk), {"n": seen + 1}, when=Equals("n", seen))), Written):
+        outcome = await settled(tables, Update(key(pk), {"n": seen + 1}, when=Equals("n", seen)))
+        if isinstance(outcome, Written):
             return
+        assert isinstance(outcome, Refused)
+        assert outcome.item is not None
+        seen = outcome.item["n"]
     raise AssertionError("never succeeded")
 
 
-async def test_twenty_writers_who_add_five_times_make_a_hundred(connections: list[Tables], pk: str) -> None:
+async def test_twenty_writers_who_add_five_times_make_a_hundred(writers: list[Tables], pk: str) -> None:
     async def add(tables: Tables) -> None:
         for _ in range(5):
             await increment(tables, pk)
 
-    await put(connections[0], key(pk), {"n": 0})
-    await asyncio.gather(*map(add, connections))
-    assert (await read_there(connections[0], key(pk)))["n"] == 100
+    await put(writers[0], key(pk), {"n": 0})
+    await asyncio.gather(*map(add, writers))
+    assert (await read_there(writers[0], key(pk)))["n"] == 100
 
 
 async def acquire(tables: Tables, pk: str, name: str) -> bool:
@@ -145,19 +140,19 @@ async def leases(tables: Tables, pk: str) -> int:
     return sum(item is not None for item in items)
 
 
-async def test_five_places_are_given_to_five_of_twenty(connections: list[Tables], pk: str) -> None:
-    await put(connections[0], key(pk, "places"), {"held": 0})
-    won = await asyncio.gather(*(acquire(tables, pk, str(number)) for number, tables in enumerate(connections)))
+async def test_five_places_are_given_to_five_of_twenty(writers: list[Tables], pk: str) -> None:
+    await put(writers[0], key(pk, "places"), {"held": 0})
+    won = await asyncio.gather(*(acquire(tables, pk, str(number)) for number, tables in enumerate(writers)))
     assert sum(won) == 5
-    assert (await read_there(connections[0], key(pk, "places")))["held"] == 5
-    assert await leases(connections[0], pk) == 5
+    assert (await read_there(writers[0], key(pk, "places")))["held"] == 5
+    assert await leases(writers[0], pk) == 5
     holders = [number for number, mine in enumerate(won) if mine]
-    await asyncio.gather(*(release(connections[number], pk, str(number)) for number in holders))
-    assert (await read_there(connections[0], key(pk, "places")))["held"] == 0
-    assert await leases(connections[0], pk) == 0
+    await asyncio.gather(*(release(writers[number], pk, str(number)) for number in holders))
+    assert (await read_there(writers[0], key(pk, "places")))["held"] == 0
+    assert await leases(writers[0], pk) == 0
 
 
-async def test_money_moved_by_many_is_neither_made_nor_lost(connections: list[Tables], pk: str) -> None:
+async def test_money_moved_by_many_is_neither_made_nor_lost(writers: list[Tables], pk: str) -> None:
     async def move(tables: Tables) -> None:
         for _ in range(TRIES_MAX):
             first, second = await tables.get([key(pk, "a"), key(pk, "b")])
@@ -171,14 +166,14 @@ async def test_money_moved_by_many_is_neither_made_nor_lost(connections: list[Ta
                 return
         raise AssertionError("never moved")
 
-    await put(connections[0], key(pk, "a"), {"n": 100})
-    await put(connections[0], key(pk, "b"), {"n": 0})
-    await asyncio.gather(*map(move, connections))
-    items = await connections[0].get([key(pk, "a"), key(pk, "b")])
+    await put(writers[0], key(pk, "a"), {"n": 100})
+    await put(writers[0], key(pk, "b"), {"n": 0})
+    await asyncio.gather(*map(move, writers))
+    items = await writers[0].get([key(pk, "a"), key(pk, "b")])
     assert [item and item["n"] for item in items] == [100 - WRITERS, WRITERS]
 
 
-async def test_a_cancelled_transaction_takes_nobody_elses_write_back(connections: list[Tables], pk: str) -> None:
+async def test_a_cancelled_transaction_takes_nobody_elses_write_back(writers: list[Tables], pk: str) -> None:
     """Half of the writers put items of their own while the other half's transactions are cancelled."""
     keys = [key(pk, f"{number:02}") for number in range(WRITERS)]
 
@@ -189,6 +184,6 @@ async def test_a_cancelled_transaction_takes_nobody_elses_write_back(connections
         else:
             assert await write_one(tables, Put(keys[number], {})) == Written()
 
-    await asyncio.gather(*(one(number, tables) for number, tables in enumerate(connections)))
-    found = await connections[0].get(keys)
+    await asyncio.gather(*(one(number, tables) for number, tables in enumerate(writers)))
+    found = await writers[0].get(keys)
     assert [item is not None for item in found] == [number % 2 == 0 for number in range(WRITERS)]

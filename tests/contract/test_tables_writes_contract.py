@@ -203,7 +203,7 @@ UNSTORABLE: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", UNSTORABLE, ids=lambda value: ascii(value)[:40])
+@pytest.mark.parametrize("value", UNSTORABLE, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize(
     "wrapped", [lambda v: v, lambda v: [v], lambda v: {"deep": [{"er": v}]}], ids=["", "in", "deep"]
 )

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from tests.contract.contract_inventory import WATCHED
-from tests.contract.rigs import Rig
+from tests.contract.waiting import in_background
 from tests.contract.writing import key
 
 from penstock_backbone.engines import Engine
@@ -51,12 +51,10 @@ async def test_a_commit_wakes_whoever_waits(engine: Engine, pk: str) -> None:
     await engine.watch.changed(where, 0)
     for write in (Put(where, {"n": 1}), Update(where, {"n": 2}), Delete(where)):
         await until_quiet(engine, where)
-        waiting = asyncio.ensure_future(engine.watch.changed(where, 20.0))
-        await asyncio.wait([waiting], timeout=0.1)
-        assert not waiting.done()
-        await engine.tables.write([write])
-        async with asyncio.timeout(SOON_SECONDS):
-            assert await waiting
+        async with in_background(engine.watch.changed(where, 20.0)) as waiting:
+            await engine.tables.write([write])
+            async with asyncio.timeout(SOON_SECONDS):
+                assert await waiting
     await engine.watch.forget(where)
 
 
@@ -70,18 +68,15 @@ async def test_a_commit_between_two_watches_is_not_missed(engine: Engine, pk: st
     await engine.watch.forget(where)
 
 
-async def test_another_processes_commit_wakes_as_well(rig: Rig, pk: str) -> None:
+async def test_another_processes_commit_wakes_as_well(engine: Engine, connections: list[Engine], pk: str) -> None:
     where = watched(pk)
-    other = await rig.another()
-    await rig.engine.watch.changed(where, 0)
-    await until_quiet(rig.engine, where)
-    waiting = asyncio.ensure_future(rig.engine.watch.changed(where, 20.0))
-    await asyncio.wait([waiting], timeout=0.1)
-    await other.tables.write([Put(where, {"n": 1})])
-    async with asyncio.timeout(SOON_SECONDS):
-        assert await waiting
-    await rig.engine.watch.forget(where)
-    await other.close()
+    await engine.watch.changed(where, 0)
+    await until_quiet(engine, where)
+    async with in_background(engine.watch.changed(where, 20.0)) as waiting:
+        await connections[0].tables.write([Put(where, {"n": 1})])
+        async with asyncio.timeout(SOON_SECONDS):
+            assert await waiting
+    await engine.watch.forget(where)
 
 
 async def test_neither_another_items_commit_nor_a_refusal_wakes(engine: Engine, pk: str) -> None:
