@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
 from tests.runner.faults import Faults
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, in_a_row, stage, workflow
@@ -64,16 +68,43 @@ async def test_a_run_that_was_dispatched_many_times_is_executed_once(rig: Rig) -
     assert await rig.waiting_messages() == 0
 
 
+@pytest.mark.parametrize("between_seconds", [0.0, 0.3, 1.5, 2.5])
+def test_duplicates_that_overtake_each_other_in_one_process_start_one_execution(between_seconds: float) -> None:
+    duplicates(between_seconds)
+
+
 @virtual
-async def test_many_duplicates_in_one_process_start_one_execution(rig: Rig) -> None:
-    """Each message comes in a batch of its own while the claim of the first is still on its way."""
-    plain = workflow(stage("hang", hang))
+async def duplicates(rig: Rig, between_seconds: float) -> None:
+    """A read takes a second to be answered, a claim a second to be made: the second batch sees the run still queued."""
+    faults = Faults(rig.engine)
+    get, write = faults.tables.get, faults.tables.write
+
+    async def slowly_answered(keys: Sequence[Any]) -> Any:
+        items = await get(keys)
+        await rig.clock.sleep(1)
+        return items
+
+    async def slowly_made(writes: Sequence[Any]) -> Any:
+        await rig.clock.sleep(1)
+        return await write(writes)
+
+    faults.tables.get = slowly_answered  # type: ignore[method-assign]  # the same port, with a delay
+    faults.tables.write = slowly_made  # type: ignore[method-assign]  # as above
+    begun: list[str] = []
+
+    async def count(context: StageContext) -> Word:
+        begun.append(context.run_id)
+        return await hang(context)
+
+    plain = workflow(stage("count", count))
     run_id = await rig.ask_for(plain)
-    process = rig.start(plain)
-    for _ in range(10):
+    rig.start(plain, faults=faults)
+    await rig.clock.sleep(5)
+    for _ in range(4):
         await rig.dispatch(run_id, 1)
-    await rig.clock.sleep(1)
-    assert list(process.runner.claims.executions) == [(run_id, 1)]
+        await rig.clock.sleep(between_seconds)
+    await rig.clock.sleep(10)
+    assert begun == [run_id]
     assert (await rig.told(run_id)).count("RunStarted") == 1
 
 

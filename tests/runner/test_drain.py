@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from tests.runner.faults import Faults
 from tests.runner.rig import Process, Rig, completions, virtual
 from tests.runner.stages import Word, in_a_row, stage, workflow
 from tests.runner.test_execution import hang
 
+from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.records.runs import QUEUED, RUNNING, SUCCEEDED
 from penstock_runner.authoring import StageContext
 
@@ -89,3 +93,24 @@ async def test_nothing_is_claimed_while_draining(rig: Rig) -> None:
     await process.task
     assert (await rig.run(second))["state"] == QUEUED
     assert await rig.waiting_messages() == 1
+
+
+@virtual
+async def test_a_message_that_was_received_before_the_signal_is_given_back_at_once(rig: Rig) -> None:
+    faults = Faults(rig.engine)
+    get = faults.tables.get
+
+    async def slowly_answered(keys: Sequence[Any]) -> Any:
+        items = await get(keys)
+        await rig.clock.sleep(1)
+        return items
+
+    faults.tables.get = slowly_answered  # type: ignore[method-assign]  # the same port, with a delay
+    plain = in_a_row(1)
+    process = rig.start(plain, faults=faults)
+    await rig.clock.sleep(1)
+    run_id = await rig.submit(plain)
+    await rig.clock.sleep(0.5)
+    assert await ended_after(rig, process) < 1
+    assert (await rig.run(run_id))["state"] == QUEUED
+    assert len(await rig.engine.queues.receive(DISPATCH_QUEUE, 1, 0)) == 1

@@ -197,6 +197,31 @@ async def test_a_zombie_commits_nothing(rig: Rig) -> None:
 
 
 @virtual
+async def test_when_one_stage_finds_the_run_lost_those_beside_it_stop(rig: Rig) -> None:
+    ended: list[str] = []
+
+    async def forever(context: StageContext) -> Word:
+        try:
+            await rig.clock.sleep(10_000)
+        finally:
+            ended.append(context.stage)
+        return Word()
+
+    async def short(context: StageContext) -> Word:
+        await rig.clock.sleep(1)
+        return Word()
+
+    both = workflow(stage("forever", forever, needs=()), stage("short", short, needs=()), stage("after"))
+    run_id = await rig.submit(both)
+    process = rig.start(both)
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    await rig.engine.tables.write([fence_off(await rig.run(run_id), reason="a mistake", at=1)])
+    await rig.clock.sleep(2)
+    assert ended == ["forever"]
+    assert not process.runner.claims.executions
+
+
+@virtual
 async def test_a_process_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes(rig: Rig) -> None:
     plain = sleepy(rig, 5)
     faults = Faults(rig.engine)
@@ -208,6 +233,45 @@ async def test_a_process_that_was_frozen_past_its_lease_writes_nothing_when_it_w
     await rig.clock.sleep(2)
     assert faults.calls.count("write runs") == written
     assert (await rig.run(run_id))["state"] == RUNNING
+
+
+@virtual
+async def test_a_process_that_freezes_between_the_end_of_a_stage_and_its_checkpoint_writes_nothing(rig: Rig) -> None:
+    """No turn of the watchdog lies between the freeze and the write (fault 53)."""
+
+    async def freezes(context: StageContext) -> Word:
+        if len(rig.processes) == 1:
+            rig.clock.freeze(60)
+        return Word()
+
+    plain = workflow(stage("freezes", freezes))
+    faults = Faults(rig.engine)
+    run_id = await rig.submit(plain)
+    rig.start(plain, faults=faults)
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    await rig.clock.sleep(2)
+    claim = 1
+    assert faults.calls.count("write runs") == claim
+    assert (await rig.run(run_id))["results"] == {}
+
+
+@virtual
+async def test_a_beat_counts_from_when_it_was_sent_and_not_from_when_it_was_answered(rig: Rig) -> None:
+    faults = Faults(rig.engine)
+    write = faults.tables.write
+
+    async def slowly_answered(writes: Sequence[Any]) -> Any:
+        outcomes = await write(writes)
+        if writes[0].key.table == "sessions" and rig.clock.monotonic() > 1:
+            await rig.clock.sleep(SELF_FENCE_SECONDS - HEARTBEAT_SECONDS - 0.5)
+        return outcomes
+
+    faults.tables.write = slowly_answered  # type: ignore[method-assign]  # the same port, with a delay
+    process = rig.start(in_a_row(1), session="ses_first", faults=faults)
+    await rig.clock.sleep(HEARTBEAT_SECONDS + SELF_FENCE_SECONDS + 1)
+    first = process.runner.heartbeat.session
+    assert first is not None
+    assert first.fenced or first.id != "ses_first"
 
 
 def test_a_fenced_session_stays_fenced_whatever_is_heard_later() -> None:
