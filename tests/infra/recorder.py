@@ -41,6 +41,8 @@ class Resource:
     inputs: dict[str, Any]
     protect: bool
     ignored: tuple[str, ...]
+    waits_for: frozenset[tuple[str, str]]
+    """Type and name of what must be there before it."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,16 @@ class _Recorder(MockMonitor):
         if request.custom:
             inputs = pulumi.runtime.rpc.deserialize_properties(request.object)
             ignored = tuple(request.ignoreChanges)
-            self.found.append(Resource(request.type, request.name, dict(inputs), bool(request.protect), ignored))
+            waits_for = frozenset(map(_type_and_name, request.dependencies))
+            resource = Resource(request.type, request.name, dict(inputs), bool(request.protect), ignored, waits_for)
+            self.found.append(resource)
         return response
+
+
+def _type_and_name(urn: str) -> tuple[str, str]:
+    """urn:pulumi:<stack>::<project>::<parents' types>$<type>::<name>"""
+    *_, types, name = urn.split("::")
+    return types.rsplit("$", 1)[-1], name
 
 
 def run_program(settings: Mapping[str, str], *, stack: str = "dev") -> Program:

@@ -70,7 +70,13 @@ def test_what_must_always_report_rings_when_it_is_silent(program: Program) -> No
         for alarm in program.of_type("MetricAlarm")
         if alarm.inputs["treatMissingData"] == "breaching"
     }
-    assert breaching == {"sweep-silent", "api-tasks-missing", "runner-tasks-missing", "runner-quiet"}
+    assert breaching == {"sweep-silent", "api-tasks-missing", "runner-tasks-missing"}
+
+
+def test_every_alarm_judges_one_number(program: Program) -> None:
+    for alarm in program.of_type("MetricAlarm"):
+        queries = alarm.inputs.get("metricQueries", [{"returnData": True}])
+        assert [query["returnData"] for query in queries].count(True) == 1, alarm.name
 
 
 def test_alarms_are_mailed_when_an_address_is_given(dev: Program, prod: Program) -> None:

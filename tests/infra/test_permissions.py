@@ -133,6 +133,14 @@ def test_the_policy_of_the_admission_queue_lets_in_the_rule_and_nobody_else(prog
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": [rule]}}
 
 
+def test_lambda_may_pull_the_image_of_the_functions_and_no_other(program: Program) -> None:
+    [found] = program.of_type("RepositoryPolicy")
+    assert found.inputs["repository"] == f"{program.stack}-orchestrator-svc"
+    [statement] = json.loads(found.inputs["policy"])["Statement"]
+    functions = f"arn:aws:lambda:eu-central-1:123456789012:function:{program.stack}-*"
+    assert statement["Condition"] == {"ArnLike": {"aws:SourceArn": functions}}
+
+
 def test_services_are_trusted_only_on_behalf_of_this_account(program: Program) -> None:
     for role in program.of_type("Role"):
         [statement] = json.loads(role.inputs["assumeRolePolicy"])["Statement"]

@@ -185,6 +185,17 @@ def test_tasks_live_in_private_subnets_of_two_zones(program: Program) -> None:
     assert len(zones) == 2
 
 
+@pytest.mark.parametrize("unit", ["api", "runner"])
+def test_a_service_starts_once_its_tasks_can_pull_their_image(program: Program, unit: str) -> None:
+    way_out = {"RouteTableAssociation", "NatGateway", "SecurityGroupEgressRule", "VpcEndpoint"}
+    needed = {(found.type, found.name) for kind in way_out for found in program.of_type(kind)}
+    assert needed <= program.one("Service", unit).waits_for
+
+
+def test_the_api_starts_after_the_runners_which_announce_what_it_may_accept(program: Program) -> None:
+    assert ("aws:ecs/service:Service", f"{program.stack}-runner") in program.one("Service", "api").waits_for
+
+
 def test_tables_and_bucket_are_reached_without_the_nat_gateway(program: Program) -> None:
     tables = {f"{found.name}-id" for found in program.of_type("RouteTable")}
     for service in ("dynamodb", "s3"):

@@ -31,7 +31,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Rings when `expression` over the metrics m0, m1, … is above `above` in each of `minutes` minutes.
+    """Rings when the metric, or `expression` over the metrics m0, m1, …, is above `above` in each of `minutes` minutes.
 
     `section` is the runbook's. `silence_is_bad`: no data counts as bad, for what must report always.
     """
@@ -42,7 +42,7 @@ class Alarm:
     metrics: tuple[Metric, ...]
     above: float = 0
     minutes: int = 1
-    expression: str = "m0"
+    expression: str | None = None
     silence_is_bad: bool = False
 
 
@@ -112,18 +112,20 @@ class Alarms(pulumi.ComponentResource):
                     stat=metric.statistic,
                     period=MINUTE_SECONDS,
                 ),
-                return_data=False,
+                return_data=alarm.expression is None,
             )
             for number, metric in enumerate(alarm.metrics)
         ]
-        result = aws.cloudwatch.MetricAlarmMetricQueryArgs(
-            id="result", expression=alarm.expression, label=alarm.says, return_data=True
-        )
+        if alarm.expression is not None:
+            result = aws.cloudwatch.MetricAlarmMetricQueryArgs(
+                id="result", expression=alarm.expression, label=alarm.says, return_data=True
+            )
+            queries.append(result)
         aws.cloudwatch.MetricAlarm(
             name,
             name=name,
             alarm_description=f"{alarm.says} Runbook: {RUNBOOK}#{alarm.section}",
-            metric_queries=[*queries, result],
+            metric_queries=queries,
             evaluation_periods=alarm.minutes,
             comparison_operator="GreaterThanThreshold",
             threshold=alarm.above,

@@ -8,8 +8,10 @@ import pulumi
 import pulumi_aws as aws
 
 from penstock_infra.configuration import Configuration
+from penstock_infra.permissions import policy
 
-SERVICES = ("api-gateway-svc", "orchestrator-svc", "workflow-runner-svc")
+FUNCTIONS = "orchestrator-svc"
+SERVICES = ("api-gateway-svc", FUNCTIONS, "workflow-runner-svc")
 IMAGES_MAX = 50
 """Kept for going back; older ones are deleted."""
 
@@ -17,14 +19,34 @@ IMAGES_MAX = 50
 class Images(pulumi.ComponentResource):
     repositories: dict[str, aws.ecr.Repository]
 
-    def __init__(self, configuration: Configuration, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, configuration: Configuration, account: pulumi.Output[str], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("penstock:infra:Images", configuration.physical("images"), None, opts)
         self._configuration = configuration
         self.repositories = {service: self._repository(configuration.physical(service)) for service in SERVICES}
+        self._let_lambda_pull(account)
         self.register_outputs({})
 
     def uri(self, service: str) -> pulumi.Output[str]:
         return pulumi.Output.concat(self.repositories[service].repository_url, ":", self._configuration.image_tag)
+
+    def _let_lambda_pull(self, account: pulumi.Output[str]) -> None:
+        """Also long after the deployment: a function that was idle for weeks is made anew from its image."""
+        name = self._configuration.physical(FUNCTIONS)
+        functions = pulumi.Output.concat(
+            "arn:aws:lambda:", self._configuration.region, ":", account, ":function:", self._configuration.stack, "-*"
+        )
+        pull = {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            "Condition": {"ArnLike": {"aws:SourceArn": functions}},
+        }
+        repository = self.repositories[FUNCTIONS]
+        aws.ecr.RepositoryPolicy(
+            name, repository=repository.name, policy=policy([pull]), opts=pulumi.ResourceOptions(parent=repository)
+        )
 
     def _repository(self, name: str) -> aws.ecr.Repository:
         repository = aws.ecr.Repository(

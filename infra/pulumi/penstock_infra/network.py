@@ -15,7 +15,10 @@ API_PORT = 8080
 
 
 class Network(pulumi.ComponentResource):
-    """`public` holds the NAT gateways and an internet-facing load balancer; tasks run in `private`."""
+    """`public` holds the NAT gateways and an internet-facing load balancer; tasks run in `private`.
+
+    All its parts are direct children, so that who depends on the network waits for each route and rule.
+    """
 
     vpc: aws.ec2.Vpc
     public: list[aws.ec2.Subnet]
@@ -100,7 +103,7 @@ class Network(pulumi.ComponentResource):
                 self._configuration.physical(f"{name}-subnet-{number}"),
                 route_table_id=table.id,
                 subnet_id=subnet.id,
-                opts=pulumi.ResourceOptions(parent=table),
+                opts=self._child,
             )
         return table
 
@@ -154,7 +157,7 @@ class Network(pulumi.ComponentResource):
             to_port=port,
             cidr_ipv4=cidr,
             referenced_security_group_id=source.id if source else None,
-            opts=pulumi.ResourceOptions(parent=group),
+            opts=self._child,
         )
 
     def _egress(
@@ -174,7 +177,7 @@ class Network(pulumi.ComponentResource):
             to_port=port,
             cidr_ipv4=cidr,
             referenced_security_group_id=to.id if to else None,
-            opts=pulumi.ResourceOptions(parent=group),
+            opts=self._child,
         )
 
     def _tags(self, name: str) -> dict[str, str]:

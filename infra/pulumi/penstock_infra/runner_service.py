@@ -113,10 +113,10 @@ class RunnerService(pulumi.ComponentResource):
             statistic="Sum",
             period=QUIET_PERIOD_SECONDS,
             evaluation_periods=QUIET_PERIODS,
-            comparison_operator="LessThanOrEqualToThreshold",
-            threshold=0,
-            # An idle queue stops reporting, which is the quietest it can be.
-            treat_missing_data="breaching",
+            comparison_operator="LessThanThreshold",
+            threshold=1,
+            # Runners poll the queue, so it always reports; without data nobody knows enough to stop one.
+            treat_missing_data="notBreaching",
             alarm_actions=[one_less.arn],
             opts=child,
         )

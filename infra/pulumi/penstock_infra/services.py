@@ -152,7 +152,10 @@ def run_service(
         health_check_grace_period_seconds=60 if balanced else None,
         wait_for_steady_state=True,
         # The number of tasks belongs to the autoscaling from the first deployment on.
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on), ignore_changes=["desiredCount"]),
+        # Images are pulled through routes and rules that nothing else here names.
+        opts=pulumi.ResourceOptions(
+            parent=parent, depends_on=[ground.network, *depends_on], ignore_changes=["desiredCount"]
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from penstock_infra.api_service import ApiService
 from penstock_infra.configuration import Configuration
 from penstock_infra.data import Data
 from penstock_infra.functions import Functions, Sources
-from penstock_infra.images import Images
+from penstock_infra.images import FUNCTIONS, Images
 from penstock_infra.messaging import Messaging
 from penstock_infra.network import Network
 from penstock_infra.permissions import API, RUNNER, Resources
@@ -33,11 +33,11 @@ def build(configuration: Configuration) -> Topology:
     account = aws.get_caller_identity_output().account_id
     data = Data(configuration)
     messaging = Messaging(configuration)
-    images = Images(configuration)
+    images = Images(configuration, account)
     resources = _resources(data, messaging)
     environment = environment_of(configuration)
     functions = Functions(
-        Sources(configuration, data, messaging, resources, images.uri("orchestrator-svc"), account, environment)
+        Sources(configuration, data, messaging, resources, images.uri(FUNCTIONS), account, environment)
     )
     ground = Ground(
         configuration, Network(configuration), images, resources, _cluster(configuration), account, environment
