@@ -10,6 +10,7 @@ from tests.aws.fakes import SETTINGS
 from penstock_backbone.aws.calls import Calls, Service
 from penstock_backbone.aws.errors import IteratorExpired, Trimmed
 from penstock_backbone.aws.values import to_item
+from penstock_backbone.errors import Retryable
 
 
 @dataclass
@@ -29,6 +30,7 @@ class ShardsService(Calls):
         super().__init__(SETTINGS)
         self.streams: dict[str, dict[str, FakeShard]] = {f"dev-{table}": {} for table in tables}
         self.expired: set[str] = set()
+        self.broken: set[str] = set()
         self.asked: list[str] = []
         self._number = 0
 
@@ -50,50 +52,50 @@ class ShardsService(Calls):
     async def call(self, service: Service, operation: str, **arguments: Any) -> dict[str, Any]:
         assert service is Service.STREAMS
         self.asked.append(operation)
-        answer: dict[str, Any] = getattr(self, f"_{operation}")(**arguments)
+        answer: dict[str, Any] = getattr(self, f"_{operation}")(arguments)
         return answer
 
-    def _list_streams(self, TableName: str) -> dict[str, Any]:  # noqa: N803  # the API's own names
+    def _list_streams(self, asked: dict[str, Any]) -> dict[str, Any]:
+        table = asked["TableName"]
         return {
             "Streams": [
-                {"StreamArn": f"old/{TableName}", "StreamLabel": "2025"},
-                {"StreamArn": f"arn/{TableName}", "StreamLabel": "2026"},
+                {"StreamArn": f"old/{table}", "StreamLabel": "2025"},
+                {"StreamArn": f"arn/{table}", "StreamLabel": "2026"},
             ]
         }
 
-    def _describe_stream(self, StreamArn: str, ExclusiveStartShardId: str | None = None) -> dict[str, Any]:  # noqa: N803
+    def _describe_stream(self, asked: dict[str, Any]) -> dict[str, Any]:
         """One shard a page."""
-        shards = self.streams[StreamArn.removeprefix("arn/")]
+        shards = self.streams[asked["StreamArn"].removeprefix("arn/")]
         names = list(shards)
-        place = names.index(ExclusiveStartShardId) + 1 if ExclusiveStartShardId else 0
+        after = asked.get("ExclusiveStartShardId")
+        place = names.index(after) + 1 if after else 0
         page = names[place : place + 1]
         described = [{"ShardId": name, "ParentShardId": shards[name].parent} for name in page]
         last = {"LastEvaluatedShardId": page[0]} if place + 1 < len(names) else {}
         return {"StreamDescription": {"Shards": described} | last}
 
-    def _get_shard_iterator(
-        self,
-        StreamArn: str,  # noqa: N803
-        ShardId: str,  # noqa: N803
-        ShardIteratorType: str,  # noqa: N803
-        SequenceNumber: str | None = None,  # noqa: N803
-    ) -> dict[str, Any]:
-        shard = self.streams[StreamArn.removeprefix("arn/")][ShardId]
+    def _get_shard_iterator(self, asked: dict[str, Any]) -> dict[str, Any]:
+        arn, name = asked["StreamArn"], asked["ShardId"]
+        shard = self.streams[arn.removeprefix("arn/")][name]
         place = shard.trimmed
-        if ShardIteratorType == "AFTER_SEQUENCE_NUMBER":
+        if asked["ShardIteratorType"] == "AFTER_SEQUENCE_NUMBER":
             numbers = [record["dynamodb"]["SequenceNumber"] for record in shard.records]
-            place = numbers.index(SequenceNumber) + 1
+            place = numbers.index(asked["SequenceNumber"]) + 1
             if place <= shard.trimmed:
                 raise Trimmed("trimmed")
-        return {"ShardIterator": f"{StreamArn}|{ShardId}|{place}"}
+        return {"ShardIterator": f"{arn}|{name}|{place}"}
 
-    def _get_records(self, ShardIterator: str, Limit: int) -> dict[str, Any]:  # noqa: N803
-        if ShardIterator in self.expired:
-            self.expired.discard(ShardIterator)
+    def _get_records(self, asked: dict[str, Any]) -> dict[str, Any]:
+        iterator = asked["ShardIterator"]
+        if iterator in self.broken:
+            raise Retryable("lost")
+        if iterator in self.expired:
+            self.expired.discard(iterator)
             raise IteratorExpired("expired")
-        arn, name, place = ShardIterator.split("|")
+        arn, name, place = iterator.split("|")
         shard = self.streams[arn.removeprefix("arn/")][name]
-        page = shard.records[int(place) : int(place) + Limit]
+        page = shard.records[int(place) : int(place) + asked["Limit"]]
         end = int(place) + len(page)
         if shard.closed and end == len(shard.records):
             return {"Records": page}
