@@ -52,45 +52,50 @@ class _Lane:
 
 
 class Picker:
-    """Reads the occupancy and never changes it; whoever changes it says so with `tenant_changed` and `workflow_changed`."""
+    """Reads the occupancy and never changes it; whoever changes it says so with `tenant_changed` and `workflow_changed`.
 
-    __slots__ = ("_lanes", "_occupancy", "_of_workflow", "_workflows")
+    Ranks are made up to date only when somebody asks who is next, so that moves which follow each other cost one
+    ranking, and moves that are taken back cost almost nothing.
+    """
+
+    __slots__ = ("_lanes", "_occupancy", "_of_workflow", "_stale_tenants", "_stale_workflows", "_workflows")
 
     def __init__(self, occupancy: Occupancy) -> None:
         self._occupancy = occupancy
         self._lanes: dict[str, dict[str, _Lane]] = {}
         self._of_workflow: dict[str, Ranking] = {}
         self._workflows = Ranking()
+        self._stale_tenants: set[str] = set()
+        self._stale_workflows: set[str] = set()
 
     def add(self, tenant: str, workflow: str, priority: int, place: Place) -> None:
-        lanes = self._lanes.setdefault(tenant, {})
-        if workflow not in lanes:
-            lanes[workflow] = _Lane()
-        lanes[workflow].add(priority, place)
-        self._rank_lane(tenant, workflow)
+        lanes = self._lanes.get(tenant)
+        if lanes is None:
+            lanes = self._lanes[tenant] = {}
+        lane = lanes.get(workflow)
+        if lane is None:
+            lane = lanes[workflow] = _Lane()
+        lane.add(priority, place)
+        self._stale_tenants.add(tenant)
 
     def remove(self, tenant: str, workflow: str, priority: int, place: Place) -> None:
         self._lanes[tenant][workflow].remove(priority, place)
-        self._rank_lane(tenant, workflow)
+        self._stale_tenants.add(tenant)
 
     def tenant_changed(self, tenant: str) -> None:
-        for workflow in list(self._lanes.get(tenant, ())):
-            self._rank_lane(tenant, workflow)
+        self._stale_tenants.add(tenant)
 
     def workflow_changed(self, workflow: str) -> None:
-        ranking = self._of_workflow.get(workflow)
-        if ranking is None or self._occupancy.workflow_is_full(workflow):
-            self._workflows.place(workflow, None)
-        else:
-            self._workflows.place(workflow, ranking.first_rank())
+        self._stale_workflows.add(workflow)
 
     def everything_changed(self) -> None:
         """New limits: the one change that costs in proportion to the number of lanes."""
-        for tenant in list(self._lanes):
-            self.tenant_changed(tenant)
+        self._stale_tenants.update(self._lanes)
+        self._stale_workflows.update(self._of_workflow)
 
     def next(self) -> str | None:
         """The token whose turn it is, whatever the fleet's limit says; None when nobody may go."""
+        self._rank()
         workflow = self._workflows.first()
         if workflow is None:
             return None
@@ -101,7 +106,7 @@ class Picker:
         return place.token
 
     def tenants(self) -> Iterator[str]:
-        """Those who have somebody waiting."""
+        """Those who have somebody waiting, and perhaps some who no longer have."""
         return iter(self._lanes)
 
     def waiting(self, tenant: str) -> int:
@@ -113,21 +118,41 @@ class Picker:
         for priority in sorted({priority for lane in lanes for priority in lane.lines}):
             yield from heapq.merge(*(lane.lines[priority] for lane in lanes if priority in lane.lines))
 
-    def _rank_lane(self, tenant: str, workflow: str) -> None:
-        lane = self._lanes[tenant][workflow]
+    def _rank(self) -> None:
+        for tenant in self._stale_tenants:
+            self._rank_tenant(tenant)
+        self._stale_tenants.clear()
+        for workflow in self._stale_workflows:
+            self._rank_workflow(workflow)
+        self._stale_workflows.clear()
+
+    def _rank_tenant(self, tenant: str) -> None:
+        """In each workflow that it waits in: nowhere, while it is at its limit."""
+        lanes = self._lanes.get(tenant)
+        if lanes is None:
+            return
+        held, is_full = self._occupancy.of_tenant(tenant), self._occupancy.tenant_is_full(tenant)
+        for workflow, lane in list(lanes.items()):
+            ranking = self._of_workflow.get(workflow)
+            if ranking is None:
+                ranking = self._of_workflow[workflow] = Ranking()
+            if not lane.lines:
+                del lanes[workflow]
+                ranking.place(tenant, None)
+            elif is_full:
+                ranking.place(tenant, None)
+            else:
+                oldest = lane.oldest()
+                ranking.place(tenant, (held, oldest.at, oldest.run))
+            self._stale_workflows.add(workflow)
+        if not lanes:
+            del self._lanes[tenant]
+
+    def _rank_workflow(self, workflow: str) -> None:
         ranking = self._of_workflow.get(workflow)
-        if ranking is None:
-            ranking = self._of_workflow[workflow] = Ranking()
-        if not lane.lines:
-            del self._lanes[tenant][workflow]
-            if not self._lanes[tenant]:
-                del self._lanes[tenant]
-            ranking.place(tenant, None)
-        elif self._occupancy.tenant_is_full(tenant):
-            ranking.place(tenant, None)
-        else:
-            oldest = lane.oldest()
-            ranking.place(tenant, (self._occupancy.of_tenant(tenant), oldest.at, oldest.run))
-        self.workflow_changed(workflow)
+        if ranking is None or self._occupancy.workflow_is_full(workflow):
+            self._workflows.place(workflow, None)
+            return
+        self._workflows.place(workflow, ranking.first_rank())
         if not len(ranking):
             del self._of_workflow[workflow]
