@@ -18,8 +18,8 @@ from penstock_backbone.embedded.brokers import Messages, Streams
 from penstock_backbone.embedded.database import FEED_KEPT_SECONDS, Database, Record
 from penstock_backbone.errors import BackboneError, Fatal
 from penstock_backbone.inventory import Inventory
+from penstock_backbone.local.feed import SEQUENCE_DIGITS
 from penstock_backbone.local.transactor import Transactor
-from penstock_backbone.memory.storage import SEQUENCE_DIGITS
 from penstock_backbone.ports import Clock
 from penstock_backbone.vocabulary import Key, Page, StreamRecord
 

@@ -7,10 +7,9 @@ from bisect import bisect_left, bisect_right, insort
 import msgspec
 
 from penstock_backbone.inventory import Inventory
+from penstock_backbone.local.feed import SEQUENCE_DIGITS
 from penstock_backbone.local.images import Image, prepare_image
 from penstock_backbone.vocabulary import Item, Key, StreamRecord
-
-SEQUENCE_DIGITS = 20
 
 
 class MemoryStorage:

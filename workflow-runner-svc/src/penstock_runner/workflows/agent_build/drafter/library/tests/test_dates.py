@@ -1,3 +1,5 @@
+"""What the dates tool promises, as tests that travel with every package that has it."""
+
 from datetime import date
 
 import pytest

@@ -1,3 +1,5 @@
+"""What the document reader tool promises, as tests that travel with every package that has it."""
+
 import zipfile
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""What the document search tool promises, as tests that travel with every package that has it."""
+
 from penstock_runner.workflows.agent_build.drafter.library.tools.document_search import search
 
 DOCUMENTS = {

@@ -1,3 +1,5 @@
+"""What the download tool promises, as tests that travel with every package that has it."""
+
 import io
 from pathlib import Path
 

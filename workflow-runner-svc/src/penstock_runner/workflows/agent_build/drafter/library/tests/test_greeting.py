@@ -1,3 +1,5 @@
+"""What the greeting tool promises, as tests that travel with every package that has it."""
+
 import pytest
 
 from penstock_runner.workflows.agent_build.drafter.library.tools.greeting import greet, name_in

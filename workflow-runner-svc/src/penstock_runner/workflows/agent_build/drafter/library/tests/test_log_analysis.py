@@ -1,3 +1,5 @@
+"""What the log analysis tool promises, as tests that travel with every package that has it."""
+
 from penstock_runner.workflows.agent_build.drafter.library.tools.log_analysis import analyse
 
 LOG = "t1 INFO started\nt2 ERROR disk 7 is full\nt3 ERROR disk 12 is full\nt4 WARNING slow\nt5 FATAL: stopped\n\nplain line"

@@ -1,3 +1,5 @@
+"""What the pii masking tool promises, as tests that travel with every package that has it."""
+
 import pytest
 
 from penstock_runner.workflows.agent_build.drafter.library.tools.pii_masking import is_card_number, mask

@@ -1,3 +1,5 @@
+"""What the price quote tool promises, as tests that travel with every package that has it."""
+
 from decimal import Decimal
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""What the template filler tool promises, as tests that travel with every package that has it."""
+
 from pathlib import Path
 
 import pytest
