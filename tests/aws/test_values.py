@@ -16,7 +16,7 @@ PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text() | s
 VALUES = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(min_size=1), inner), max_leaves=20)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(min_size=1), VALUES))
 def test_an_item_comes_back_as_it_was(item: dict[str, Any]) -> None:
     assert from_item(to_item(item)) == item
