@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import sys
 from typing import Any
 
 import pytest
@@ -171,121 +169,6 @@ async def test_a_failing_stage_ends_the_run_and_the_stages_beside_it(rig: Rig) -
     assert stopped == ["patient"]
     assert not process.runner.claims.executions
     assert (await rig.told(run_id))[-2:] == ["StageFailed failing", "RunFailed failing"]
-
-
-@virtual
-async def test_a_failed_attempt_is_repeated_after_a_back_off_that_doubles(rig: Rig) -> None:
-    begun: list[float] = []
-
-    async def third_time_lucky(context: StageContext) -> Word:
-        begun.append(rig.clock.monotonic())
-        if context.attempt < 3:
-            raise ConnectionError(f"attempt {context.attempt}")
-        return Word()
-
-    one = workflow(stage("try", third_time_lucky, attempts_max=3, backoff_seconds=4.0))
-    run_id = await rig.submit(one)
-    rig.start(one)
-    await rig.until_ended(run_id, state=SUCCEEDED)
-    assert [round(after - before) for before, after in itertools.pairwise(begun)] == [4, 8]
-    story = await rig.story(run_id)
-    assert [(f["attempt"], f["error"], f["message"], f["final"], f["retry_in_ms"]) for f in of_type(story, "StageFailed")] == [
-        (1, "ConnectionError", "attempt 1", False, 4000), (2, "ConnectionError", "attempt 2", False, 8000),
-    ]  # fmt: skip
-    assert [started["attempt"] for started in of_type(story, "StageStarted")] == [1, 2, 3]
-    assert of_type(story, "StageCompleted")[0]["attempt"] == 3
-
-
-@virtual
-async def test_a_stage_fails_for_good_after_its_last_attempt(rig: Rig) -> None:
-    async def never_works(context: StageContext) -> Word:
-        raise ValueError("x" * 5000 + "\udce4")
-
-    one = workflow(stage("try", never_works, attempts_max=2))
-    run_id = await rig.submit(one)
-    rig.start(one)
-    await rig.until_ended(run_id, state=FAILED)
-    story = await rig.story(run_id)
-    assert [failed["final"] for failed in of_type(story, "StageFailed")] == [False, True]
-    (ended,) = of_type(story, "RunFailed")
-    assert (ended["stage"], ended["error"], ended["message"]) == ("try", "ValueError", "x" * 2000)
-
-
-@virtual
-async def test_a_final_error_is_not_tried_again(rig: Rig) -> None:
-    async def hopeless(context: StageContext) -> Word:
-        raise FinalError("the requirement contradicts itself")
-
-    one = workflow(stage("try", hopeless, attempts_max=5))
-    run_id = await rig.submit(one)
-    rig.start(one)
-    await rig.until_ended(run_id, state=FAILED)
-    assert len(of_type(await rig.story(run_id), "StageFailed")) == 1
-
-
-@virtual
-async def test_a_stage_that_hangs_is_ended_by_its_timeout_and_tried_again(rig: Rig) -> None:
-    async def hangs_once(context: StageContext) -> Word:
-        if context.attempt == 1:
-            await rig.clock.sleep(100_000)
-        return Word()
-
-    one = workflow(stage("try", hangs_once, timeout_seconds=90, backoff_seconds=0))
-    run_id = await rig.submit(one)
-    rig.start(one)
-    await rig.until_ended(run_id, state=SUCCEEDED)
-    (failed,) = of_type(await rig.story(run_id), "StageFailed")
-    assert (failed["error"], failed["message"]) == ("StageTimeout", "the stage took longer than 90 s")
-    assert 90_000 <= failed["duration_ms"] <= 90_500
-
-
-@virtual
-async def test_a_stage_that_answers_its_timeout_with_a_result_has_failed_all_the_same(rig: Rig) -> None:
-    async def stubborn(context: StageContext) -> Word:
-        try:
-            await rig.clock.sleep(100_000)
-        except asyncio.CancelledError:
-            return Word(text="too late")
-        return Word()
-
-    one = workflow(stage("try", stubborn, timeout_seconds=5, attempts_max=1), stage("after"))
-    run_id = await rig.submit(one)
-    rig.start(one)
-    await rig.until_ended(run_id, state=FAILED)
-    assert of_type(await rig.story(run_id), "RunFailed")[0]["error"] == "StageTimeout"
-
-
-@virtual
-async def test_a_stage_that_exits_or_cancels_itself_fails_alone(rig: Rig) -> None:
-    async def exits(context: StageContext) -> Word:
-        sys.exit(3)
-
-    async def cancels(context: StageContext) -> Word:
-        raise asyncio.CancelledError
-
-    first = workflow(stage("try", exits, attempts_max=1), name="exits")
-    second = workflow(stage("try", cancels, attempts_max=1), name="cancels")
-    run_ids = [await rig.submit(first), await rig.submit(second)]
-    rig.start(first, second)
-    await rig.until_ended(*run_ids, state=FAILED)
-    errors = [of_type(await rig.story(run_id), "RunFailed")[0]["error"] for run_id in run_ids]
-    assert errors == ["SystemExit", "StageCancelled"]
-
-
-@virtual
-async def test_a_result_of_another_type_is_an_error_of_the_author(rig: Rig) -> None:
-    class Number(BaseModel):
-        value: int = 1
-
-    async def wrong(context: StageContext) -> Number:
-        return Number()
-
-    one = workflow(stage("try", wrong))
-    run_id = await rig.submit(one)
-    rig.start(one)
-    await rig.until_ended(run_id, state=FAILED)
-    (failed,) = of_type(await rig.story(run_id), "StageFailed")
-    assert failed["message"] == "the stage returned Number instead of Word"
 
 
 @virtual

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from penstock_backbone.errors import Retryable
@@ -52,11 +52,11 @@ class _Candidate:
 
 @dataclass(slots=True)
 class _Sorted:
-    """What becomes of the messages of one batch, by receipt."""
+    """What becomes of the messages of one batch, by receipt; `left` by the seconds until they are offered again."""
 
-    candidates: list[_Candidate]
-    settled: list[str]
-    left: list[tuple[str, float]]
+    candidates: list[_Candidate] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
+    left: dict[float, list[str]] = field(default_factory=dict)
 
 
 class Claims:
@@ -89,19 +89,21 @@ class Claims:
     async def take(self, messages: Sequence[Message]) -> None:
         """Claims what can be claimed and starts it, and settles the messages. Those that it does not settle come
         again by themselves."""
-        batch = _Sorted([], [], [])
+        batch = _Sorted()
         try:
-            await self._sort(messages, batch)
-            if batch.candidates:
-                await self._claim(batch.candidates, batch)
+            if self._heartbeat.live_session() is None:
+                batch.left[0.0] = [message.receipt for message in messages]
+            else:
+                await self._sort(messages, batch)
+                await self._claim(batch)
         finally:
             self._claiming.difference_update(candidate.key for candidate in batch.candidates)
             self._reserved -= len(messages)
             self._freed.set()
         if batch.settled:
             await self._world.queues.delete(DISPATCH_QUEUE, batch.settled)
-        for receipt, seconds in batch.left:
-            await self._world.queues.extend(DISPATCH_QUEUE, [receipt], seconds)
+        for seconds, receipts in batch.left.items():
+            await self._world.queues.extend(DISPATCH_QUEUE, receipts, seconds)
 
     async def _sort(self, messages: Sequence[Message], batch: _Sorted) -> None:
         dispatches = {message.receipt: parse(message.body) for message in messages}
@@ -136,7 +138,7 @@ class Claims:
                 batch.settled.append(message.receipt)
             case Leave(seconds=seconds, reason=reason):
                 _log.warning("Run %s is left to others: %s.", dispatch.run, reason)
-                batch.left.append((message.receipt, seconds))
+                batch.left.setdefault(seconds, []).append(message.receipt)
 
     async def _read(self, dispatches: Sequence[Dispatch]) -> dict[Key, Item]:
         """The runs, and their projects: together where the messages name the projects."""
@@ -157,10 +159,11 @@ class Claims:
         items = await repeated(self._world, lambda: self._world.tables.get(keys), READ_ATTEMPTS_MAX)
         return {key: item for key, item in zip(keys, items, strict=True) if item is not None}
 
-    async def _claim(self, candidates: list[_Candidate], batch: _Sorted) -> None:
+    async def _claim(self, batch: _Sorted) -> None:
         """One write a round for all of them, until each is won or lost. A session that ends meanwhile takes with it
         what it had won: that is requeued with everything else it owned."""
         session = self._heartbeat.live_session()
+        candidates = batch.candidates
         failures = 0
         while candidates and session is not None and not session.is_over(self._world.clock.monotonic()):
             if failures:
@@ -176,7 +179,8 @@ class Claims:
                     again.append(following)
             candidates = again
             failures += 1
-        batch.left += [(candidate.receipt, 0.0) for candidate in candidates]
+        if candidates:
+            batch.left[0.0] = [candidate.receipt for candidate in candidates]
 
     def _write(self, candidate: _Candidate, session: Session) -> Update:
         workflow = candidate.claim.plan.workflow

@@ -50,7 +50,6 @@ class Runner:
         claiming = asyncio.create_task(self._keep(self.claim_turn))
         try:
             await stop.wait()
-            claiming.cancel()
             await self._drain(hurry)
             await self.heartbeat.bury()
         finally:
@@ -60,15 +59,17 @@ class Runner:
     async def _announced(self, stop: asyncio.Event) -> bool:
         """False when `stop` was set before the backbone could be reached."""
         announcing = asyncio.create_task(announce(self._world, self._registry.newest()))
-        stopping = asyncio.create_task(stop.wait())
+        stopping = asyncio.create_task(_cancel_when(stop, announcing))
         try:
-            await asyncio.wait((announcing, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if announcing.done():
-                announcing.result()
-            return announcing.done()
+            await announcing
+        except asyncio.CancelledError:
+            if stop.is_set():
+                return False
+            raise
         finally:
             announcing.cancel()
             stopping.cancel()
+        return True
 
     async def watch_turn(self) -> float:
         """Looks at deadlines and at the session; a heartbeat that hangs in a lost session begins anew."""
@@ -117,7 +118,8 @@ class Runner:
                 await self._world.clock.sleep(seconds)
 
     async def _drain(self, hurry: asyncio.Event) -> None:
-        """Runs that reach a checkpoint stop there; the others are cut off. All of them resume elsewhere."""
+        """Runs that reach a checkpoint stop there; the others are cut off. All of them resume elsewhere. A message
+        that a receipt on its way still brings is given back at once."""
         for execution in list(self.claims.executions.values()):
             execution.drain()
         await self.heartbeat.drain()
@@ -132,3 +134,8 @@ class Runner:
             if self._world.clock.monotonic() >= end or (hurry is not None and hurry.is_set()):
                 return
             await self._world.clock.sleep(DRAIN_LOOK_SECONDS)
+
+
+async def _cancel_when(event: asyncio.Event, task: asyncio.Task[None]) -> None:
+    await event.wait()
+    task.cancel()
