@@ -1,4 +1,4 @@
-"""Prints what a no-op stage costs the runner: `python -m tests.runner.measure_stages`. Not a test: nothing is asserted.
+"""Prints what a no-op stage costs the runner: `python -m tests.runner.measure_stages [SPANS_FILE]`. Nothing is asserted.
 
 200 runs of seven stages over the in-memory engine; the engine's own share is measured by repeating its writes alone.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import silent, start
 from penstock_backbone.vocabulary import Outcome, Write
 from penstock_runner.handlers.runner import Runner
+from penstock_runner.main import COLLECT_AFTER_OBJECTS
 from penstock_runner.ports import World
 
 RUNS = 200
@@ -84,6 +86,8 @@ async def measure(*, spans: Path | None) -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
     for _ in range(3):
         uvloop.run(measure(spans=None))
         if len(sys.argv) > 1:
