@@ -42,9 +42,10 @@ class Api:
         self.parts.telemetry.shutdown()
 
 
-def assemble(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Api:
+def parts_on(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Parts:
+    """The API's work without its web application."""
     catalog = Catalog(engine.tables, clock)
-    parts = Parts(
+    return Parts(
         acceptance=Acceptance(engine.tables, catalog, clock, ids),
         projects=Projects(engine.tables, catalog),
         artifacts=Artifacts(engine.blobs),
@@ -54,6 +55,10 @@ def assemble(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Ap
         telemetry=telemetry,
         ids=ids,
     )
+
+
+def assemble(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Api:
+    parts = parts_on(engine, clock, ids, telemetry)
     return Api(create_application(parts), parts, engine)
 
 

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 
-from penstock_backbone.engines import EngineSettings, open_engine
+from penstock_backbone.engines import Engine, EngineSettings, open_engine
 from penstock_backbone.errors import Fatal
+from penstock_backbone.ports import Chance, Clock, Ids
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
-from penstock_backbone.telemetry import start
+from penstock_backbone.telemetry import Telemetry, start
 from penstock_runner.handlers.runner import Runner
 from penstock_runner.ports import World
 from penstock_runner.registry import Loaded, Registry, load
@@ -19,6 +20,16 @@ CAPACITY_DEFAULT = 64
 CAPACITY_MAX = 1000
 DRAFT_PACE_SECONDS_MAX = 60.0
 SERVICE = "workflow-runner"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the machine gives: time, ids, chance, and where spans go."""
+
+    clock: Clock
+    ids: Ids
+    chance: Chance
+    telemetry: Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,22 @@ def find_workflows(settings: Settings, modules: Iterable[str]) -> Loaded:
     return load(built_in(SystemClock(), settings.draft_pace_seconds), modules)
 
 
+def runner_on(
+    engine: Engine, given: Surroundings, registry: Registry, *, capacity: int, first_session: str | None
+) -> Runner:
+    """The runner's work on any engine: the real ones, or a simulation's."""
+    world = World(
+        tables=engine.tables,
+        queues=engine.queues,
+        blobs=engine.blobs,
+        clock=given.clock,
+        ids=given.ids,
+        chance=given.chance,
+        telemetry=given.telemetry,
+    )
+    return Runner(world, registry, capacity=capacity, first_session=first_session)
+
+
 @contextlib.asynccontextmanager
 async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[Runner]:
     """Raises BackboneError with a sentence for people when the engine cannot be opened."""
@@ -70,17 +97,9 @@ async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[R
     engine = await open_engine(settings.engine, clock)
     spans = settings.engine.data / "spans.db" if settings.engine.engine == "embedded" else None
     telemetry = start(SERVICE, store_path=spans, otlp=settings.otlp)
-    world = World(
-        tables=engine.tables,
-        queues=engine.queues,
-        blobs=engine.blobs,
-        clock=clock,
-        ids=SystemIds(),
-        chance=SystemChance(),
-        telemetry=telemetry,
-    )
+    given = Surroundings(clock, SystemIds(), SystemChance(), telemetry)
     try:
-        yield Runner(world, registry, capacity=settings.capacity, first_session=settings.session)
+        yield runner_on(engine, given, registry, capacity=settings.capacity, first_session=settings.session)
     finally:
         telemetry.shutdown()
         await engine.close()
