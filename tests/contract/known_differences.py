@@ -86,6 +86,7 @@ _TRANSACTIONS = (
     "test_a_transaction_may_be_nearly_four_megabytes",
     "test_a_transaction_over_four_megabytes_is_refused_and_nothing_is_written",
     "test_a_repeated_transaction_is_cancelled_with_its_own_result",
+    "test_more_than_a_thousand_items_take_more_than_one_page",
 )
 _RACES = (
     "test_of_twenty_claimers_of_one_item_one_wins_and_the_others_see_who",
@@ -127,6 +128,12 @@ _MOTO = (
         "moto",
         "Several threads break it: a semaphore of five lets more through, increments get lost, a message goes to two.",
         *_RACES,
+    )
+    | _skipped(
+        "moto",
+        "A hundred messages take it several seconds, and ministack shows the same.",
+        "test_a_full_batch_is_sent_received_and_deleted",
+        "test_a_full_batch_is_published",
     )
     | _fails("moto", "Inside a process DescribeStream answers 404 «Not yet implemented».", *_STREAMS)
     | _fails(
@@ -191,6 +198,11 @@ _MOTO = (
         "moto",
         "The receipt of an earlier delivery still deletes the message (found by waiting two seconds in vain).",
         "test_a_receipt_that_has_expired_settles_nothing",
+    )
+    | _fails(
+        "moto",
+        "An update through an attribute that is no map is no error.",
+        *_cases("test_a_path_through_what_is_no_map_is_refused_and_changes_nothing", "text/x", "nothing/x", "list/0"),
     )
     | _fails("moto", "PutEvents has no limit of size.", "test_an_event_over_a_megabyte_is_refused")
     | _fails("moto", "A query may filter on a key.", "test_a_filter_on_a_key_of_the_table_is_refused")

@@ -7,15 +7,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from moto import mock_aws
 from tests.contract.contract_inventory import CONTRACT, THINGS
 from tests.contract.ministack import Emulator, running_ministack
 
+from penstock_backbone.aws.calls import Service
 from penstock_backbone.aws.engine import AwsEngine, AwsSettings, assemble, connect
 from penstock_backbone.aws.provision import create_resources, provision
 from penstock_backbone.embedded import EmbeddedEngine
@@ -23,6 +25,8 @@ from penstock_backbone.engines import Engine
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.vocabulary import Key
+
+CallHere: TypeAlias = Callable[..., dict[str, Any]]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -147,6 +151,7 @@ class MotoRig:
     def __init__(self) -> None:
         self._mock = mock_aws()
         self._mock.start()
+        self._lock = threading.Lock()
         self._settings = AwsSettings("contract", "us-east-1")
 
     @classmethod
@@ -157,7 +162,7 @@ class MotoRig:
         return rig
 
     async def another(self) -> AwsEngine:
-        return assemble(
+        engine = assemble(
             self._settings,
             CONTRACT,
             clock=SystemClock(),
@@ -165,6 +170,8 @@ class MotoRig:
             chance=SystemChance(),
             in_statements=False,  # moto applies a PartiQL update whose condition is false
         )
+        engine.calls.call_here = self._one_at_a_time(engine.calls.call_here)  # type: ignore[method-assign]  # no port
+        return engine
 
     async def crash(self) -> None:
         await self.engine.close()
@@ -173,6 +180,15 @@ class MotoRig:
     async def close(self) -> None:
         await self.engine.close()
         self._mock.stop()
+
+    def _one_at_a_time(self, call: CallHere) -> CallHere:
+        """Its tables lose writes to each other when several threads ask at once. Queues wait, so they are let be."""
+
+        def alone(service: Service, operation: str, **arguments: Any) -> dict[str, Any]:
+            with nullcontext() if service is Service.QUEUES else self._lock:
+                return call(service, operation, **arguments)
+
+        return alone
 
 
 RIGS: dict[str, Callable[[], Awaitable[Rig]]] = {

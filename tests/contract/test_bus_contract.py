@@ -16,7 +16,7 @@ from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, BusEntry
 pytestmark = pytest.mark.anyio
 
 SOON_SECONDS = 2.0
-NOTHING_SECONDS = 0.2
+NOTHING_SECONDS = 0.05
 RECEIVES_AT_MOST = 50
 
 

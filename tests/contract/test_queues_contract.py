@@ -18,7 +18,7 @@ from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Message, Outgoing
 pytestmark = pytest.mark.anyio
 
 SOON_SECONDS = 2.0
-NOTHING_SECONDS = 0.2
+NOTHING_SECONDS = 0.05
 RECEIVES_AT_MOST = 50
 MEGABYTE = 1024 * 1024
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.contract.rigs import Rig
 from tests.contract.writing import key, put, read, write_one
 
 from penstock_backbone.engines import Engine
+from penstock_backbone.system import SystemIds
 from penstock_backbone.vocabulary import (
     And,
     Condition,
@@ -15,6 +17,7 @@ from penstock_backbone.vocabulary import (
     Equals,
     Exists,
     Greater,
+    Key,
     Less,
     Missing,
     Or,
@@ -96,20 +99,29 @@ def named(condition: object) -> str:
     return repr(condition).replace("-", "~")[:70]
 
 
+@pytest.fixture(scope="session")
+async def shared(rig: Rig) -> Key:
+    """One item for all the conditions: an accepted write only moves its mark."""
+    where = key(SystemIds().new("pk"))
+    await put(rig.engine.tables, where, ITEM)
+    return where
+
+
 @pytest.mark.parametrize("condition", TRUE, ids=named)
-async def test_a_true_condition_lets_the_write_through(engine: Engine, pk: str, condition: Condition) -> None:
-    await put(engine.tables, key(pk), ITEM)
-    assert await write_one(engine.tables, Update(key(pk), {"mark": 1}, when=condition)) == Written()
-    assert await read(engine.tables, key(pk)) == {"pk": pk, "sk": "one", **ITEM, "mark": 1}
+async def test_a_true_condition_lets_the_write_through(engine: Engine, shared: Key, condition: Condition) -> None:
+    outcome = await write_one(engine.tables, Update(shared, {"mark": repr(condition)}, when=condition, returning=True))
+    assert outcome == Written({"pk": shared.pk, "sk": shared.sk, **ITEM, "mark": repr(condition)})
 
 
 @pytest.mark.parametrize("condition", FALSE, ids=named)
 async def test_a_false_condition_refuses_it_with_what_stands_there(
-    engine: Engine, pk: str, condition: Condition
+    engine: Engine, shared: Key, condition: Condition
 ) -> None:
-    before = await put(engine.tables, key(pk), ITEM)
-    assert await write_one(engine.tables, Update(key(pk), {"mark": 1}, when=condition)) == Refused(before)
-    assert await read(engine.tables, key(pk)) == before
+    outcome = await write_one(engine.tables, Update(shared, {"mark": "wrong"}, when=condition))
+    assert isinstance(outcome, Refused)
+    assert outcome.item is not None
+    outcome.item.pop("mark", None)
+    assert outcome.item == {"pk": shared.pk, "sk": shared.sk, **ITEM}
 
 
 @pytest.mark.parametrize(("condition", "expected"), ON_NOTHING, ids=named)
