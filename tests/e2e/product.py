@@ -22,6 +22,7 @@ from penstock_cli.data_folder import DataFolder
 
 CLOCK = SystemClock()
 WAIT_SECONDS_MAX = 90.0
+LOG_CHARS_SHOWN = 4000
 LOOK_SECONDS = 0.03
 STOP_SECONDS_MAX = 3.0
 MODULES = {
@@ -85,8 +86,17 @@ class Product:
 
     async def ended(self) -> int:
         """The exit code, once the command has ended by itself."""
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
-            return await self.process.wait()
+        try:
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                return await self.process.wait()
+        except TimeoutError:
+            raise AssertionError(f"still running:\n{self.story()}") from None
+
+    def story(self) -> str:
+        """What was said, for whoever wants to know why a test failed."""
+        logs = sorted((self.folder / "logs").glob("*.log"))
+        ends = [f"--- {log.name}\n{log.read_text()[-LOG_CHARS_SHOWN:]}" for log in logs]
+        return "\n".join([self.output[-LOG_CHARS_SHOWN:], *ends])
 
     def pids(self, program: str) -> list[int]:
         """Of its processes that run this program now, by their command lines."""
@@ -113,7 +123,15 @@ class Product:
         async def ask() -> bool:
             return bool(condition())
 
-        await until(ask)
+        await self._until(ask)
+
+    async def _until(self, condition: Callable[[], Awaitable[object]]) -> None:
+        try:
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                while not await condition():
+                    await CLOCK.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            raise AssertionError(f"waited for {WAIT_SECONDS_MAX:.0f} s:\n{self.story()}") from None
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -153,7 +171,7 @@ class Product:
             found[:] = [answer.json() for answer in answers]
             return all(answer.is_success for answer in answers)
 
-        await until(answered)
+        await self._until(answered)
         return found
 
     async def some_stages_done(self, *ids: str) -> None:
@@ -162,7 +180,7 @@ class Product:
         async def some() -> bool:
             return any(project["stages_snapshot"]["completed"] >= 2 for project in await self.projects(*ids))
 
-        await until(some)
+        await self._until(some)
 
     async def all_ended(self, *ids: str) -> list[dict[str, Any]]:
         """The projects, once each has ended and every token is free again."""
@@ -172,20 +190,14 @@ class Product:
             found[:] = await self.projects(*ids)
             return all(project["status"] in ENDED for project in found)
 
-        await until(ended)
+        await self._until(ended)
         async with self.engine() as engine:
 
             async def free() -> bool:
                 return not (await engine.tables.query(all_tokens(0))).items
 
-            await until(free)
+            await self._until(free)
         return found
-
-
-async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not await condition():
-            await CLOCK.sleep(LOOK_SECONDS)
 
 
 def unused_port() -> int:
