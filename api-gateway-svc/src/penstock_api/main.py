@@ -24,6 +24,8 @@ HOST_DEFAULT = "127.0.0.1"
 PORT_DEFAULT = 8080
 PORT_MAX = 65_535
 BACKLOG_CONNECTIONS_MAX = 2048
+KEEP_ALIVE_SECONDS = 130
+"""Longer than the load balancer keeps an idle connection (120 s): otherwise it sends into one that was just closed."""
 SHUTDOWN_SECONDS_MAX = 2
 WEBSOCKET_PING_SECONDS = 15.0
 WEBSOCKET_PONG_SECONDS_MAX = 20.0
@@ -88,6 +90,7 @@ async def serve(listener: socket.socket, environment: Mapping[str, str]) -> None
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws_ping_interval=WEBSOCKET_PING_SECONDS,
         ws_ping_timeout=WEBSOCKET_PONG_SECONDS_MAX,
         ws_max_size=WEBSOCKET_MESSAGE_BYTES_MAX,
