@@ -20,9 +20,9 @@ from penstock_backbone.records.limits import board_key
 from penstock_backbone.system import SystemClock
 from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import Outgoing
+from penstock_orchestrator import bootstrap
 from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
 from penstock_orchestrator.domain.hints import glance
-from penstock_orchestrator.handlers import relay
 from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
 from penstock_orchestrator.host import Duty, Host
 
@@ -188,7 +188,7 @@ async def test_a_duty_that_fails_is_repeated_with_growing_pauses_and_stops_no_ot
 
 async def test_the_bus_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the process tells itself is a shortcut, and the product works without it."""
-    monkeypatch.setattr(relay, "glance", lambda _: hints())
+    monkeypatch.setattr(bootstrap, "glance", lambda _: hints())
     world = World()
     async with running(world):
         for number in range(1, 9):

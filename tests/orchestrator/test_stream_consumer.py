@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -60,6 +61,13 @@ def consumer(world: World, handler: RecordHandler, streams: Any = None, queues: 
     )
 
 
+async def turn(relay: StreamConsumer) -> None:
+    """Everything that there is to read is read, and one batch of it handled, as long as there is something."""
+    await relay.read(0.0)
+    if relay._waiting:
+        await relay.handle()
+
+
 async def world_with(count: int) -> World:
     world = World()
     for number in range(1, count + 1):
@@ -74,20 +82,20 @@ def names(*numbers: int) -> list[str]:
 async def test_records_that_are_done_are_settled_and_not_seen_again() -> None:
     world, handler = await world_with(3), Handler()
     relay = consumer(world, handler)
-    await relay.turn(0.0)
-    await relay.turn(0.0)
+    await turn(relay)
+    await turn(relay)
     world.engine.reopen()
-    await relay.turn(0.0)
+    await turn(relay)
     assert handler.batches == [names(1, 2, 3)]
 
 
 async def test_a_batch_restarts_from_its_lowest_failed_record_after_a_pause() -> None:
     world, handler = await world_with(4), Handler(fails_at("prj_0003"))
     relay = consumer(world, handler)
-    await relay.turn(0.0)
+    await turn(relay)
     assert world.clock.elapsed > 0
     handler.answer = lambda _: None
-    await relay.turn(0.0)
+    await turn(relay)
     assert handler.batches == [names(1, 2, 3, 4), names(3, 4)]
 
 
@@ -96,7 +104,7 @@ async def test_a_hopeless_record_is_put_aside_as_a_pointer_and_the_others_go_on(
     relay = consumer(world, handler)
     attempts = INVENTORY.consumer(RELAY).attempts_max
     for _ in range(attempts + 1):
-        await relay.turn(0.0)
+        await turn(relay)
     assert handler.batches[-1] == names(3, 4)
     assert relay.given_up == 1
     assert len([batch for batch in handler.batches if "prj_0002" in batch]) == attempts
@@ -121,7 +129,7 @@ async def test_a_record_that_cannot_be_put_aside_is_not_skipped() -> None:
 
     relay = consumer(world, handler, queues=FullQueues())
     for _ in range(20):
-        await relay.turn(0.0)
+        await turn(relay)
     assert handler.batches == [names(1, 2)] * 20
     assert relay.given_up == 0
 
@@ -136,9 +144,9 @@ async def test_broken_surroundings_are_no_fault_of_the_records() -> None:
     relay = consumer(world, handler)
     for _ in range(50):
         with pytest.raises(Retryable):
-            await relay.turn(0.0)
+            await turn(relay)
     handler.answer = lambda _: None
-    await relay.turn(0.0)
+    await turn(relay)
     assert handler.batches[-1] == names(1, 2)
     assert relay.given_up == 0
 
@@ -155,7 +163,7 @@ async def test_a_record_that_breaks_its_handler_is_found_by_halving_and_only_it_
     handler = Handler(breaks)
     relay = consumer(world, handler)
     for _ in range(60):
-        await relay.turn(0.0)
+        await turn(relay)
     assert relay.given_up == 1
     (message,) = await world.engine.queues.receive(RELAY_FAILURES_QUEUE, 10, 0.0)
     assert json.loads(message.body)["key"]["pk"] == "prj_0013"
@@ -189,11 +197,85 @@ async def test_records_whose_reading_or_settling_failed_come_again() -> None:
                 raise Retryable(f"the answer of {call} was lost: try again")
 
     relay = consumer(world, handler, streams=LossyStreams())
-    for _ in range(2):
-        with pytest.raises(Retryable):
-            await relay.turn(0.0)
-    await relay.turn(0.0)
-    assert handler.batches == [names(1, 2, 3), names(1, 2, 3)]
+    with pytest.raises(Retryable, match="read"):
+        await turn(relay)
+    with pytest.raises(Retryable, match="settle"):
+        await turn(relay)
+    assert handler.batches == [names(1, 2, 3)]
+    await world.submit(4)
+    await turn(relay)
+    world.engine.reopen()
+    await turn(relay)
+    assert handler.batches == [names(1, 2, 3), names(4)], "what was handled is settled by the next call"
+
+
+async def test_records_are_read_ahead_within_a_bound_and_seen_before_they_are_handled() -> None:
+    world, handler = await world_with(250), Handler()
+    seen: list[str] = []
+    relay = StreamConsumer(
+        INVENTORY.consumer(RELAY),
+        handler,
+        world.engine.streams,
+        world.engine.queues,
+        clock=world.clock,
+        chance=EvenChance(),
+        see=lambda records: seen.extend(record.key.pk for record in records),
+    )
+    await relay.read(0.0)
+    await relay.read(0.0)
+    assert len(seen) == 200
+    reading = asyncio.create_task(relay.read(0.0))
+    await world.clock.sleep(0.1)
+    assert not reading.done(), "there is no room"
+    await relay.handle()
+    await reading
+    await relay.handle()
+    await relay.handle()
+    assert seen == names(*range(1, 251))
+    assert [len(batch) for batch in handler.batches] == [100, 100, 50]
+
+
+async def test_a_read_that_failed_while_a_batch_is_handled_repeats_but_never_skips() -> None:
+    world = await world_with(3)
+    streams, lossy = world.engine.streams, {"now": False}
+    entered, released = asyncio.Event(), asyncio.Event()
+
+    class LossyStreams:
+        async def read(self, name: str, limit: int, wait_seconds: float) -> list[StreamRecord]:
+            records = await streams.read(name, limit, wait_seconds)
+            if lossy["now"]:
+                raise Retryable("the answer was lost: try again")
+            return records
+
+        async def settle(self, name: str, through: str) -> None:
+            await streams.settle(name, through)
+
+        async def rewind(self, name: str) -> None:
+            await streams.rewind(name)
+
+    handled: list[str] = []
+
+    class Slow:
+        async def __call__(self, records: Sequence[StreamRecord]) -> Failure | None:
+            handled.extend(record.key.pk for record in records)
+            entered.set()
+            await released.wait()
+            return None
+
+    relay = consumer(world, Slow(), streams=LossyStreams())
+    await relay.read(0.0)
+    handling = asyncio.create_task(relay.handle())
+    await entered.wait()
+    await world.submit(4)
+    lossy["now"] = True
+    with pytest.raises(Retryable):
+        await relay.read(0.0)
+    lossy["now"] = False
+    await relay.read(0.0)
+    released.set()
+    await handling
+    await relay.handle()
+    assert handled == names(1, 2, 3) + names(1, 2, 3, 4)
 
 
 # --- dispatcher and limits watcher ------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from penstock_backbone.inventory import DISPATCHER, INVENTORY, LIMITS_WATCHER, R
 from penstock_backbone.ports import Chance, Clock, Ids
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
-from penstock_orchestrator.domain.hints import Hints
+from penstock_backbone.vocabulary import StreamRecord
+from penstock_orchestrator.domain.hints import Hints, glance
 from penstock_orchestrator.handlers import boards, sweep
 from penstock_orchestrator.handlers.admission import Admission
 from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
@@ -19,8 +20,8 @@ from penstock_orchestrator.handlers.boards import Boards
 from penstock_orchestrator.handlers.dispatch import Dispatcher
 from penstock_orchestrator.handlers.limits_watch import LimitsWatcher
 from penstock_orchestrator.handlers.records import RecordHandler
-from penstock_orchestrator.handlers.relay import Relay, RelayBesideAdmission
-from penstock_orchestrator.handlers.stream_consumer import StreamConsumer
+from penstock_orchestrator.handlers.relay import Relay
+from penstock_orchestrator.handlers.stream_consumer import StreamConsumer, unseen
 from penstock_orchestrator.handlers.sweep import Sweep
 from penstock_orchestrator.host import Duty, Host
 
@@ -129,11 +130,14 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
         await parts.boards.turn()
         await given.clock.sleep(boards.EVERY_SECONDS)
 
-    handlers: dict[str, RecordHandler] = {
-        RELAY: RelayBesideAdmission(parts.relay, queue.hint), DISPATCHER: parts.dispatcher, LIMITS_WATCHER: parts.limits_watcher,
-    }  # fmt: skip
+    def see(records: Sequence[StreamRecord]) -> None:
+        """What the bus will say later, told at once: only the bus is relied on, but the idle path saves two round trips."""
+        queue.hint(glance(records))
+
+    handlers: dict[str, RecordHandler] = {DISPATCHER: parts.dispatcher, LIMITS_WATCHER: parts.limits_watcher}
     duties = [
-        *stream_duties(handlers, engine, given),
+        *stream_duties(RELAY, parts.relay, engine, given, see),
+        *(duty for name, handler in handlers.items() for duty in stream_duties(name, handler, engine, given)),
         Duty("admission hints", queue.receive),
         Duty("admission", queue.decide),
         Duty("admission done", queue.delete),
@@ -144,21 +148,23 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
     return Host(duties, [queue.delete_done, parts.boards.turn], given.clock, given.chance)
 
 
-def stream_duties(handlers: Mapping[str, RecordHandler], engine: Engine, given: Surroundings) -> Sequence[Duty]:
-    return [
-        Duty(
-            name,
-            StreamConsumer(
-                INVENTORY.consumer(name),
-                handler,
-                engine.streams,
-                engine.queues,
-                clock=given.clock,
-                chance=given.chance,
-            ).turn,
-        )
-        for name, handler in handlers.items()
-    ]
+def stream_duties(
+    name: str,
+    handler: RecordHandler,
+    engine: Engine,
+    given: Surroundings,
+    see: Callable[[Sequence[StreamRecord]], None] = unseen,
+) -> Sequence[Duty]:
+    consumer = StreamConsumer(
+        INVENTORY.consumer(name),
+        handler,
+        engine.streams,
+        engine.queues,
+        clock=given.clock,
+        chance=given.chance,
+        see=see,
+    )
+    return [Duty(f"{name} records", consumer.read), Duty(name, consumer.handle)]
 
 
 def open_container(environment: Mapping[str, str]) -> LambdaContainer:

@@ -20,7 +20,7 @@ from penstock_backbone.ports import Queues
 from penstock_backbone.vocabulary import StreamRecord
 from penstock_orchestrator import lambdas
 from penstock_orchestrator.bootstrap import Surroundings, stream_duties
-from penstock_orchestrator.handlers.records import Failure, RecordHandler
+from penstock_orchestrator.handlers.records import Failure
 from penstock_orchestrator.host import Duty, Host
 
 MESSAGES_MAX = 10
@@ -105,16 +105,17 @@ def lambda_host(
             "sweep": lambdas.sweep_handler,
         }.items()
     }
-    handlers: dict[str, RecordHandler] = {
-        name: RecordsToFunction(functions[name], names) for name in (RELAY, DISPATCHER, LIMITS_WATCHER)
-    }
 
     async def tick() -> None:
         await functions["sweep"]({})
         await given.clock.sleep(TICK_SECONDS)
 
     duties = [
-        *stream_duties(handlers, engine, given),
+        *(
+            duty
+            for name in (RELAY, DISPATCHER, LIMITS_WATCHER)
+            for duty in stream_duties(name, RecordsToFunction(functions[name], names), engine, given)
+        ),
         Duty("admission", MessagesToFunction(functions["admission"], engine.queues, names).turn),
         Duty("sweep", tick),
     ]

@@ -56,8 +56,9 @@ class AdmissionQueue:
 
     def hint(self, hints: Hints) -> None:
         """From somebody in this process: the sweep, the clock."""
-        self._arrived.hints.merge(hints)
-        self._has_hints.set()
+        if hints:
+            self._arrived.hints.merge(hints)
+            self._has_hints.set()
 
     async def receive(self, wait_seconds: float = WAIT_SECONDS) -> None:
         """One batch of messages. What cannot be read stays in the queue until that puts it aside."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from penstock_backbone.inventory import RELAY
 from penstock_backbone.ports import Bus
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, BusEntry, Key, Origin, StreamRecord
 from penstock_orchestrator.domain.envelopes import entries_of
-from penstock_orchestrator.domain.hints import Hints, glance
-from penstock_orchestrator.handlers.records import DAMAGE, Failure, RecordHandler, damage, lowest
+from penstock_orchestrator.handlers.records import DAMAGE, Failure, damage, lowest
 
 
 class Relay:
@@ -37,22 +36,6 @@ class Relay:
                 if not waiting[key]:
                     del waiting[key]
         return lowest(records, reasons)
-
-
-class RelayBesideAdmission:
-    """The relay of a process that runs the admission as well, which can be told at once what the bus will say later.
-
-    Only the bus is relied on: this saves the idle path two round trips, and what it misses comes anyway.
-    """
-
-    def __init__(self, relay: RecordHandler, tell: Callable[[Hints], None]) -> None:
-        self._relay = relay
-        self._tell = tell
-
-    async def __call__(self, records: Sequence[StreamRecord]) -> Failure | None:
-        if hints := glance(records):
-            self._tell(hints)
-        return await self._relay(records)
 
 
 def _queues(records: Sequence[StreamRecord], reasons: dict[int, str]) -> dict[Key, deque[tuple[int, BusEntry]]]:

@@ -1,4 +1,4 @@
-"""Reads a consumer's records and retries them as Lambda's event source mapping does.
+"""Reads a consumer's records ahead, and retries them as Lambda's event source mapping does.
 
 A batch restarts from its lowest failed record, after a pause that grows. A record that has failed attempts_max
 times goes to the failures queue as a pointer, and the ones after it get their turn. What a broken surrounding
@@ -7,8 +7,11 @@ times goes to the failures queue as a pointer, and the ones after it get their t
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -20,13 +23,23 @@ from penstock_orchestrator.domain.backoff import backoff_seconds
 from penstock_orchestrator.handlers.records import Failure, RecordHandler
 
 WAIT_SECONDS = 20.0
+AHEAD_BATCHES_MAX = 2
+UNSETTLED_RECORDS_MAX = 500
+"""Handled and not yet settled: while more is waiting, settling can wait too, and one call settles it all."""
 REASON_CHARS_MAX = 1_000
 
 _log = logging.getLogger(__name__)
 
 
+def unseen(_: Sequence[StreamRecord]) -> None:
+    """Nobody else wants to see the records."""
+
+
 class StreamConsumer:
-    """`given_up` counts the records that went to the failures queue."""
+    """Two duties: `read` fills a small store of records, `handle` empties it. Whatever fails, no record is skipped.
+
+    `see` is shown the records as they are read. `given_up` counts the records that went to the failures queue.
+    """
 
     def __init__(
         self,
@@ -37,6 +50,7 @@ class StreamConsumer:
         *,
         clock: Clock,
         chance: Chance,
+        see: Callable[[Sequence[StreamRecord]], None] = unseen,
     ) -> None:
         self._definition = definition
         self._handler = handler
@@ -44,30 +58,78 @@ class StreamConsumer:
         self._queues = queues
         self._clock = clock
         self._chance = chance
-        self._limit = definition.batch_records
+        self._see = see
+        self._waiting: deque[StreamRecord] = deque()
+        self._has_records = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._readings = 0
         self._is_behind = False
+        self._done: str | None = None
+        self._unsettled_records = 0
+        self._limit = definition.batch_records
         self._failing = ""
         self._attempts = 0
         self.given_up = 0
 
-    async def turn(self, wait_seconds: float = WAIT_SECONDS) -> None:
-        """One batch. Raises BackboneError when the surroundings are broken; the same records then come again."""
+    async def read(self, wait_seconds: float = WAIT_SECONDS) -> None:
+        """The next records, once there is room for them.
+
+        After a read that failed nobody knows what was handed out, so it begins again after what was settled.
+        """
         name = self._definition.name
+        while len(self._waiting) >= AHEAD_BATCHES_MAX * self._definition.batch_records:
+            self._has_room.clear()
+            await self._has_room.wait()
         if self._is_behind:
+            await self._settle()
             await self._streams.rewind(name)
-        self._is_behind = True  # until these records are settled, whatever happens in between
-        records = await self._streams.read(name, self._limit, wait_seconds)
-        failure = await self._handle(records) if records else None
-        if failure is None:
-            if records:
-                await self._streams.settle(name, records[-1].sequence)
-                self._limit = min(self._definition.batch_records, self._limit * 2)
-            self._is_behind = False
+            self._waiting.clear()
+            self._readings += 1
+        self._is_behind = True
+        records = await self._streams.read(name, self._definition.batch_records, wait_seconds)
+        self._is_behind = False
+        if records:
+            self._see(records)
+            self._waiting.extend(records)
+            self._has_records.set()
+
+    async def handle(self) -> None:
+        """One batch of what was read, once there is something. Raises BackboneError when the surroundings are broken."""
+        if not self._waiting:
+            await self._settle()
+            self._has_records.clear()
+            await self._has_records.wait()
+        records = list(islice(self._waiting, self._limit))
+        reading = self._readings
+        failure = await self._handle(records)
+        done = len(records)
+        if failure is not None:
+            done = next(place for place, record in enumerate(records) if record.sequence == failure.sequence)
+            done += await self._retry_or_give_up(records[done], failure)
+        else:
+            self._limit = min(self._definition.batch_records, self._limit * 2)
+        if reading == self._readings:
+            self._forget(records[:done])
+            if not self._waiting or self._unsettled_records >= UNSETTLED_RECORDS_MAX:
+                await self._settle()
+
+    def _forget(self, done: Sequence[StreamRecord]) -> None:
+        for _ in done:
+            self._waiting.popleft()
+        if done:
+            self._done = done[-1].sequence
+            self._unsettled_records += len(done)
+            self._has_room.set()
+
+    async def _settle(self) -> None:
+        """Does nothing the second time. When it fails, the next one settles more."""
+        through = self._done
+        if through is None:
             return
-        place = next(place for place, record in enumerate(records) if record.sequence == failure.sequence)
-        if place > 0:
-            await self._streams.settle(name, records[place - 1].sequence)
-        await self._retry_or_give_up(records[place], failure)
+        await self._streams.settle(self._definition.name, through)
+        if self._done == through:
+            self._done = None
+            self._unsettled_records = 0
 
     async def _handle(self, records: Sequence[StreamRecord]) -> Failure | None:
         try:
@@ -86,17 +148,18 @@ class StreamConsumer:
         reason = f"{type(error).__name__}: {error}" if len(records) == 1 else ""
         return Failure(records[0].sequence, reason)
 
-    async def _retry_or_give_up(self, record: StreamRecord, failure: Failure) -> None:
+    async def _retry_or_give_up(self, record: StreamRecord, failure: Failure) -> bool:
+        """True: the record is put aside, so it is done as well."""
         if not failure.reason:
-            return
+            return False
         self._attempts = self._attempts + 1 if failure.sequence == self._failing else 1
         self._failing = failure.sequence
-        if self._attempts >= self._definition.attempts_max:
-            await self._give_up(record, failure.reason)
-        else:
-            await self._clock.sleep(backoff_seconds(self._attempts, self._chance.random()))
+        if self._attempts >= self._definition.attempts_max and await self._give_up(record, failure.reason):
+            return True
+        await self._clock.sleep(backoff_seconds(self._attempts, self._chance.random()))
+        return False
 
-    async def _give_up(self, record: StreamRecord, reason: str) -> None:
+    async def _give_up(self, record: StreamRecord, reason: str) -> bool:
         name, key = self._definition.name, record.key
         pointer = {
             "consumer": name,
@@ -105,13 +168,11 @@ class StreamConsumer:
             "sequence": record.sequence,
             "reason": reason[:REASON_CHARS_MAX],
         }
-        (refusal,) = await self._queues.send(
-            self._definition.failures, [Outgoing(msgspec.json.encode(pointer).decode())]
-        )
+        message = Outgoing(msgspec.json.encode(pointer).decode())
+        (refusal,) = await self._queues.send(self._definition.failures, [message])
         if refusal is not None:
             _log.error("%s cannot put a record aside, so it stops there: %s", name, refusal)
-            await self._clock.sleep(backoff_seconds(self._attempts, self._chance.random()))
-            return
-        await self._streams.settle(name, record.sequence)
+            return False
         self.given_up += 1
         _log.error("%s gave up the record %s of %s %s: %s", name, record.sequence, key.table, key.pk, reason)
+        return True
