@@ -132,8 +132,8 @@ def _conclude(picture: Picture, running: Machine, scene: Scene, took: float, *, 
         picture.say(f"  {padded(project.name)}  {_short(running.folder.path)}/artifacts/{project.run_id}")
     picture.say(f"over HTTP:  {running.address}/v1/runs/RUN/artifacts, and where its time went: …/RUN/trace")
     picture.say(f"API docs:   {running.address}/docs")
-    if terminal:
-        picture.say("Everything stays up until Ctrl-C.")
+    look_again = f"It ends here; `penstock up --data {_short(running.folder.path)}` shows it again."
+    picture.say("Everything stays up until Ctrl-C." if terminal else look_again)
     picture.say(f"{scene.count('succeeded')} succeeded, {scene.count('failed')} failed in {took:.1f} s")
 
 
