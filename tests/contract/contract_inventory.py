@@ -14,12 +14,14 @@ STREAMS = (
     "doubled", "guarded", "crowded",
     "settled",
     "stated",
+    "relayed",
+    "dispatched",
 )  # fmt: skip
 """Each has a table `stream-<name>` and a consumer `<name>-reader`, for one test."""
 
 QUEUES = (
     "plain", "hidden", "handed-back", "lengthened", "expired", "partial", "grouped", "kept", "awaited",
-    "shared", "large", "many", "foreign", "fair", "followed", "twice", "long",
+    "shared", "large", "many", "foreign", "fair", "followed", "twice", "long", "dispatched",
 )  # fmt: skip
 POISONED = "poisoned"
 RECEIVES_MAX = 3
@@ -40,7 +42,7 @@ CONTRACT = Inventory(
         Queue(POISONED, "its messages are received too often", VISIBILITY_SECONDS, receives_max=RECEIVES_MAX),
         *(
             Queue(f"bus-{name}", "target of a rule", VISIBILITY_SECONDS, dead_letter=False)
-            for name in ("exact", "nested", "shape", "all")
+            for name in ("exact", "nested", "shape", "all", "relayed")
         ),
         Queue("failures", "records that failed", VISIBILITY_SECONDS, dead_letter=False),
     ),
@@ -53,6 +55,7 @@ CONTRACT = Inventory(
             "bus-nested",
         ),
         Rule("shape", "one event, looked at closely", {"source": [SOURCE], "detail-type": ["Shape"]}, "bus-shape"),
+        Rule("relayed", "from a stream", {"source": [SOURCE], "detail-type": ["Relayed"]}, "bus-relayed"),
         Rule("all", "several entries at once", {"source": [f"{SOURCE}-all"]}, "bus-all"),
     ),
     consumers=(

@@ -114,6 +114,8 @@ _STREAMS = (
     "test_a_new_process_begins_after_the_last_settled_record",
     "test_settling_what_was_settled_before_changes_nothing",
     "test_an_update_by_statement_is_on_the_stream",
+    "test_a_crash_loses_neither_the_record_nor_its_message",
+    "test_a_message_with_an_origin_is_like_any_other",
 )
 _FALSE_CONDITION = "test_a_false_condition_refuses_it_with_what_stands_there"
 

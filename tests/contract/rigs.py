@@ -170,7 +170,7 @@ class MotoRig:
             chance=SystemChance(),
             in_statements=False,  # moto applies a PartiQL update whose condition is false
         )
-        engine.calls.call_here = self._one_at_a_time(engine.calls.call_here)  # type: ignore[method-assign]  # no port
+        engine.calls.call_here = self._one_at_a_time(engine.calls.call_here)  # type: ignore[method-assign]  # only moto needs it
         return engine
 
     async def crash(self) -> None:
