@@ -70,9 +70,14 @@ endif
 
 # The AWS emulator of the tests lives apart: what it needs must not decide what Penstock gets.
 .venv-ministack/.installed: tests/contract/ministack-requirements.txt
+ifneq ($(UV),)
+	@$(UV) venv --quiet --allow-existing .venv-ministack
+	@$(UV) pip install --quiet --compile-bytecode --python .venv-ministack/bin/python -r $<
+else
 	@$(call make_environment,.venv-ministack)
 	@echo 'Installing the AWS emulator of the tests into .venv-ministack …'
-	@.venv-ministack/bin/python -m pip install --quiet --disable-pip-version-check -r tests/contract/ministack-requirements.txt
+	@.venv-ministack/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+endif
 	@touch $@
 
 define make_environment
