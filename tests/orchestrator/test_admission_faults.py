@@ -11,8 +11,9 @@ from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.inventory import TOKENS
-from penstock_backbone.records.tokens import HEAD_SK, head_key
-from penstock_orchestrator.handlers.admission import Admission
+from penstock_backbone.records.tokens import HEAD_SK, PEND_MAX, head_key, token_key
+from penstock_backbone.vocabulary import Put
+from penstock_orchestrator.handlers.admission import DECISIONS_MAX, Admission
 
 pytestmark = pytest.mark.anyio
 
@@ -209,3 +210,46 @@ async def test_errors_that_no_repetition_helps_reach_the_caller() -> None:
     with pytest.raises(BackboneError, match="disk is full"):
         await faulty.turn(hints(projects=[await world.submit(2)]))
     assert not faulty.shard.is_current
+
+
+async def test_after_a_defect_of_its_own_the_admission_reads_everything_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    admission = world.orchestrator().admission
+    await admission.turn(hints())
+    monkeypatch.setattr(admission, "_decide", None)
+    with pytest.raises(TypeError):
+        await admission.turn(hints(projects=[await world.submit(1)]))
+    monkeypatch.undo()
+    assert not admission.shard.is_current
+    await admission.turn(hints())
+    assert world.held() == {"run_0001"}
+
+
+async def test_what_one_turn_cannot_decide_is_left_to_the_next() -> None:
+    world = World()
+    await world.limit(fleet=100_000)
+    admission = world.orchestrator().admission
+    await admission.turn(hints())
+    count = DECISIONS_MAX * PEND_MAX + 5
+    gate = admission.shard.gate
+    tokens = [
+        {
+            "st": "waiting",
+            "f": 0,
+            "run": f"run_{number:05d}",
+            "project": "p",
+            "tenant": "acme",
+            "wf": "w",
+            "prio": 3,
+            "at": 1,
+        }
+        for number in range(count)
+    ]
+    for start in range(0, count, 100):
+        some = tokens[start : start + 100]
+        await world.write(*(Put(token_key(0, f"acme#3#{token['run']}"), token) for token in some))
+    assert not gate.waiting
+    turn = await admission.turn(hints(everything=True))
+    assert not turn.finished
+    assert (await admission.turn(hints())).finished
+    assert len(world.held()) == count

@@ -16,7 +16,7 @@ from penstock_orchestrator.domain.gate import Token
 from penstock_orchestrator.domain.hints import Hints, limits_changed, read_hint
 from penstock_orchestrator.domain.leases import Leases
 from penstock_orchestrator.domain.limits import Limits, read_limits
-from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Verdict, judge
+from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, Verdict, judge
 from penstock_orchestrator.domain.watchlist import AUDIT_SECONDS, CLAIM_SECONDS, LOOKS_MAX, Watchlist
 
 
@@ -38,6 +38,9 @@ def run(state: str, fence: int = 0, session: str | None = None) -> RunItem:
         (run("running", 3, "ses_1"), Executing("ses_1")),
         (run("running", 2, "ses_1"), Executing("ses_1")),
         (run("running", 3), Executing("")),
+        (run("paused", 3), Unclear()),
+        (as_run({}), Unclear()),
+        (as_run({"state": "queued"}), Unclear()),
     ],
 )
 def test_a_token_held_under_fence_3_is_judged_by_its_run(item: RunItem | None, verdict: Verdict) -> None:

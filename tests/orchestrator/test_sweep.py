@@ -10,7 +10,7 @@ from tests.orchestrator.world import World, hints
 
 from penstock_backbone.errors import Retryable
 from penstock_backbone.inventory import DISPATCH_QUEUE, SESSIONS
-from penstock_backbone.records.runs import claim_run, commit_facts, fact
+from penstock_backbone.records.runs import claim_run, commit_facts, fact, run_key
 from penstock_backbone.records.sessions import (
     LEASE_SECONDS,
     announce_workflow,
@@ -183,6 +183,20 @@ async def test_the_catalog_beside_the_sessions_is_left_alone() -> None:
     await world.write(announce_workflow("build", version="1", stages=[], at=1))
     await rounds(world, parts, 2)
     assert (await world.engine.tables.get([catalog])) != [None]
+
+
+async def test_a_damaged_run_keeps_its_token_and_does_not_hold_up_the_others() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await admitted(world, parts, 3)
+    await world.open_session("ses_1")
+    for number in (1, 2):
+        await world.claim(f"run_000{number}")
+    await world.write(Update(run_key("run_0001"), {"at": 1}, remove=("attempt",)))
+    await world.write(Update(run_key("run_0003"), {"state": "dreaming"}))
+    await world.write(bury_session("ses_1"))
+    await rounds(world, parts, 2)
+    assert {run: token["f"] for run, token in world.tokens().items()} == {"run_0001": 1, "run_0002": 2, "run_0003": 1}
 
 
 # --- lost dispatches and lost hints ---------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from penstock_backbone.ports import Chance, Clock
 from penstock_orchestrator.domain.backoff import backoff_seconds
 
 LONGEST_PAUSE_SECONDS = 2.0
-FAREWELL_SECONDS_MAX = 1.0
+FAREWELL_SECONDS_MAX = 0.4
 
 _log = logging.getLogger(__name__)
 

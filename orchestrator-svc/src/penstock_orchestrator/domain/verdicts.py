@@ -30,14 +30,23 @@ class Executing:
     session: str
 
 
-Verdict: TypeAlias = Ended | Returned | Unclaimed | Executing
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """A state of a newer writer, or a damaged item: the token stays held, because freeing it might overload somebody."""
+
+
+Verdict: TypeAlias = Ended | Returned | Unclaimed | Executing | Unclear
 
 
 def judge(fence: int, run: RunItem | None) -> Verdict:
     """`fence` is the one the token is held under."""
-    if run is None or run["state"] in TERMINAL:
+    if run is None:
         return Ended()
-    if run["state"] == QUEUED:
-        return Returned() if run["fence"] >= fence else Unclaimed()
-    assert run["state"] == RUNNING, run["state"]
-    return Executing(run.get("session", ""))
+    state, claimed = run.get("state"), run.get("fence")
+    if state in TERMINAL:
+        return Ended()
+    if state == RUNNING:
+        return Executing(run.get("session", ""))
+    if state == QUEUED and type(claimed) is int:
+        return Returned() if claimed >= fence else Unclaimed()
+    return Unclear()

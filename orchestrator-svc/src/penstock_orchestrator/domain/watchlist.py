@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
 from penstock_orchestrator.domain.gate import Token
-from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Verdict
+from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, Verdict
 
 LOOK_SECONDS = 1.0
 """Most runs are claimed within milliseconds, so that a younger grant is not worth a read."""
@@ -70,6 +70,9 @@ class Watchlist:
                 entry.session = session
                 entry.due = now + AUDIT_SECONDS
                 return "check session"
+            case Unclear():
+                entry.due = now + AUDIT_SECONDS
+                return "nothing"
             case Unclaimed():
                 if not anybody_lives:
                     entry.since, entry.overdue = now, 0

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from penstock_backbone.errors import Retryable
+from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
 from penstock_backbone.records.runs import RunItem, as_run, run_key
@@ -22,7 +22,7 @@ from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key
 from penstock_orchestrator.domain.backoff import backoff_seconds
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.hints import Hints
-from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, judge
+from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, judge
 from penstock_orchestrator.handlers.enqueue import Enqueue
 from penstock_orchestrator.handlers.limits import LimitsInForce
 from penstock_orchestrator.handlers.shard import Shard
@@ -62,15 +62,30 @@ class Admission:
 
     async def turn(self, hints: Hints) -> Turn:
         """Raises Retryable when it could not be carried through: the same hints are due again."""
+        try:
+            return await self._turn(hints)
+        except BackboneError:
+            raise
+        except Exception:
+            # A defect of ours: the gate may be half changed, so it is built anew before the next decision.
+            self.shard.is_current = False
+            raise
+
+    async def _turn(self, hints: Hints) -> Turn:
         first = not self.shard.is_current
-        if first or hints.everything or hints.limits:
-            await self._limits.read()
         if first or hints.everything:
-            await self.shard.load(self._limits.now)
+            await self._load()
+        elif hints.limits:
+            await self._limits.read()
         projects, runs = await self._read(hints)
         damaged = await self._enqueue_new(projects) if projects else set()
         finished = await self._decide(self._endings(runs))
         return Turn(finished, damaged)
+
+    async def _load(self) -> None:
+        await self._limits.read()
+        await self.shard.load(self._limits.now)
+        self._waits.forget_all_but(self.shard.gate.waiting)
 
     async def _read(self, hints: Hints) -> tuple[list[ProjectItem], dict[str, RunItem | None]]:
         """What the hints point at, as it is now, as far as there can be anything to do about it.
@@ -78,7 +93,7 @@ class Admission:
         A project that is not there was never accepted. A run that holds no token here has nothing to give back;
         should another orchestrator have let it in, the next decision meets a moved head and reads everything.
         """
-        accepted = [item for item in hints.accepted.values() if item["run_id"] not in self._enqueued]
+        accepted = [item for item in hints.accepted.values() if item.get("run_id") not in self._enqueued]
         projects = sorted(
             name for name, run in hints.projects.items() if run not in self._enqueued and name not in hints.accepted
         )
@@ -123,6 +138,8 @@ class Admission:
                     endings.append(Operation(REQUEUE, token.key, token.fence))
                 case Unclaimed() | Executing():
                     pass
+                case Unclear():
+                    _log.error("The state of the run %s cannot be read, so its token stays held", name)
                 case _:
                     assert_never(verdict)
         return endings
@@ -144,6 +161,5 @@ class Admission:
             if overtaken == OVERTAKEN_MAX:
                 raise Retryable("others decided first each time: trying again")
             await self._clock.sleep(backoff_seconds(overtaken, self._chance.random(), first=0.01, longest=0.2))
-            await self._limits.read()
-            await self.shard.load(self._limits.now)
+            await self._load()
         return False

@@ -83,6 +83,7 @@ class AdmissionQueue:
         self._undone.absorb(arrived)
         turn = await self._admission.turn(self._undone.hints)
         if not turn.finished:
+            self._undone.hints.everything = self._undone.hints.limits = False
             return
         done = [receipt for receipt, projects in self._undone.messages if not projects & turn.damaged]
         self._undone = _Inbox()

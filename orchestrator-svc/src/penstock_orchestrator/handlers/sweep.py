@@ -29,6 +29,7 @@ from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.leases import Leases
 from penstock_orchestrator.domain.verdicts import judge
 from penstock_orchestrator.domain.watchlist import LOOKS_MAX, Watchlist
+from penstock_orchestrator.handlers.records import DAMAGE
 from penstock_orchestrator.handlers.shard import Shard
 
 EVERY_SECONDS = 0.5
@@ -135,12 +136,22 @@ class Sweep:
         return [(token, run) for token, run in executing if _session(run) in dead | gone]
 
     async def _fence_off(self, lost: Sequence[tuple[Token, RunItem]]) -> set[str]:
+        """A run that cannot be read stays as it is, and holds nobody else up."""
         at = to_ms(self._clock.now())
-        outcomes = await self._write([_ended_or_returned(run, at) for _, run in lost])
-        for (token, run), outcome in zip(lost, outcomes, strict=True):
+        tokens: list[Token] = []
+        writes: list[Write] = []
+        for token, run in lost:
+            try:
+                writes.append(_ended_or_returned(run, at))
+            except DAMAGE as error:
+                _log.error("The run %s cannot be taken from its lost runner: %r", token.run, error)
+            else:
+                tokens.append(token)
+        outcomes = await self._write(writes)
+        for token, outcome in zip(tokens, outcomes, strict=True):
             if isinstance(outcome, Written):
-                _log.warning("The run %s was taken from the lost runner %s", token.run, _session(run))
-        return self._settled([token for token, _ in lost], outcomes)
+                _log.warning("The run %s was taken from its lost runner", token.run)
+        return self._settled(tokens, outcomes)
 
     async def _revoke(self, tokens: Sequence[Token]) -> set[str]:
         outcomes = await self._write([revoke(token.run, fence=token.fence) for token in tokens])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 
 from opentelemetry.trace import SpanKind
@@ -38,6 +38,10 @@ class Waits:
             traceparent = traceparents.get(token.run)
             if traceparent and len(self._waits) < WAITS_MAX:
                 self._waits.setdefault(token.key, _Wait(token, traceparent, now))
+
+    def forget_all_but(self, waiting: Container[str]) -> None:
+        """Others were let in by somebody else, whose span it is."""
+        self._waits = {key: wait for key, wait in self._waits.items() if key in waiting}
 
     def end(self, operations: Iterable[Operation]) -> None:
         now = to_ms(self._clock.now())
