@@ -98,6 +98,7 @@ async def _admit(container: LambdaContainer, hints: Hints, context: Context) -> 
         damaged |= turn.damaged
         if turn.finished:
             break
+        hints.everything = hints.limits = False
         if context.get_remaining_time_in_millis() < ADMISSION_REST_MILLISECONDS_MIN:
             raise Retryable("there is more to decide than fits one invocation: the same messages come again")
     await container.parts.boards.turn()
