@@ -1,0 +1,237 @@
+"""The waiting half of queues and streams, for several processes at once: long polls, and who reads which stream.
+
+A consumer's stream is read by one process at a time, as a Lambda event source mapping sees to it; when that one
+dies or keeps silent another takes over from the last settled record, and the silent one may still wake up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation.machine import Process
+from tests.simulation.network import Network, at_once
+from tests.simulation.plan import LOSABLE, Fault
+
+from penstock_backbone.inventory import INVENTORY
+from penstock_backbone.vocabulary import Key, Message, Outgoing, StreamRecord
+
+TAKEOVER_SECONDS = 8.0
+"""A reader that was not heard for so long is taken for dead."""
+LOOK_AGAIN_SECONDS = 5.0
+LATE_SECONDS_MAX = 20.0
+NOT_LOSABLE = "ProjectCreated"
+"""Queues keep what they accept (the port says so). Of all other hints we take even the loss, which something repairs."""
+
+
+@dataclass(slots=True)
+class _Poll:
+    process: Process
+    attempt: Callable[[], list[Any]]
+    answer: asyncio.Future[Any]
+    name: str
+
+
+class _Polls:
+    """Those who wait until there is something for them."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._waiting: dict[str, list[_Poll]] = {}
+        self._ringing: set[str] = set()
+
+    def begin(self, place: str, poll: _Poll, seconds: float) -> None:
+        if not self._serve(poll, anyway=seconds <= 0):
+            self._waiting.setdefault(place, []).append(poll)
+            self._network.later(seconds, self._end, place, poll)
+
+    def ring(self, place: str) -> None:
+        """Soon, and once for all that happens until then."""
+        if place not in self._ringing and self._waiting.get(place):
+            self._ringing.add(place)
+            self._network.later(0.001, self._rung, place)
+
+    def _rung(self, place: str) -> None:
+        self._ringing.discard(place)
+        waiting = self._waiting.pop(place, [])
+        left = [poll for poll in waiting if not (poll.process.gone or poll.answer.done()) and not self._serve(poll)]
+        if left:
+            self._waiting[place] = [*left, *self._waiting.get(place, [])]
+
+    def _serve(self, poll: _Poll, *, anyway: bool = False) -> bool:
+        found = poll.attempt()
+        if not found and not anyway:
+            return False
+        network = self._network
+        network.trace.call(network.loop.now, poll.process.name, poll.name, len(found))
+        network.later(network.way(poll.process), _answer, poll.answer, found)
+        return True
+
+    def _end(self, place: str, poll: _Poll) -> None:
+        waiting = self._waiting.get(place, [])
+        if poll in waiting:
+            waiting.remove(poll)
+            _answer(poll.answer, [])
+
+
+def _answer(answer: asyncio.Future[Any], found: list[Any]) -> None:
+    if not answer.done():
+        answer.set_result(found)
+
+
+class QueueBroker:
+    """Messages may come late, twice, or not at all, as the plan says."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._polls = _Polls(network)
+        self._lossy_until: dict[str, float] = {}
+        self._queues = network.engine.queues
+        self._accept = network.engine.queues.accept
+        network.engine.queues.accept = self.accept  # type: ignore[method-assign]  # the bus delivers here too
+
+    def lose_all(self, queue: str, seconds: float) -> None:
+        """Of what is sent there from now on; only for hints that something repairs."""
+        self._lossy_until[queue] = self._network.loop.now + seconds
+
+    def lose_nothing(self) -> None:
+        self._lossy_until.clear()
+
+    def accept(self, queue: str, message: Outgoing) -> str | None:
+        if self._lossy_until and self._network.loop.now < self._lossy_until.get(queue, 0.0):
+            return None
+        fault = self._network.strike(queue, LOSABLE if NOT_LOSABLE not in message.body else "accept a project")
+        if fault is None:
+            return self._take(queue, message)
+        seconds = min(fault.seconds, LATE_SECONDS_MAX)
+        match fault.kind:
+            case "message lost":
+                return None
+            case "message late":
+                self._later(seconds, queue, message)
+                return None
+            case "message twice":
+                self._later(seconds, queue, message)
+                return self._take(queue, message)
+            case "message seen twice at once":
+                self._network.later(seconds / 4, self.show_all, queue)
+                return self._take(queue, message)
+            case _:
+                raise AssertionError(fault)
+
+    def receive(self, process: Process, queue: str, limit: int, seconds: float, answer: asyncio.Future[Any]) -> None:
+        def attempt() -> list[Message]:
+            found = at_once(self._queues.receive(queue, limit, 0.0))
+            if found:
+                hidden = INVENTORY.queue(queue).visibility_seconds
+                self._network.later(hidden + 0.001, self._polls.ring, queue)
+            return found
+
+        self._polls.begin(queue, _Poll(process, attempt, answer, f"queues.receive {queue}"), seconds)
+
+    def extend(self, queue: str, receipts: Sequence[str], seconds: float) -> None:
+        at_once(self._queues.extend(queue, receipts, seconds))
+        self._network.later(max(seconds, 0.0) + 0.001, self._polls.ring, queue)
+
+    def show_all(self, queue: str) -> None:
+        """What is being worked on becomes visible again, as when a visibility time ends too early."""
+        lane = self._queues._queued._lane(queue)
+        self.extend(queue, [message.receipt for message in lane.held.values()], 0.0)
+
+    def size(self, queue: str) -> int:
+        return self._queues._queued.size(queue)
+
+    def _later(self, seconds: float, queue: str, message: Outgoing) -> None:
+        self._network.under_way += 1
+        self._network.later(seconds, self._arrive, queue, message)
+
+    def _arrive(self, queue: str, message: Outgoing) -> None:
+        self._network.under_way -= 1
+        self._take(queue, message)
+
+    def _take(self, queue: str, message: Outgoing) -> str | None:
+        reason = self._accept(queue, message)
+        self._polls.ring(queue)
+        return reason
+
+
+@dataclass(slots=True)
+class _Position:
+    tables: frozenset[str]
+    reader: Process | None = None
+    heard_at: float = 0.0
+    read_to: int = 0
+    settled: int = 0
+
+
+class StreamBroker:
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._polls = _Polls(network)
+        self._feed = network.engine.storage.feed
+        self._positions = {each.name: _Position(frozenset(each.tables)) for each in INVENTORY.consumers}
+
+    def committed(self, key: Key) -> None:
+        for name, position in self._positions.items():
+            if key.table in position.tables:
+                self._polls.ring(name)
+
+    def read(self, process: Process, consumer: str, limit: int, seconds: float, answer: asyncio.Future[Any]) -> None:
+        position = self._positions[consumer]
+        if position.reader is process:
+            position.heard_at = self._network.loop.now
+
+        def attempt() -> list[StreamRecord]:
+            if not self._may_read(process, position):
+                return []
+            return self._next(position, limit)
+
+        wait = min(seconds, LOOK_AGAIN_SECONDS)
+        self._polls.begin(consumer, _Poll(process, attempt, answer, f"streams.read {consumer}"), wait)
+
+    def settle(self, process: Process, consumer: str, through: str) -> None:
+        position = self._positions[consumer]
+        if position.reader is process:
+            position.heard_at = self._network.loop.now
+            position.settled = max(position.settled, int(through))
+
+    def rewind(self, process: Process, consumer: str) -> None:
+        position = self._positions[consumer]
+        if position.reader is process:
+            position.read_to = position.settled
+
+    def spoil(self, fault: Fault) -> None:
+        position = self._positions[fault.target]
+        if fault.kind == "records again":
+            position.read_to = position.settled
+        else:
+            assert fault.kind == "consumer moved", fault
+            position.reader = None
+        self._polls.ring(fault.target)
+
+    def is_settled(self, consumer: str) -> bool:
+        position = self._positions[consumer]
+        return not any(record.key.table in position.tables for record in self._feed[position.settled :])
+
+    def _may_read(self, process: Process, position: _Position) -> bool:
+        reader, now = position.reader, self._network.loop.now
+        if reader is process:
+            return True
+        if reader is not None and not reader.gone and now - position.heard_at < TAKEOVER_SECONDS:
+            return False
+        if reader is not None:
+            self._network.sightings.note("a consumer moved to another process (14, 26)")
+        position.reader, position.heard_at, position.read_to = process, now, position.settled
+        return True
+
+    def _next(self, position: _Position, limit: int) -> list[StreamRecord]:
+        found: list[StreamRecord] = []
+        feed, place, end = self._feed, position.read_to, len(self._feed)
+        while place < end and len(found) < limit:
+            if feed[place].key.table in position.tables:
+                found.append(feed[place])
+            place += 1
+        position.read_to = place
+        return found

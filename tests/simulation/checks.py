@@ -1,0 +1,131 @@
+"""Sees every commit of the one engine as it happens, and hands it to whoever checks that table."""
+
+from __future__ import annotations
+
+from tests.simulation.brokers import QueueBroker, StreamBroker
+from tests.simulation.ledger import Ledger
+from tests.simulation.machine import Process
+from tests.simulation.network import Network
+from tests.simulation.stories import Announced, Stories
+from tests.simulation.violations import demand
+
+from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.records.limits import LIMITS_PK
+from penstock_backbone.records.projects import PROJECT_SK
+from penstock_backbone.records.runs import TERMINAL
+from penstock_backbone.records.sessions import DEAD, SESSIONS_PK
+from penstock_backbone.vocabulary import Item, Key
+from penstock_runner.handlers.runner import Runner
+
+QUEUE_MESSAGES_MAX = 5_000
+WAKING_SECONDS = 0.3
+"""A runner that has thawed needs its next look at the watchdog to notice that it was away."""
+
+
+class Checks:
+    def __init__(self, network: Network, processes: dict[str, Process]) -> None:
+        self._network = network
+        self._processes = processes
+        self.projects: dict[str, Item] = {}
+        self.stories = Stories(self._fence_of)
+        self.ledger = Ledger(self.stories.runs, self._is_executing)
+        self.announced = Announced()
+        self.commits = 0
+
+    def watch(self, engine: MemoryEngine, streams: StreamBroker) -> None:
+        storage = engine.storage
+        store = storage.store
+
+        def stored(key: Key, change: object, old: Item | None) -> None:
+            store(key, change, old)  # type: ignore[arg-type]  # it is what the engine gives
+            self._committed(key, old, change.item)  # type: ignore[attr-defined]  # as above
+            streams.committed(key)
+
+        storage.store = stored  # type: ignore[method-assign]  # every commit passes here
+
+    def _committed(self, key: Key, old: Item | None, new: Item | None) -> None:
+        self.commits += 1
+        now, call = self._network.loop.now, self._network.caller
+        writer = call.process if call is not None else None
+        match key.table:
+            case "tokens":
+                self.ledger.committed(now, key, old, new, call)
+            case "runs":
+                self.stories.committed(key, old, new, writer)
+            case "sessions" if key.pk == SESSIONS_PK:
+                self._session(key, old, new, writer)
+            case "limits" if key.pk == LIMITS_PK:
+                self.ledger.limit_committed(now, key, new)
+                self._limited(key, new)
+            case "projects" if key.sk == PROJECT_SK:
+                demand(old is None and new is not None, "I12", f"the project {key.pk} was changed")
+                assert new is not None
+                self.projects[key.pk] = new
+            case _:
+                pass
+
+    def _limited(self, key: Key, new: Item | None) -> None:
+        if new is not None and new["limit"] < self.ledger.in_use(key.sk):
+            self._network.sightings.note("a limit was lowered below what is in use (38)")
+        if new is not None and new["limit"] == 0:
+            self._network.sightings.note("a limit was zero (40)")
+
+    def _session(self, key: Key, old: Item | None, new: Item | None, writer: Process | None) -> None:
+        demand(
+            old is None or old["st"] != DEAD or new is None or new["st"] == DEAD,
+            "I5",
+            f"the dead session {key.sk} lives",
+        )
+        if old is None and writer is not None:
+            writer.sessions.add(key.sk)
+            if len(writer.sessions) > 1:
+                self._network.sightings.note("a runner fenced itself off (54, 57)")
+
+    def _fence_of(self, run: str) -> int:
+        return self.ledger.fence_of(run)
+
+    def _is_executing(self, run: str, fence: int) -> str | None:
+        """A process that is awake and works on the run in a session it has not given up."""
+        now = self._network.loop.now
+        for process in self._processes.values():
+            runner = process.subject
+            if process.gone or process.is_frozen or not isinstance(runner, Runner):
+                continue
+            execution = runner.claims.executions.get((run, fence))
+            if execution is None or execution.session.fenced or now - process.thawed_at < WAKING_SECONDS:
+                continue
+            return process.name
+        return None
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    def unfinished(self, queues: QueueBroker, streams: StreamBroker) -> list[str]:
+        """What is still to be done before everything that was accepted has ended (I11, I12)."""
+        left = [f"the token {name} is there" for name in self.ledger.tokens]
+        left += [f"{name} holds a slot" for name in self.ledger.held]
+        for project, item in self.projects.items():
+            run = self.stories.runs.get(item["run_id"])
+            if run is None:
+                left.append(f"{project} was accepted and never enqueued")
+            elif run["state"] not in TERMINAL:
+                left.append(f"{run['pk']} is {run['state']}")
+            elif self.announced.last.get(run["pk"]) != run["seq"] or run["pk"] not in self.announced.created:
+                left.append(f"the bus has not told all of {run['pk']}")
+        for queue in ("admission", "dispatch"):
+            size = queues.size(queue)
+            demand(size <= QUEUE_MESSAGES_MAX, "I16", f"{size} messages in the queue {queue}")
+            if size:
+                left.append(f"{size} messages in the queue {queue}")
+        left += [
+            f"the consumer {name} is behind"
+            for name in ("relay", "dispatcher", "limits-watcher")
+            if not streams.is_settled(name)
+        ]
+        return left
+
+    def at_the_end(self, queues: QueueBroker) -> None:
+        known = {item["run_id"] for item in self.projects.values()}
+        strangers = sorted(self.stories.runs.keys() - known)
+        demand(not strangers, "I12", f"nobody asked for the runs {strangers}")
+        for queue in ("admission-dlq", "dispatch-dlq", "relay-failures"):
+            demand(not queues.size(queue), "I12", f"{queues.size(queue)} messages in {queue}")

@@ -1,0 +1,23 @@
+"""Kills whoever has just made a write, for each single write of a whole run, one world after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tests.simulation.plan import Plan
+from tests.simulation.world import Result, simulate
+
+PLAN = Plan(
+    seed=1, runs=3, shuffled=False, latency=0.01, fleet=2, rates={}, faults=(), runners=2, submit_seconds=0.5,
+    fault_seconds=1.0,
+)  # fmt: skip
+"""A small world without any other fault."""
+
+
+def crash_after_each_write(plan: Plan = PLAN) -> Iterator[Result]:
+    """The first result is the undisturbed world; its number of writes says how many there are to die of."""
+    undisturbed = simulate(plan)
+    yield undisturbed
+    for write in range(1, undisturbed.writes + 1):
+        yield simulate(replace(plan, crash_after=write))

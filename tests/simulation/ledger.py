@@ -1,0 +1,225 @@
+"""Follows the heads that are committed, and checks who may hold a token (I1, I2, I3, I5, I9, I10)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tests.simulation.network import Call
+from tests.simulation.violations import demand
+
+from penstock_backbone.records.limits import (
+    FLEET,
+    FLEET_LIMIT_DEFAULT,
+    LIMIT_MAX,
+    LIMITS_PK,
+    tenant_scope,
+    workflow_scope,
+)
+from penstock_backbone.records.runs import QUEUED, TERMINAL
+from penstock_backbone.records.tokens import (
+    GRANT,
+    HEAD_SK,
+    HELD,
+    PEND_MAX,
+    RELEASE,
+    REQUEUE,
+    WAITING,
+    Operation,
+    pending,
+)
+from penstock_backbone.vocabulary import Item, Key
+
+LIMITS_QUERY = f"tables.query {LIMITS_PK}"
+STALE_LIMITS_SECONDS_MAX = 75.0
+"""The reading of limits that a decision is made on: every 30 s by the orchestrator's own clock, and it may be
+frozen for as long as a fault lasts."""
+SHARE_BOUND = 2
+"""Of two tenants that both wait: 1/w + 1/w."""
+
+
+class Ledger:
+    """`held` and `limits` come from what was committed, never from what a process thinks."""
+
+    def __init__(self, runs: dict[str, Item], is_executing: Callable[[str, int], str | None]) -> None:
+        self._runs = runs
+        self._is_executing = is_executing
+        self._limits: dict[str, list[tuple[float, int]]] = {}
+        self.tokens: dict[str, Item] = {}
+        self.since: dict[str, float] = {}
+        self.held: dict[str, int] = {}
+        self.fences: dict[str, int] = {}
+        self.head: Item | None = None
+        self.grants = 0
+        self._gone: set[str] = set()
+        self._in_use: Counter[str] = Counter()
+
+    def fence_of(self, run: str) -> int:
+        return self.fences.get(run, 0)
+
+    # --- commits --------------------------------------------------------------------------------------
+
+    def limit_committed(self, now: float, key: Key, new: Item | None) -> None:
+        if key.pk == LIMITS_PK and new is not None:
+            self._limits.setdefault(key.sk, []).append((now, new["limit"]))
+
+    def committed(self, now: float, key: Key, old: Item | None, new: Item | None, call: Call | None) -> None:
+        if key.sk == HEAD_SK:
+            demand(new is not None, "I2", "the head was deleted")
+            assert new is not None
+            self._decided(now, old, new, call)
+        elif new is None:
+            demand(key.sk not in self.held, "I2", f"the token {key.sk} was deleted while it is held")
+            self.tokens.pop(key.sk, None)
+            self._gone.add(key.sk)
+        else:
+            self._token(now, key, old, new)
+
+    def _token(self, now: float, key: Key, old: Item | None, new: Item) -> None:
+        name = key.sk
+        self.tokens[name] = new
+        if old is None:
+            run = self._runs.get(new["run"])
+            demand(name not in self._gone, "I2", f"the token {name} has come back")
+            demand(run is not None and run["state"] == QUEUED, "I2", f"the token {name} has no waiting run")
+            self.since[name] = now
+        elif new["st"] == HELD:
+            demand(self.held.get(name) == new["f"], "I2", f"the token {name} is held under {new['f']}, undecided")
+        else:
+            assert new["st"] == WAITING, new
+            demand(self.held.get(name) != new["f"], "I2", f"the token {name} was taken back, undecided")
+
+    def _decided(self, now: float, old: Item | None, new: Item, call: Call | None) -> None:
+        if old is None:
+            demand(new["seq"] == 0, "I2", "the head does not begin at 0")
+            self.head = new
+            return
+        demand(new["seq"] == old["seq"] + 1, "I2", f"the head went from {old['seq']} to {new['seq']}")
+        demand(len(new["pend"]) <= PEND_MAX, "I16", f"a decision has {len(new['pend'])} operations")
+        for operation in pending(old):
+            self._demand_applied(operation)
+        self.head = new
+        operations = pending(new)
+        names = [operation.token for operation in operations]
+        demand(len(set(names)) == len(names), "I2", "a decision names a token twice")
+        assert call is not None, "a head that nobody wrote"
+        for operation in operations:
+            if operation.op == GRANT:
+                self._grant(now, operation, call)
+            else:
+                self._end(now, operation)
+
+    def _demand_applied(self, operation: Operation) -> None:
+        """Nobody decides before the decision before is carried out."""
+        item = self.tokens.get(operation.token)
+        if operation.op == GRANT:
+            done = item is None or item["f"] >= operation.fence
+        elif operation.op == RELEASE:
+            done = item is None
+        else:
+            done = item is None or item["st"] == WAITING or item["f"] > operation.fence
+        demand(done, "I2", f"a new decision, and {operation.op} of {operation.token} is not applied yet")
+
+    # --- operations -----------------------------------------------------------------------------------
+
+    def _end(self, now: float, operation: Operation) -> None:
+        name, fence = operation.token, operation.fence
+        demand(self.held.get(name) == fence, "I2", f"{operation.op} of {name} under {fence}, which does not hold it")
+        run_id = _run_of(name)
+        run = self._runs.get(run_id)
+        if operation.op == RELEASE:
+            demand(run is None or run["state"] in TERMINAL, "I5", f"the slot of {run_id} is freed before it ended")
+        else:
+            assert operation.op == REQUEUE, operation
+            returned = run is not None and run["state"] == QUEUED and run["fence"] >= fence
+            demand(returned, "I5", f"the slot of {run_id} is freed before it was fenced off")
+            self._demand_idle(run_id, fence)
+            self.since[name] = now
+        del self.held[name]
+        self._count(name, -1)
+
+    def _demand_idle(self, run: str, fence: int) -> None:
+        runner = self._is_executing(run, fence)
+        demand(runner is None, "I5", f"the slot of {run} is freed while {runner} executes it under {fence}")
+
+    def _grant(self, now: float, operation: Operation, call: Call) -> None:
+        name, fence = operation.token, operation.fence
+        token = self.tokens.get(name)
+        demand(token is not None, "I2", f"{name} is granted, and there is no such token")
+        assert token is not None
+        demand(name not in self.held, "I2", f"{name} is granted twice")
+        last = self.fences.get(token["run"], 0)
+        demand(fence > last, "I3", f"{token['run']} is granted under {fence} after {last}")
+        self._demand_turn(name, token, call)
+        self.held[name] = fence
+        self.fences[token["run"]] = fence
+        self.grants += 1
+        self._count(name, 1)
+        seen = call.views.get(LIMITS_QUERY, 0.0)
+        demand(now - seen < STALE_LIMITS_SECONDS_MAX, "I1", f"a decision on limits read {now - seen:.0f} s ago")
+        for scope in _scopes(token):
+            most = self._most(scope, seen)
+            demand(self._in_use[scope] <= most, "I1", f"{self._in_use[scope]} run in {scope}, where {most} may")
+
+    def _demand_turn(self, name: str, token: Item, call: Call) -> None:
+        """Judged by what the decider must have seen: what stood in the table before it last read it all."""
+        seen = call.views.get(f"tables.query TK#{0}", 0.0)
+        mine = (token["at"], token["run"])
+        limits_seen = call.views.get(LIMITS_QUERY, 0.0)
+        for other_name, other in self.tokens.items():
+            if (
+                other_name == name
+                or other_name in self.held
+                or other["st"] != WAITING
+                or self.since[other_name] >= seen
+            ):
+                continue
+            if other["tenant"] == token["tenant"]:
+                same_line = other["wf"] == token["wf"] and other["prio"] == token["prio"]
+                earlier = (other["at"], other["run"]) < mine
+                demand(not (same_line and earlier), "I9", f"{name} was let in before {other_name}")
+            elif all(self._in_use[scope] < self._least(scope, limits_seen) for scope in _scopes(other)):
+                ours, theirs = self._in_use[_tenant(token)] + 1, self._in_use[_tenant(other)]
+                demand(
+                    ours - theirs <= SHARE_BOUND,
+                    "I10",
+                    f"{token['tenant']} gets its slot {ours} while {other['tenant']} waits with {theirs}",
+                )
+
+    # --- limits ---------------------------------------------------------------------------------------
+
+    def _history(self, scope: str, since: float) -> Sequence[int]:
+        """The limits in force at any moment from `since` on."""
+        default = FLEET_LIMIT_DEFAULT if scope == FLEET else LIMIT_MAX
+        changes = [(-1.0, default), *self._limits.get(scope, [])]
+        last_before = max(place for place, (at, _) in enumerate(changes) if at <= since)
+        return [limit for _, limit in changes[last_before:]]
+
+    def _most(self, scope: str, since: float) -> int:
+        return max(self._history(scope, since))
+
+    def _least(self, scope: str, since: float) -> int:
+        return min(self._history(scope, since))
+
+    def in_use(self, scope: str) -> int:
+        return self._in_use[scope]
+
+    def _count(self, name: str, change: int) -> None:
+        for scope in _scopes(self.tokens[name]):
+            self._in_use[scope] += change
+
+    def state(self) -> dict[str, Any]:
+        return {"held": dict(self.held), "waiting": [name for name in self.tokens if name not in self.held]}
+
+
+def _run_of(token: str) -> str:
+    return token.rpartition("#")[2]
+
+
+def _tenant(token: Item) -> str:
+    return tenant_scope(token["tenant"])
+
+
+def _scopes(token: Item) -> tuple[str, str, str]:
+    return (FLEET, tenant_scope(token["tenant"]), workflow_scope(token["wf"]))

@@ -1,0 +1,135 @@
+"""One simulated process: its clock, ids and chance, and how it is frozen, thawed and killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from random import Random  # noqa: TID251  # the simulation's chance is seeded
+from typing import Any
+
+from tests.simulation.loop import OWNER, SimulationLoop
+
+BEGINNING = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+TASKS_SWEPT = 256
+
+
+def stream_of(seed: int, *name: str | int) -> Random:
+    """One stream of chance for each component: taking one fault away must not shift what the others draw."""
+    return Random(f"{seed}/{'/'.join(map(str, name))}")  # repeatable is what it has to be
+
+
+class LocalClock:
+    """`rate` local seconds pass in one true second. The wall clock can also be set wrong; the monotonic one cannot."""
+
+    def __init__(self, loop: SimulationLoop) -> None:
+        self._loop = loop
+        self._since = 0.0
+        self._elapsed = 0.0
+        self.rate = 1.0
+        self.wrong_by = timedelta()
+
+    def run_at(self, rate: float) -> None:
+        self._elapsed = self.monotonic()
+        self._since = self._loop.now
+        self.rate = rate
+
+    def monotonic(self) -> float:
+        return self._elapsed + (self._loop.now - self._since) * self.rate
+
+    def now(self) -> datetime:
+        return BEGINNING + timedelta(seconds=self.monotonic()) + self.wrong_by
+
+    async def sleep(self, seconds: float) -> None:
+        awake = self._loop.create_future()
+        timer = self._loop.call_later(seconds / self.rate, _wake, awake)
+        try:
+            await awake
+        finally:
+            timer.cancel()
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+class NumberedIds:
+    """Sorted by time of creation, as real ones are, and different in each life of each process."""
+
+    def __init__(self, clock: LocalClock, life: int) -> None:
+        self._clock = clock
+        self._life = life
+        self._count = 0
+
+    def new(self, prefix: str) -> str:
+        self._count += 1
+        milliseconds = round(self._clock.monotonic() * 1000)
+        return f"{prefix}_{milliseconds:09d}{self._life:04d}{self._count:06d}"
+
+
+class SeededChance:
+    def __init__(self, source: Random) -> None:
+        self.random = source.random
+
+
+class Process:
+    """One life of a process called `name`. `views`: when it last saw what it decides from, in true seconds."""
+
+    def __init__(self, loop: SimulationLoop, name: str, *, seed: int, life: int, rate: float) -> None:
+        self.name = name
+        self.life = life
+        self.loop = loop
+        self.gone = False
+        self.aside: list[asyncio.Handle] | None = None
+        self.clock = LocalClock(loop)
+        self.clock.rate = rate
+        self.ids = NumberedIds(self.clock, life)
+        self.chance = SeededChance(stream_of(seed, "chance", name, life))
+        self.network = stream_of(seed, "network", name, life).random
+        self.views: dict[str, float] = {}
+        self.sessions: set[str] = set()
+        self.subject: Any = None
+        self.stop: asyncio.Event | None = None
+        self.context = contextvars.copy_context()
+        self.context.run(OWNER.set, self)
+        self.thawed_at = -1.0
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._thaws_at = 0.0
+
+    def start(self, main: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return self.loop.create_task(main, context=self.context)
+
+    def adopt(self, task: asyncio.Task[Any]) -> None:
+        """Kept to the end, so that nothing of a killed process is tidied up before it."""
+        self._tasks.append(task)
+        if len(self._tasks) % TASKS_SWEPT == 0:
+            self._tasks = [known for known in self._tasks if not known.done()]
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.aside is not None
+
+    def kill(self) -> None:
+        self.gone = True
+        self.aside = None
+
+    def freeze(self, seconds: float) -> None:
+        if self.gone:
+            return
+        if self.aside is None:
+            self.aside = []
+        self._thaws_at = max(self._thaws_at, self.loop.now + seconds)
+        self.loop.call_at(self._thaws_at, self._thaw, context=contextvars.Context())
+
+    def thaw(self) -> None:
+        self._thaws_at = self.loop.now
+        self._thaw()
+
+    def _thaw(self) -> None:
+        if self.gone or self.aside is None or self.loop.now < self._thaws_at:
+            return
+        self.thawed_at = self.loop.now
+        steps, self.aside = self.aside, None
+        self.loop.resume(steps)

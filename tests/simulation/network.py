@@ -1,0 +1,264 @@
+"""Between the processes and the one engine: every port call travels, takes time, and may meet the fault that waits for it.
+
+A request and its answer are events of the world, not of the process that asked: when that is killed or frozen
+the request still arrives, and when it gave up long ago the write still lands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from tests.simulation.loop import SimulationLoop
+from tests.simulation.machine import Process, stream_of
+from tests.simulation.plan import ANY_CALL, ARMED_SECONDS, WRITES, Fault
+from tests.simulation.sightings import Sightings
+from tests.simulation.trace import Trace
+
+from penstock_backbone.errors import BackboneError, Retryable
+from penstock_backbone.memory import MemoryEngine
+
+Answer = TypeVar("Answer")
+
+TIMEOUT_SECONDS = 1.0
+"""After this a client gives a call up; the sdk's own repetitions are part of it."""
+CHANGES = frozenset(
+    {*WRITES, "bus.publish", "queues.send", "queues.delete", "queues.extend", "streams.settle", "blobs.put"}
+)
+"""The calls that leave something behind, for the mode that dies of each of them."""
+THROTTLED = "the table is throttled"
+CONFLICT = "another transaction is in progress"
+GONE = "no answer came"
+
+
+def at_once(call: Coroutine[Any, Any, Answer]) -> Answer:
+    """The memory engine never really waits, except where it is asked to."""
+    try:
+        call.send(None)
+    except StopIteration as done:
+        answer: Answer = done.value
+        return answer
+    raise AssertionError("a call of the memory engine waited")
+
+
+class Call:
+    """`apply` does it on the engine. `refuse` is what stands for "not applied, try again" where that is a value;
+    `halve` does a part of a batch, chosen by the number it is given."""
+
+    __slots__ = ("answer", "apply", "halve", "name", "of_session", "process", "refuse", "views")
+
+    def __init__(
+        self,
+        process: Process,
+        name: str,
+        apply: Callable[[], Any],
+        answer: asyncio.Future[Any],
+        *,
+        refuse: Callable[[str], Any] | None,
+        halve: Callable[[int], Any] | None,
+        of_session: bool,
+    ) -> None:
+        self.process = process
+        self.name = name
+        self.apply = apply
+        self.answer = answer
+        self.refuse = refuse
+        self.halve = halve
+        self.views = dict(process.views) if name in WRITES else {}
+        self.of_session = of_session
+
+
+class Network:
+    """`caller` is whose call is being applied, while one is."""
+
+    def __init__(
+        self,
+        loop: SimulationLoop,
+        engine: MemoryEngine,
+        sightings: Sightings,
+        trace: Trace,
+        *,
+        seed: int,
+        latency: float,
+    ) -> None:
+        self.loop = loop
+        self.engine = engine
+        self.sightings = sightings
+        self.trace = trace
+        self.caller: Call | None = None
+        self.under_way = 0
+        self.writes = 0
+        self.crash_after = 0
+        self.on_crash: Callable[[Process, float], None] = lambda _process, _seconds: None
+        self._latency = latency
+        self._armed: dict[str, list[Fault]] = {}
+        self._outages: list[tuple[float, str, str]] = []
+        self._sessions_until = 0.0
+        self._chance = stream_of(seed, "network")
+        self.world = contextvars.Context()
+
+    # --- faults -------------------------------------------------------------------------------------
+
+    def arm(self, fault: Fault) -> None:
+        self._armed.setdefault(fault.target, []).append(fault)
+
+    def disarm_all(self) -> None:
+        self._armed.clear()
+        self._outages.clear()
+        self._sessions_until = 0.0
+
+    def cut_off(self, target: str, prefix: str, seconds: float) -> None:
+        """`target` "" for everybody; `prefix` of the calls that fail."""
+        self._outages.append((self.loop.now + seconds, target, prefix))
+
+    def cut_off_sessions(self, seconds: float) -> None:
+        """Heartbeats alone fail: the table of the sessions is throttled."""
+        self._sessions_until = self.loop.now + seconds
+
+    def strike(self, target: str, call: str) -> Fault | None:
+        """The fault that waits for this call, if there is one; it happens once."""
+        armed = self._armed.get(target)
+        if not armed:
+            return None
+        now = self.loop.now
+        for place, fault in enumerate(armed):
+            if now - fault.at > ARMED_SECONDS:
+                continue
+            if fault.call in (ANY_CALL, call):
+                del armed[place]
+                self.sightings.note(fault.kind)
+                self.trace.note(now, target, f"FAULT {fault.kind} at {call}")
+                return fault
+        return None
+
+    def _is_cut_off(self, process: Process, call: str) -> bool:
+        now = self.loop.now
+        for until, target, prefix in self._outages:
+            if now < until and (not target or target == process.name) and call.startswith(prefix):
+                return True
+        return False
+
+    # --- calls --------------------------------------------------------------------------------------
+
+    def later(self, seconds: float, action: Callable[..., object], *arguments: Any) -> None:
+        self.loop.call_at(self.loop.now + seconds, action, *arguments, context=self.world)
+
+    async def call(
+        self,
+        process: Process,
+        name: str,
+        apply: Callable[[], Any],
+        *,
+        refuse: Callable[[str], Any] | None = None,
+        halve: Callable[[int], Any] | None = None,
+        of_session: bool = False,
+    ) -> Any:
+        answer = self.loop.create_future()
+        self._send(Call(process, name, apply, answer, refuse=refuse, halve=halve, of_session=of_session))
+        return await answer
+
+    def way(self, process: Process) -> float:
+        return self._latency * (0.1 + process.network())
+
+    def _send(self, call: Call) -> None:
+        process = call.process
+        throttled = call.of_session and self.loop.now < self._sessions_until
+        if throttled or (self._outages and self._is_cut_off(process, call.name)):
+            self.later(self.way(process), self._fail, call, GONE)
+            return
+        fault = self.strike(process.name, call.name) if self._armed else None
+        if fault is None:
+            self.later(self.way(process), self._arrive, call)
+            return
+        self._spoil(call, fault)
+
+    def _spoil(self, call: Call, fault: Fault) -> None:
+        process = call.process
+        match fault.kind:
+            case "request lost":
+                self.later(TIMEOUT_SECONDS, self._fail, call, GONE)
+            case "response lost":
+                self.later(self.way(process), self._apply, call, None)
+                self.later(TIMEOUT_SECONDS, self._fail, call, GONE)
+            case "late write":
+                self.later(TIMEOUT_SECONDS, self._fail, call, GONE)
+                self.under_way += 1
+                self.later(TIMEOUT_SECONDS + fault.seconds, self._land, call)
+            case "throttled" | "conflict":
+                self.later(self.way(process), self._fail, call, THROTTLED if fault.kind == "throttled" else CONFLICT)
+            case "part of a batch refused":
+                self.later(self.way(process), self._arrive_in_part, call, fault.amount)
+            case "slow answer":
+                self.later(self.way(process), self._arrive, call, min(fault.seconds, 6.0))
+            case "frozen between check and write":
+                process.freeze(fault.seconds)
+                self.later(fault.seconds + self.way(process), self._arrive_if_alive, call)
+            case "killed before a write":
+                self.on_crash(process, fault.seconds)
+            case "killed after a write":
+                self.later(self.way(process), self._arrive_and_kill, call, fault.seconds)
+            case _:
+                raise AssertionError(fault)
+
+    def _arrive(self, call: Call, slowed: float = 0.0) -> None:
+        self._apply(call, self.way(call.process) + slowed)
+
+    def _arrive_in_part(self, call: Call, amount: int) -> None:
+        halve = call.halve
+        if halve is not None:
+            call.apply = lambda: halve(amount)
+        self._apply(call, self.way(call.process))
+
+    def _arrive_if_alive(self, call: Call) -> None:
+        """What a frozen process had not sent yet dies with it."""
+        if not call.process.gone:
+            self._arrive(call)
+
+    def _arrive_and_kill(self, call: Call, seconds: float) -> None:
+        self._apply(call, None)
+        self.on_crash(call.process, seconds)
+
+    def _land(self, call: Call) -> None:
+        self.under_way -= 1
+        self._apply(call, None)
+
+    def _apply(self, call: Call, back: float | None) -> None:
+        """`back` None: nobody hears of it."""
+        self.caller = call
+        seen = self.loop.now
+        error: BackboneError | None = None
+        value: Any = None
+        try:
+            value = call.apply()
+        except BackboneError as caught:
+            error = caught
+        finally:
+            self.caller = None
+        self.trace.call(self.loop.now, call.process.name, call.name, error or value)
+        if call.name in CHANGES:
+            self.writes += 1
+            if self.writes == self.crash_after:
+                self.sightings.note("killed after a write")
+                self.on_crash(call.process, 1.0)
+                return
+        if back is not None:
+            self.later(back, self._answer, call, value, error, seen)
+
+    def _answer(self, call: Call, value: Any, error: BackboneError | None, seen: float) -> None:
+        if call.answer.done() or call.process.gone:
+            return
+        call.process.views[call.name] = seen
+        if error is not None:
+            call.answer.set_exception(error)
+        else:
+            call.answer.set_result(value)
+
+    def _fail(self, call: Call, reason: str) -> None:
+        if call.answer.done() or call.process.gone:
+            return
+        if call.refuse is not None and self._chance.random() < 0.5:
+            call.answer.set_result(call.refuse(reason))
+        else:
+            call.answer.set_exception(Retryable(reason))

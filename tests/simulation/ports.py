@@ -1,0 +1,236 @@
+"""The ports of one simulated process: each call goes through the network to the one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random  # noqa: TID251  # the simulation's chance is seeded
+from typing import Any, cast
+
+from tests.simulation.brokers import QueueBroker, StreamBroker
+from tests.simulation.machine import Process
+from tests.simulation.network import Network, at_once
+from tests.simulation.stories import Announced
+
+from penstock_backbone.inventory import SESSIONS
+from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.ports import Watch
+from penstock_backbone.vocabulary import (
+    BlobRef,
+    BusEntry,
+    Item,
+    Key,
+    Message,
+    Origin,
+    Outcome,
+    Outgoing,
+    Page,
+    Query,
+    StreamRecord,
+    TransactionOutcome,
+    TransactionPart,
+    Unsettled,
+    Write,
+    Written,
+)
+
+REFUSED = "throttled"
+
+
+class _Part:
+    def __init__(self, process: Process, network: Network) -> None:
+        self._process = process
+        self._network = network
+        self._engine: MemoryEngine = network.engine
+
+    async def _call(self, name: str, apply: Callable[[], Any], **more: Any) -> Any:
+        return await self._network.call(self._process, name, apply, **more)
+
+
+class Tables(_Part):
+    async def get(self, keys: Sequence[Key]) -> list[Item | None]:
+        return cast(list[Item | None], await self._call("tables.get", lambda: at_once(self._engine.tables.get(keys))))
+
+    async def query(self, query: Query) -> Page:
+        name = f"tables.query {query.pk}" if query.cursor is None else "tables.query on"
+        return cast(Page, await self._call(name, lambda: at_once(self._engine.tables.query(query))))
+
+    async def write(self, writes: Sequence[Write]) -> list[Outcome]:
+        def some(amount: int) -> list[Outcome]:
+            chosen = _chosen(len(writes), amount)
+            self._note_parts(chosen)
+            kept = [write for write, take in zip(writes, chosen, strict=True) if take]
+            answers = iter(self._write(kept) if kept else [])
+            return [next(answers) if take else Unsettled(REFUSED) for take in chosen]
+
+        return cast(
+            list[Outcome],
+            await self._call(
+                "tables.write",
+                lambda: self._write(writes),
+                refuse=lambda reason: [Unsettled(reason) for _ in writes],
+                halve=some,
+                of_session=writes[0].key.table == SESSIONS,
+            ),
+        )
+
+    async def write_after(self, guard: Write, followers: Sequence[Write]) -> tuple[Outcome, list[Outcome]]:
+        def some(amount: int) -> tuple[Outcome, list[Outcome]]:
+            chosen = _chosen(len(followers), amount)
+            self._note_parts(chosen)
+            kept = [write for write, take in zip(followers, chosen, strict=True) if take]
+            outcome, outcomes = self._write_after(guard, kept)
+            if not isinstance(outcome, Written):
+                return outcome, []
+            answers = iter(outcomes)
+            return outcome, [next(answers) if take else Unsettled(REFUSED) for take in chosen]
+
+        return cast(
+            tuple[Outcome, list[Outcome]],
+            await self._call(
+                "tables.write_after",
+                lambda: self._write_after(guard, followers),
+                refuse=lambda reason: (Unsettled(reason), []),
+                halve=some,
+            ),
+        )
+
+    async def transact(self, parts: Sequence[TransactionPart]) -> TransactionOutcome:
+        def apply() -> TransactionOutcome:
+            outcome = at_once(self._engine.tables.transact(parts))
+            self._network.sightings.transaction(outcome)
+            return outcome
+
+        return cast(TransactionOutcome, await self._call("tables.transact", apply))
+
+    def _note_parts(self, chosen: Sequence[bool]) -> None:
+        if len(set(chosen)) > 1:
+            self._network.sightings.note("a batch was refused in part (15, 49)")
+
+    def _write(self, writes: Sequence[Write]) -> list[Outcome]:
+        outcomes = at_once(self._engine.tables.write(writes))
+        self._network.sightings.writes(writes, outcomes)
+        return outcomes
+
+    def _write_after(self, guard: Write, followers: Sequence[Write]) -> tuple[Outcome, list[Outcome]]:
+        outcome, outcomes = at_once(self._engine.tables.write_after(guard, followers))
+        self._network.sightings.writes([guard, *followers], [outcome, *outcomes])
+        return outcome, outcomes
+
+
+class Streams(_Part):
+    def __init__(self, process: Process, network: Network, broker: StreamBroker) -> None:
+        super().__init__(process, network)
+        self._broker = broker
+
+    async def read(self, consumer: str, limit: int, wait_seconds: float) -> list[StreamRecord]:
+        answer = self._network.loop.create_future()
+
+        def begin() -> None:
+            self._broker.read(self._process, consumer, limit, wait_seconds, answer)
+
+        try:
+            await self._call("streams.read", begin)
+            return cast(list[StreamRecord], await answer)
+        finally:
+            answer.cancel()
+
+    async def settle(self, consumer: str, through: str) -> None:
+        await self._call("streams.settle", lambda: self._broker.settle(self._process, consumer, through))
+
+    async def rewind(self, consumer: str) -> None:
+        await self._call("streams.rewind", lambda: self._broker.rewind(self._process, consumer))
+
+
+class Queues(_Part):
+    def __init__(self, process: Process, network: Network, broker: QueueBroker) -> None:
+        super().__init__(process, network)
+        self._broker = broker
+
+    async def send(self, queue: str, messages: Sequence[Outgoing], origin: Origin | None = None) -> list[str | None]:
+        def some(amount: int) -> list[str | None]:
+            chosen = _chosen(len(messages), amount)
+            return [
+                self._broker.accept(queue, message) if take else REFUSED
+                for message, take in zip(messages, chosen, strict=True)
+            ]
+
+        return cast(
+            list[str | None],
+            await self._call(
+                "queues.send", lambda: [self._broker.accept(queue, each) for each in messages], halve=some
+            ),
+        )
+
+    async def receive(self, queue: str, limit: int, wait_seconds: float) -> list[Message]:
+        answer = self._network.loop.create_future()
+
+        def begin() -> None:
+            self._broker.receive(self._process, queue, limit, wait_seconds, answer)
+
+        try:
+            await self._call("queues.receive", begin)
+            return cast(list[Message], await answer)
+        finally:
+            answer.cancel()
+
+    async def delete(self, queue: str, receipts: Sequence[str]) -> None:
+        await self._call("queues.delete", lambda: at_once(self._engine.queues.delete(queue, receipts)))
+
+    async def extend(self, queue: str, receipts: Sequence[str], seconds: float) -> None:
+        await self._call("queues.extend", lambda: self._broker.extend(queue, receipts, seconds))
+
+
+class Bus(_Part):
+    def __init__(self, process: Process, network: Network, announced: Announced) -> None:
+        super().__init__(process, network)
+        self._announced = announced
+
+    async def publish(self, entries: Sequence[BusEntry], origin: Origin | None = None) -> list[str | None]:
+        def some(amount: int) -> list[str | None]:
+            chosen = _chosen(len(entries), amount)
+            kept = [entry for entry, take in zip(entries, chosen, strict=True) if take]
+            answers = iter(self._publish(kept) if kept else [])
+            return [next(answers) if take else REFUSED for take in chosen]
+
+        return cast(list[str | None], await self._call("bus.publish", lambda: self._publish(entries), halve=some))
+
+    def _publish(self, entries: Sequence[BusEntry]) -> list[str | None]:
+        answers = at_once(self._engine.bus.publish(entries))
+        for entry, refusal in zip(entries, answers, strict=True):
+            if refusal is None:
+                self._announced.hear(entry)
+        return answers
+
+
+class Blobs(_Part):
+    async def put(self, key: str, data: bytes) -> BlobRef:
+        return cast(BlobRef, await self._call("blobs.put", lambda: at_once(self._engine.blobs.put(key, data))))
+
+    async def get(self, ref: BlobRef) -> bytes:
+        return cast(bytes, await self._call("blobs.get", lambda: at_once(self._engine.blobs.get(ref))))
+
+
+class SimulatedEngine:
+    """What one process is given."""
+
+    def __init__(
+        self, process: Process, network: Network, queues: QueueBroker, streams: StreamBroker, announced: Announced
+    ) -> None:
+        self.tables = Tables(process, network)
+        self.streams = Streams(process, network, streams)
+        self.queues = Queues(process, network, queues)
+        self.bus = Bus(process, network, announced)
+        self.blobs = Blobs(process, network)
+        self.watch: Watch = network.engine.watch
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+def _chosen(count: int, amount: int) -> list[bool]:
+    """Some and not all of `count`, where there is more than one."""
+    chance = Random(amount)  # repeatable is what it has to be
+    chosen = [chance.random() < 0.5 for _ in range(count)]
+    if count:
+        chosen[chance.randrange(count)] = False
+    return chosen

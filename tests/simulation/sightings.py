@@ -1,0 +1,87 @@
+"""Counts what a seed has really run into, because a fault that never happened proves nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from penstock_backbone.inventory import RUNS, SESSIONS
+from penstock_backbone.records.runs import FAILED, QUEUED, RUNNING
+from penstock_backbone.records.tokens import HEAD_SK
+from penstock_backbone.vocabulary import Cancelled, Outcome, Refused, TransactionOutcome, Write, Written
+
+SITUATIONS = (
+    "a decision was overtaken (33, 34)",
+    "a decision met its own earlier success (35)",
+    "an apply found itself done already (31, 36)",
+    "an enqueue found itself done already (14, 37)",
+    "a claim was refused (32, 58, 60)",
+    "a claim met its own earlier success (59)",
+    "a commit met its own earlier success (62)",
+    "a commit of a lost run was refused (52, 53)",
+    "a heartbeat of a dead session was refused (55)",
+    "a lease expired (51)",
+    "a run was fenced off (51, 52)",
+    "a grant was revoked (32)",
+    "a batch was refused in part (15, 49)",
+    "a runner fenced itself off (54, 57)",
+    "a consumer moved to another process (14, 26)",
+    "a limit was lowered below what is in use (38)",
+    "a limit was zero (40)",
+    "a request was repeated under its key (1, 4)",
+    "a run failed (66, 67)",
+)
+"""Situations of the failure catalogue, with its numbers."""
+
+
+class Sightings:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def note(self, what: str) -> None:
+        self.counts[what] += 1
+
+    def writes(self, writes: Iterable[Write], outcomes: Sequence[Outcome]) -> None:
+        for write, outcome in zip(writes, outcomes, strict=False):
+            if isinstance(outcome, Refused):
+                self._refused(write, outcome.item)
+            elif isinstance(outcome, Written):
+                self._written(write)
+
+    def transaction(self, outcome: TransactionOutcome) -> None:
+        if isinstance(outcome, Cancelled):
+            self.note("an enqueue found itself done already (14, 37)")
+
+    def _refused(self, write: Any, item: Any) -> None:
+        changes = getattr(write, "set", {})
+        match write.key.table:
+            case "tokens" if write.key.sk == HEAD_SK and item is not None and "cid" in changes:
+                own = item["cid"] == changes["cid"]
+                self.note(SITUATIONS[1] if own else SITUATIONS[0])
+            case "tokens":
+                self.note("an apply found itself done already (31, 36)")
+            case "sessions" if "hb" in changes:
+                self.note("a heartbeat of a dead session was refused (55)")
+            case "runs" if changes.get("state") == RUNNING:
+                own = item is not None and item.get("session") == changes["session"] and item["state"] == RUNNING
+                self.note("a claim met its own earlier success (59)" if own else "a claim was refused (32, 58, 60)")
+            case "runs" if "seq" in changes and item is not None:
+                own = item["facts"].get(str(changes["seq"])) == changes[f"facts/{changes['seq']}"]
+                self.note(SITUATIONS[6] if own else SITUATIONS[7])
+            case _:
+                pass
+
+    def _written(self, write: Any) -> None:
+        changes = getattr(write, "set", None)
+        if not changes:
+            return
+        table = write.key.table
+        if table == SESSIONS and changes.get("st") == "dead":
+            self.note("a lease expired (51)")
+        elif table == RUNS and changes.get("state") == QUEUED:
+            self.note("a run was fenced off (51, 52)")
+        elif table == RUNS and changes.keys() == {"fence"}:
+            self.note("a grant was revoked (32)")
+        elif table == RUNS and changes.get("state") == FAILED:
+            self.note("a run failed (66, 67)")

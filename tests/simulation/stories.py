@@ -1,0 +1,101 @@
+"""Checks each commit on a run (I3, I4, I6, I7), and that the bus tells each story in order (I7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from tests.simulation.machine import Process
+from tests.simulation.violations import Violation, demand
+
+from penstock_backbone.records.runs import FACTS_MAX, QUEUED, RUNNING, TERMINAL
+from penstock_backbone.vocabulary import BusEntry, Item, Key
+
+
+class Stories:
+    """`fence_of` gives the highest fence that a run was ever granted under."""
+
+    def __init__(self, fence_of: Callable[[str], int]) -> None:
+        self._fence_of = fence_of
+        self.runs: dict[str, Item] = {}
+
+    def committed(self, key: Key, old: Item | None, new: Item | None, writer: Process | None) -> None:
+        run = key.pk
+        if new is None:
+            raise Violation("I12", f"the run {run} was deleted")
+        self.runs[run] = new
+        if old is None:
+            demand(new["state"] == QUEUED and new["fence"] == 0, "I2", f"the run {run} does not begin in the line")
+            return
+        demand(old["state"] not in TERMINAL, "I6", f"{run} was {old['state']} and is changed to {new['state']}")
+        demand(new["fence"] >= old["fence"], "I3", f"the fence of {run} went from {old['fence']} to {new['fence']}")
+        self._claimed(run, old, new, writer)
+        self._told(run, old, new)
+        self._worked(run, old, new, writer)
+
+    def _claimed(self, run: str, old: Item, new: Item, writer: Process | None) -> None:
+        if new["fence"] != old["fence"]:
+            demand(old["state"] == QUEUED, "I4", f"the fence of {run} changed while it was {old['state']}")
+            granted = self._fence_of(run)
+            demand(new["fence"] <= granted, "I4", f"{run} has fence {new['fence']}; {granted} is the last granted")
+        if old["state"] != RUNNING and new["state"] == RUNNING:
+            demand(
+                new["fence"] > old["fence"], "I4", f"{run} was claimed under {new['fence']}, which was used or revoked"
+            )
+            demand(
+                new["fence"] == self._fence_of(run), "I4", f"{run} was claimed under {new['fence']}, an earlier grant"
+            )
+            owns = writer is not None and new["session"] in writer.sessions
+            demand(owns, "I4", f"{run} was claimed for the session {new['session']} by somebody else")
+
+    def _told(self, run: str, old: Item, new: Item) -> None:
+        facts, before = new["facts"], old["facts"]
+        demand(new["seq"] <= FACTS_MAX, "I16", f"{run} has {new['seq']} facts")
+        demand(len(facts) == new["seq"] - 1, "I7", f"the facts of {run} have a gap before {new['seq']}")
+        demand(
+            all(facts.get(number) == fact for number, fact in before.items()), "I7", f"a fact of {run} was rewritten"
+        )
+        if new["seq"] != old["seq"]:
+            demand(new["since"] == old["seq"] + 1, "I7", f"{run} says since {new['since']} after {old['seq']}")
+            numbers = range(old["seq"] + 1, new["seq"] + 1)
+            demand(all(str(number) in facts for number in numbers), "I7", f"the facts of {run} are numbered wrongly")
+
+    @staticmethod
+    def _worked(run: str, old: Item, new: Item, writer: Process | None) -> None:
+        """Whoever adds to a run in execution is the session that claimed it; a result is written once."""
+        results, before = new["results"], old["results"]
+        demand(
+            all(results.get(stage) == result for stage, result in before.items()),
+            "I4",
+            f"the result of a stage of {run} was written a second time",
+        )
+        if writer is None or not writer.name.startswith("runner") or old["state"] != RUNNING:
+            demand(len(results) == len(before), "I4", f"a result of {run} was written by no owner")
+            return
+        demand(
+            old["session"] in writer.sessions,
+            "I4",
+            f"{writer.name} wrote to {run}, which belongs to the session {old['session']}",
+        )
+
+
+class Announced:
+    """What the bus has said of each run: every event for the first time in its order, repetitions at any time.
+
+    ProjectCreated travels from another table than the rest, so it may be said after the run's first facts.
+    """
+
+    def __init__(self) -> None:
+        self.last: dict[str, int] = {}
+        self.created: set[str] = set()
+
+    def hear(self, entry: BusEntry) -> None:
+        metadata: dict[str, Any] = msgspec.json.decode(entry.detail)["metadata"]
+        run, number = metadata["run_id"], metadata["sequence"]
+        if number == 1:
+            self.created.add(run)
+            return
+        last = self.last.get(run, 1)
+        demand(number <= last + 1, "I7", f"the bus said event {number} of {run} after {last}")
+        self.last[run] = max(last, number)

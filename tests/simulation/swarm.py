@@ -1,0 +1,86 @@
+"""Runs many seeds on several processes and adds up what they met."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from tests.simulation.plan import KINDS, Plan, plan_of
+from tests.simulation.sightings import SITUATIONS, Sightings
+from tests.simulation.world import Result, simulate
+
+CHUNK_SEEDS = 4
+CHILD_SEEDS_MAX = 200
+"""After this a child process is replaced: what asyncio keeps of killed processes is not freed otherwise."""
+
+
+@dataclass(slots=True)
+class Totals:
+    seeds: int = 0
+    virtual_seconds: float = 0.0
+    steps: int = 0
+    grants: int = 0
+    runs: int = 0
+    writes: int = 0
+    sightings: Sightings = field(default_factory=Sightings)
+    failed: list[Result] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        self.seeds += 1
+        self.virtual_seconds += result.virtual_seconds
+        self.steps += result.steps
+        self.grants += result.grants
+        self.runs += result.runs
+        self.writes += result.writes
+        self.sightings.counts.update(result.sightings.counts)
+        if result.violation is not None:
+            self.failed.append(result)
+
+    def unreached(self) -> list[str]:
+        """Faults and situations that no seed of these has met."""
+        return [what for what in (*KINDS, *SITUATIONS) if not self.sightings.counts[what]]
+
+    def summary(self, seconds: float) -> str:
+        faults = sum(self.sightings.counts[kind] for kind in KINDS)
+        kinds = sum(1 for kind in KINDS if self.sightings.counts[kind])
+        return (
+            f"{self.seeds} seeds, {len(self.failed)} violations, {self.virtual_seconds / 3600:.2f} virtual hours, "
+            f"{self.runs} runs, {self.grants} grants, {self.writes} writes, {self.steps} steps, "
+            f"{faults} faults of {kinds} kinds, {self.seeds / seconds:.1f} seeds/s, "
+            f"{self.virtual_seconds / seconds:.0f}x real time"
+        )
+
+
+def simulate_seed(seed: int) -> Result:
+    return simulate(plan_of(seed))
+
+
+def simulate_all(seeds: Iterable[int], jobs: int, work: Callable[[int], Result] = simulate_seed) -> Iterator[Result]:
+    """In the order of the seeds."""
+    if jobs == 1:
+        yield from map(work, seeds)
+        return
+    context = multiprocessing.get_context("fork")
+    with context.Pool(jobs, initializer=quiet, maxtasksperchild=CHILD_SEEDS_MAX // CHUNK_SEEDS) as pool:
+        yield from pool.imap(work, seeds, chunksize=CHUNK_SEEDS)
+
+
+def quiet() -> None:
+    """What a killed process had begun is never awaited, and that is as it should be."""
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
+
+
+def total(results: Iterable[Result], on_result: Callable[[Result], None]) -> tuple[Totals, float]:
+    """The sums, and the real seconds that it took."""
+    began = time.perf_counter()
+    totals = Totals()
+    for result in results:
+        totals.add(result)
+        on_result(result)
+    return totals, time.perf_counter() - began
+
+
+__all__ = ["Plan", "Totals", "quiet", "simulate_all", "simulate_seed", "total"]

@@ -1,0 +1,320 @@
+"""One seeded world: an API, two orchestrators and three runners, each put together by its own bootstrap."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from tests.simulation.brokers import QueueBroker, StreamBroker
+from tests.simulation.checks import Checks
+from tests.simulation.loop import SimulationLoop, Stuck
+from tests.simulation.machine import LocalClock, NumberedIds, Process, stream_of
+from tests.simulation.network import Network, at_once
+from tests.simulation.plan import (
+    API,
+    CALL_FAULTS,
+    ORCHESTRATORS,
+    QUEUE_FAULTS,
+    RUNNERS,
+    STREAM_FAULTS,
+    Fault,
+    Plan,
+)
+from tests.simulation.ports import SimulatedEngine
+from tests.simulation.sightings import Sightings
+from tests.simulation.trace import Trace
+from tests.simulation.users import Users
+from tests.simulation.violations import Violation
+from tests.simulation.workload import TENANTS, WORKFLOWS, registry_of
+
+from penstock_api.bootstrap import parts_on
+from penstock_backbone.errors import BackboneError
+from penstock_backbone.inventory import DISPATCH_QUEUE
+from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.records.limits import FLEET, set_limit, tenant_scope, workflow_scope
+from penstock_backbone.records.sessions import bury_session
+from penstock_backbone.telemetry import silent
+from penstock_backbone.vocabulary import Write
+from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
+from penstock_orchestrator.domain.hints import Hints
+from penstock_runner.bootstrap import Surroundings as RunnerSurroundings
+from penstock_runner.bootstrap import runner_on
+from penstock_runner.handlers.runner import Runner
+
+STEPS_MAX = 600_000
+DRAIN_SECONDS_MAX = 150.0
+LOOK_SECONDS = 0.5
+RUNNER_CAPACITY = 4
+RESTART_SECONDS = 1.0
+OPEN_LIMIT = 100
+DRIFT_RATES = (0.82, 0.9, 1.1, 1.22)
+SERVICES = ("penstock_orchestrator", "penstock_runner", "penstock_api", "penstock_backbone")
+
+
+@dataclass(slots=True)
+class Result:
+    """`violation` None: every rule held, and everything ended."""
+
+    plan: Plan
+    violation: str | None
+    fingerprint: str
+    virtual_seconds: float
+    steps: int
+    grants: int
+    runs: int
+    writes: int
+    commits: int
+    sightings: Sightings
+    lines: list[str] = field(default_factory=list)
+
+
+class _Complaints(logging.Handler):
+    """An error in a service's log is a violation, unless it only says that the surroundings are broken."""
+
+    def __init__(self, loop: SimulationLoop) -> None:
+        super().__init__(logging.ERROR)
+        self._loop = loop
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, Violation):
+            self._loop.failure = error
+        elif not isinstance(error, BackboneError) and self._loop.failure is None:
+            words = f"{record.getMessage()} {error!r}" if error else record.getMessage()
+            self._loop.failure = Violation("log", f"{record.name}: {words}")
+            self._loop.failure.__cause__ = error
+
+
+class World:
+    def __init__(self, plan: Plan, *, verbose: bool = False) -> None:
+        self._plan = plan
+        self.loop = SimulationLoop(stream_of(plan.seed, "schedule") if plan.shuffled else None, steps_max=STEPS_MAX)
+        self.trace = Trace(verbose=verbose)
+        self.sightings = Sightings()
+        clock = LocalClock(self.loop)
+        self.engine = MemoryEngine(clock, NumberedIds(clock, 0))
+        self.network = Network(self.loop, self.engine, self.sightings, self.trace, seed=plan.seed, latency=plan.latency)
+        self.network.crash_after = plan.crash_after
+        self.network.on_crash = self._crash
+        self.queues = QueueBroker(self.network)
+        self.streams = StreamBroker(self.network)
+        self.processes: dict[str, Process] = {}
+        self.checks = Checks(self.network, self.processes)
+        self.checks.watch(self.engine, self.streams)
+        self.users = Users(plan, self.loop, self.processes, self.sightings)
+        self._lives = 0
+        self._names = (API, *ORCHESTRATORS, *RUNNERS[: plan.runners])
+
+    # --- a whole seed ---------------------------------------------------------------------------------
+
+    def run(self) -> Result:
+        complaints = _Complaints(self.loop)
+        loggers = [logging.getLogger(name) for name in SERVICES]
+        before = [(logger.level, logger.propagate) for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+            logger.propagate = False
+            logger.addHandler(complaints)
+        collecting = gc.isenabled()
+        gc.disable()
+        violation: str | None = None
+        try:
+            self.loop.run(self._story())
+        except (Violation, Stuck) as error:
+            violation = str(error)
+        finally:
+            if collecting:
+                gc.enable()
+            for logger, (level, propagate) in zip(loggers, before, strict=True):
+                logger.removeHandler(complaints)
+                logger.setLevel(level)
+                logger.propagate = propagate
+        return self._result(violation)
+
+    def _result(self, violation: str | None) -> Result:
+        fingerprint = self.trace.fingerprint(self.loop.steps, self.checks.ledger.grants, violation)
+        return Result(
+            self._plan, violation, fingerprint, self.loop.now, self.loop.steps, self.checks.ledger.grants,
+            len(self.checks.stories.runs), self.network.writes, self.checks.commits, self.sightings,
+            self.trace.lines() if violation else [],
+        )  # fmt: skip
+
+    async def _story(self) -> None:
+        self._operate(set_limit(FLEET, limit=self._plan.fleet, at=0))
+        for name in self._names:
+            self._start(name)
+        for fault in self._plan.faults:
+            self.network.later(fault.at, self._begin, fault)
+        users = self.loop.create_task(self.users.all())
+        await self._sleep(self._plan.fault_seconds)
+        self._faults_stop()
+        await self._drained(users)
+        self.checks.at_the_end(self.queues)
+        self.users.at_the_end(self.checks.projects, self.checks.stories.runs)
+
+    async def _drained(self, users: asyncio.Task[None]) -> None:
+        end = self.loop.now + DRAIN_SECONDS_MAX
+        while True:
+            await self._sleep(LOOK_SECONDS)
+            if users.done():
+                users.result()
+            left = ["users wait"] if not users.done() or self.network.under_way else []
+            left = left or self.checks.unfinished(self.queues, self.streams)
+            if not left:
+                return
+            if self.loop.now >= end:
+                raise Violation("I11", f"{DRAIN_SECONDS_MAX:.0f} s after the last fault: {'; '.join(left[:6])}")
+
+    async def _sleep(self, seconds: float) -> None:
+        done = self.loop.create_future()
+        self.loop.call_later(seconds, done.set_result, None)
+        await done
+
+    def _faults_stop(self) -> None:
+        self.trace.note(self.loop.now, "world", "FAULTS STOP")
+        self.network.disarm_all()
+        self.queues.lose_nothing()
+        for name in self._names:
+            process = self.processes[name]
+            if process.gone:
+                self._restart(name, process.life)
+                continue
+            process.clock.run_at(1.0)
+            process.clock.wrong_by = timedelta()
+            process.thaw()
+        at = round(self.loop.now * 1000)
+        scopes = [*map(tenant_scope, TENANTS), *map(workflow_scope, WORKFLOWS)]
+        limits = [set_limit(FLEET, limit=self._plan.fleet, at=at)]
+        limits += [set_limit(scope, limit=OPEN_LIMIT, at=at) for scope in scopes]
+        self._operate(*limits)
+
+    def _operate(self, *writes: Write) -> None:
+        """An operator's or supervisor's word: it is not what is tested here, so it always arrives."""
+        at_once(self.engine.tables.write(writes))
+
+    # --- processes ------------------------------------------------------------------------------------
+
+    def _start(self, name: str) -> None:
+        self._lives += 1
+        process = Process(self.loop, name, seed=self._plan.seed, life=self._lives, rate=self._plan.rates.get(name, 1.0))
+        self.processes[name] = process
+        engine = SimulatedEngine(process, self.network, self.queues, self.streams, self.checks.announced)
+        if name == API:
+            process.subject = parts_on(engine, process.clock, process.ids, silent())
+            return
+        main = process.start(self._main(process, engine))
+        main.add_done_callback(lambda task: self._ended(process, task), context=self.network.world)
+
+    async def _main(self, process: Process, engine: SimulatedEngine) -> None:
+        telemetry = silent()
+        if process.name in ORCHESTRATORS:
+            given = Surroundings(process.clock, process.ids, process.chance, telemetry)
+            parts = Parts.on(engine, given)
+            await parts.admission.turn(Hints())
+            process.subject = host = direct_host(parts, engine, given)
+            await host.run()
+        stop, hurry = asyncio.Event(), asyncio.Event()
+        runner = runner_on(
+            engine,
+            RunnerSurroundings(process.clock, process.ids, process.chance, telemetry),
+            registry_of(self._plan.seed, process.clock),
+            capacity=RUNNER_CAPACITY,
+            first_session=f"ses_first_{process.life}",
+        )
+        process.subject, process.stop = runner, stop
+        await runner.run(stop, hurry)
+
+    def _ended(self, process: Process, task: asyncio.Task[Any]) -> None:
+        """A service that ends is started again, as a supervisor does it."""
+        if process.gone:
+            return
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, BackboneError):
+            self.loop.failure = Violation("log", f"{process.name} ended with {error!r}")
+            self.loop.failure.__cause__ = error
+        self.trace.note(self.loop.now, process.name, f"ends {error or ''}")
+        process.kill()
+        self.network.later(RESTART_SECONDS, self._restart, process.name, process.life)
+
+    def _crash(self, process: Process, seconds: float) -> None:
+        if process.gone:
+            return
+        self.trace.note(self.loop.now, process.name, "is killed")
+        process.kill()
+        self.network.later(seconds, self._restart, process.name, process.life)
+
+    def _restart(self, name: str, life: int) -> None:
+        if self.processes[name].life == life:
+            self.trace.note(self.loop.now, name, "starts")
+            self._start(name)
+
+    # --- faults that no call waits for ------------------------------------------------------------------
+
+    def _begin(self, fault: Fault) -> None:
+        if self.loop.now > self._plan.fault_seconds:
+            return
+        if fault.kind in CALL_FAULTS or fault.kind in QUEUE_FAULTS:
+            self.network.arm(fault)
+            return
+        self.sightings.note(fault.kind)
+        self.trace.note(self.loop.now, fault.target, f"FAULT {fault.kind} ({fault.seconds:.1f} s, {fault.amount})")
+        if fault.kind in STREAM_FAULTS:
+            self.streams.spoil(fault)
+        elif fault.target in self.processes:
+            self._spoil(self.processes[fault.target], fault)
+        else:
+            self._spoil_world(fault)
+
+    def _spoil(self, process: Process, fault: Fault) -> None:
+        if process.gone:
+            return
+        match fault.kind:
+            case "killed":
+                self._crash(process, fault.seconds)
+            case "buried":
+                self._crash(process, fault.seconds)
+                if process.name in RUNNERS:
+                    self._operate(bury_session(f"ses_first_{process.life}"))
+            case "frozen":
+                process.freeze(fault.seconds)
+            case "clock drifts":
+                process.clock.run_at(DRIFT_RATES[fault.amount % len(DRIFT_RATES)])
+            case "wall clock jumps":
+                process.clock.wrong_by = timedelta(hours=1 if fault.amount % 2 else -1)
+            case "deployed":
+                self._deploy(process)
+            case "outage":
+                self.network.cut_off(process.name, "", min(fault.seconds, 15.0))
+            case _:
+                raise AssertionError(fault)
+
+    def _deploy(self, process: Process) -> None:
+        """SIGTERM. A runner hands back at its next checkpoint; the others have nothing to hand back."""
+        if isinstance(process.subject, Runner) and process.stop is not None:
+            process.stop.set()
+        else:
+            self._crash(process, RESTART_SECONDS)
+
+    def _spoil_world(self, fault: Fault) -> None:
+        match fault.kind:
+            case "outage of everything":
+                self.network.cut_off("", "", fault.seconds)
+            case "sessions throttled":
+                self.network.cut_off_sessions(fault.seconds)
+            case "dispatches lost":
+                self.queues.lose_all(DISPATCH_QUEUE, 2 * fault.seconds)
+            case "limit changed":
+                self._operate(set_limit(fault.target, limit=fault.amount, at=round(self.loop.now * 1000)))
+            case "clean start of everything":
+                for name in self._names:
+                    self._crash(self.processes[name], fault.seconds)
+            case _:
+                raise AssertionError(fault)
+
+
+def simulate(plan: Plan, *, verbose: bool = False) -> Result:
+    return World(plan, verbose=verbose).run()
