@@ -149,7 +149,7 @@ reproducible = settings(
 
 
 @pytest.mark.parametrize("rig", ["embedded"], indirect=True)
-@settings(reproducible, max_examples=60)
+@settings(reproducible, max_examples=50)
 @given(program=programs)
 async def test_the_embedded_engine_does_what_the_memory_engine_does(rig: Rig, program: list[Step]) -> None:
     await compare(rig.engine.tables, program)
