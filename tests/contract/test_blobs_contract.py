@@ -69,3 +69,17 @@ async def test_keys_that_are_nearly_the_same_are_different_files(engine: Engine,
     keys = [f"{pk}/a", f"{pk}/a.b", f"{pk}/b/a", f"{pk}/a-", f"{pk}/a_"]
     refs = [await engine.blobs.put(key, key.encode()) for key in keys]
     assert [await engine.blobs.get(ref) for ref in refs] == [key.encode() for key in keys]
+
+
+async def test_a_key_is_written_once_and_the_same_content_again_is_the_same_write(engine: Engine) -> None:
+    first = await engine.blobs.put("run_1/1/twice.txt", b"one")
+    assert await engine.blobs.put("run_1/1/twice.txt", b"one") == first
+    with pytest.raises(Invalid):
+        await engine.blobs.put("run_1/1/twice.txt", b"two")
+    assert await engine.blobs.get(first) == b"one"
+
+
+async def test_a_file_of_another_size_than_recorded_is_corrupt(engine: Engine) -> None:
+    ref = await engine.blobs.put("run_1/1/size.txt", b"three")
+    with pytest.raises(BlobCorrupt):
+        await engine.blobs.get(BlobRef(ref.key, ref.sha256, ref.size + 1))

@@ -10,7 +10,7 @@ from tests.contract.waiting import in_background
 from tests.contract.writing import key, put
 
 from penstock_backbone.engines import Engine
-from penstock_backbone.errors import BackboneError
+from penstock_backbone.errors import BackboneError, Invalid
 from penstock_backbone.ports import Streams
 from penstock_backbone.vocabulary import (
     Cancelled,
@@ -237,3 +237,9 @@ async def test_settling_what_was_settled_before_changes_nothing(engine: Engine, 
 async def test_a_consumer_that_the_inventory_does_not_name_is_refused(engine: Engine) -> None:
     with pytest.raises(BackboneError):
         await engine.streams.read("nobody", 10, 0)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1" * 5000, "١"])
+async def test_settling_what_is_no_sequence_is_refused(engine: Engine, text: str) -> None:
+    with pytest.raises(Invalid):
+        await engine.streams.settle(reader("ordered"), text)

@@ -66,7 +66,10 @@ class Streams(Protocol):
         ...
 
     async def settle(self, consumer: str, through: str) -> None:
-        """Everything up to and including sequence `through` is done and is not delivered again."""
+        """Everything up to and including sequence `through` is done and is not delivered again.
+
+        Text that is no sequence of this stream is Invalid.
+        """
         ...
 
     async def rewind(self, consumer: str) -> None:
@@ -106,7 +109,9 @@ class Queues(Protocol):
 class Blobs(Protocol):
     """Write-once files by key. Keys are relative paths of safe segments (letters, digits, "._-")."""
 
-    async def put(self, key: str, data: bytes) -> BlobRef: ...
+    async def put(self, key: str, data: bytes) -> BlobRef:
+        """The same content again succeeds; other content under a key that exists is Invalid."""
+        ...
 
     async def get(self, ref: BlobRef) -> bytes:
         """The bytes, checked against the reference (BlobMissing, BlobCorrupt)."""

@@ -57,6 +57,8 @@ def encode(event: Event | UnknownEvent) -> str:
 
 def decode(text: str | bytes) -> Decoded:
     """Never raises for anything a peer may send."""
+    if len(text) > EVENT_BYTES_MAX:
+        return Malformed(f"over {EVENT_BYTES_MAX} bytes")
     try:
         raw = json.loads(text)
         metadata = Metadata.model_validate(raw["metadata"])
@@ -72,3 +74,5 @@ def decode(text: str | bytes) -> Decoded:
         return Event(metadata, model.model_validate(upcast(metadata.type, metadata.version, data)))
     except ValidationError as error:
         return Malformed(f"{metadata.type}: {error.error_count()} invalid fields, first {error.errors()[0]['loc']}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Malformed(f"{metadata.type} of version {metadata.version} cannot be read as today's: {error!r:.200}")

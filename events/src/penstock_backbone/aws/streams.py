@@ -22,6 +22,7 @@ from penstock_backbone.aws.values import from_item
 from penstock_backbone.aws.wakeups import Wakeup, Wakeups
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.inventory import SESSIONS, Consumer, Inventory
+from penstock_backbone.local.feed import check_sequence
 from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.vocabulary import (
     BATCH_ITEMS_MAX,
@@ -43,6 +44,8 @@ PAGES_MAX = 100
 REFRESH_SECONDS = 10.0
 """How often the list of shards is read anew when no shard has ended: a child may be listed a moment after its parent ends."""
 TRIES_MAX = 3
+SEQUENCE_DIGITS_MAX = 64
+"""DynamoDB's numbers have up to 40 digits, and ours adds a few for the shard."""
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -110,7 +113,7 @@ class AwsStreams:
 
     async def settle(self, consumer: str, through: str) -> None:
         follower = self._follower(consumer)
-        settled = follower.backlog.through(through)
+        settled = follower.backlog.through(check_sequence(through, SEQUENCE_DIGITS_MAX))
         last = {fetched.shard.name: fetched for fetched in settled}
         writes = [self._position(follower, name, fetched.number) for name, fetched in last.items()]
         await self._save(writes)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from penstock_backbone.embedded.database import Database, Record
 from penstock_backbone.errors import Fatal
 from penstock_backbone.inventory import Inventory
+from penstock_backbone.local.feed import feed_number
 from penstock_backbone.local.limits import MESSAGE_BYTES_MAX, check_text_size
 from penstock_backbone.local.messages import Queued, Stored
 from penstock_backbone.local.routing import Router, event_body, refusal
@@ -54,7 +55,7 @@ class Streams:
 
     def settle(self, consumer: str, through: str) -> None:
         self._tables_of(consumer)
-        self._settled[consumer] = max(self._settled[consumer], int(through))
+        self._settled[consumer] = max(self._settled[consumer], feed_number(through))
 
     def rewind(self, consumer: str) -> None:
         self._tables_of(consumer)

@@ -18,7 +18,7 @@ from penstock_backbone.embedded.brokers import Messages, Streams
 from penstock_backbone.embedded.database import FEED_KEPT_SECONDS, Database, Record
 from penstock_backbone.errors import BackboneError, Fatal
 from penstock_backbone.inventory import Inventory
-from penstock_backbone.local.feed import SEQUENCE_DIGITS
+from penstock_backbone.local.feed import SEQUENCE_DIGITS, feed_number
 from penstock_backbone.local.transactor import Transactor
 from penstock_backbone.ports import Clock
 from penstock_backbone.vocabulary import Key, Page, StreamRecord
@@ -173,7 +173,7 @@ class Store:
 
     def _settle(self, _peer: Peer, _id: int, request: wire.SettleStream) -> None:
         self._streams.settle(request.consumer, request.through)
-        self._messages.note_positions({request.consumer: int(request.through)})
+        self._messages.note_positions({request.consumer: feed_number(request.through)})
 
     def _rewind(self, _peer: Peer, _id: int, request: wire.RewindStream) -> None:
         self._streams.rewind(request.consumer)

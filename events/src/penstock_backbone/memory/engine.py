@@ -8,10 +8,11 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from penstock_backbone.errors import BlobCorrupt, BlobMissing, Fatal
+from penstock_backbone.errors import BlobCorrupt, BlobMissing, Fatal, Invalid
 from penstock_backbone.inventory import INVENTORY, Inventory
 from penstock_backbone.local.blob_keys import check_blob_key
 from penstock_backbone.local.cursors import decode_cursor, encode_cursor
+from penstock_backbone.local.feed import feed_number
 from penstock_backbone.local.limits import (
     MESSAGE_BYTES_MAX,
     check_keys,
@@ -131,7 +132,7 @@ class MemoryStreams:
             await self._committed.wait(self._clock, left)
 
     async def settle(self, consumer: str, through: str) -> None:
-        self._settled_to[consumer] = max(int(through), self._settled_to.get(consumer, 0))
+        self._settled_to[consumer] = max(feed_number(through), self._settled_to.get(consumer, 0))
 
     async def rewind(self, consumer: str) -> None:
         self._read_to[consumer] = self._settled_to.get(consumer, 0)
@@ -198,15 +199,15 @@ class MemoryBlobs:
         self._files: dict[str, bytes] = {}
 
     async def put(self, key: str, data: bytes) -> BlobRef:
-        check_blob_key(key)
-        self._files[key] = bytes(data)
+        if self._files.setdefault(check_blob_key(key), bytes(data)) != data:
+            raise Invalid(f"the file {key!r} exists with other content: files are written once, so choose another key")
         return BlobRef(key, hashlib.sha256(data).hexdigest(), len(data))
 
     async def get(self, ref: BlobRef) -> bytes:
         data = self._files.get(check_blob_key(ref.key))
         if data is None:
             raise BlobMissing(f"there is no file {ref.key!r}")
-        if hashlib.sha256(data).hexdigest() != ref.sha256:
+        if len(data) != ref.size or hashlib.sha256(data).hexdigest() != ref.sha256:
             raise BlobCorrupt(f"the file {ref.key!r} is not the one that was stored")
         return data
 
