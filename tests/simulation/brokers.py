@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.simulation.machine import Process
+from tests.simulation.machine import Process, stream_of
 from tests.simulation.network import Network, at_once
 from tests.simulation.plan import LOSABLE, Fault
 
@@ -84,10 +84,12 @@ def _answer(answer: asyncio.Future[Any], found: list[Any]) -> None:
 class QueueBroker:
     """Messages may come late, twice, or not at all, as the plan says."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, seed: int) -> None:
         self._network = network
         self._polls = _Polls(network)
         self._lossy_until: dict[str, float] = {}
+        self._slow_until: dict[str, float] = {}
+        self._chance = stream_of(seed, "queues")
         self._queues = network.engine.queues
         self._accept = network.engine.queues.accept
         network.engine.queues.accept = self.accept  # type: ignore[method-assign]  # the bus delivers here too
@@ -96,11 +98,19 @@ class QueueBroker:
         """Of what is sent there from now on; only for hints that something repairs."""
         self._lossy_until[queue] = self._network.loop.now + seconds
 
-    def lose_nothing(self) -> None:
+    def delay_all(self, queue: str, seconds: float) -> None:
+        """By about as long as a grant is waited for before it is taken back."""
+        self._slow_until[queue] = self._network.loop.now + seconds
+
+    def mend(self) -> None:
         self._lossy_until.clear()
+        self._slow_until.clear()
 
     def accept(self, queue: str, message: Outgoing) -> str | None:
         if self._lossy_until and self._network.loop.now < self._lossy_until.get(queue, 0.0):
+            return None
+        if self._slow_until and self._network.loop.now < self._slow_until.get(queue, 0.0):
+            self._later(13.5 + 3.0 * self._chance.random(), queue, message)
             return None
         fault = self._network.strike(queue, LOSABLE if NOT_LOSABLE not in message.body else "accept a project")
         if fault is None:

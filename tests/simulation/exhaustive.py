@@ -20,4 +20,5 @@ def crash_after_each_write(plan: Plan = PLAN) -> Iterator[Result]:
     undisturbed = simulate(plan)
     yield undisturbed
     for write in range(1, undisturbed.writes + 1):
-        yield simulate(replace(plan, crash_after=write))
+        for partly in (False, True):
+            yield simulate(replace(plan, crash_after=write, crash_partly=partly))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
@@ -106,6 +107,13 @@ class Process:
         self._tasks.append(task)
         if len(self._tasks) % TASKS_SWEPT == 0:
             self._tasks = [known for known in self._tasks if not known.done()]
+
+    def bury(self) -> None:
+        """At the end of the world: what was under way is let go of now, not whenever Python comes to it."""
+        self.kill()
+        for task in self._tasks:
+            with contextlib.suppress(BaseException):
+                task.get_coro().close()
 
     @property
     def is_frozen(self) -> bool:

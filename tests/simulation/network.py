@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.machine import Process, stream_of
-from tests.simulation.plan import ANY_CALL, ARMED_SECONDS, WRITES, Fault
+from tests.simulation.plan import ARMED_SECONDS, ONLY_WRITES, WRITES, Fault
 from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 
@@ -24,9 +24,7 @@ Answer = TypeVar("Answer")
 
 TIMEOUT_SECONDS = 1.0
 """After this a client gives a call up; the sdk's own repetitions are part of it."""
-CHANGES = frozenset(
-    {*WRITES, "bus.publish", "queues.send", "queues.delete", "queues.extend", "streams.settle", "blobs.put"}
-)
+CHANGES = (*WRITES, "bus.publish", "queues.send", "queues.delete", "queues.extend", "streams.settle", "blobs.put")
 """The calls that leave something behind, for the mode that dies of each of them."""
 THROTTLED = "the table is throttled"
 CONFLICT = "another transaction is in progress"
@@ -66,7 +64,7 @@ class Call:
         self.answer = answer
         self.refuse = refuse
         self.halve = halve
-        self.views = dict(process.views) if name in WRITES else {}
+        self.views = dict(process.views) if name.startswith("tables.write_after") else {}
         self.of_session = of_session
 
 
@@ -91,6 +89,7 @@ class Network:
         self.under_way = 0
         self.writes = 0
         self.crash_after = 0
+        self.crash_partly = False
         self.on_crash: Callable[[Process, float], None] = lambda _process, _seconds: None
         self._latency = latency
         self._armed: dict[str, list[Fault]] = {}
@@ -126,7 +125,7 @@ class Network:
         for place, fault in enumerate(armed):
             if now - fault.at > ARMED_SECONDS:
                 continue
-            if fault.call in (ANY_CALL, call):
+            if call.startswith(fault.call) and (fault.kind not in ONLY_WRITES or call.startswith(WRITES)):
                 del armed[place]
                 self.sightings.note(fault.kind)
                 self.trace.note(now, target, f"FAULT {fault.kind} at {call}")
@@ -180,9 +179,11 @@ class Network:
             case "request lost":
                 self.later(TIMEOUT_SECONDS, self._fail, call, GONE)
             case "response lost":
+                self._perhaps_in_part(call, fault.amount)
                 self.later(self.way(process), self._apply, call, None)
                 self.later(TIMEOUT_SECONDS, self._fail, call, GONE)
             case "late write":
+                self._perhaps_in_part(call, fault.amount)
                 self.later(TIMEOUT_SECONDS, self._fail, call, GONE)
                 self.under_way += 1
                 self.later(TIMEOUT_SECONDS + fault.seconds, self._land, call)
@@ -198,6 +199,7 @@ class Network:
             case "killed before a write":
                 self.on_crash(process, fault.seconds)
             case "killed after a write":
+                self._perhaps_in_part(call, fault.amount)
                 self.later(self.way(process), self._arrive_and_kill, call, fault.seconds)
             case _:
                 raise AssertionError(fault)
@@ -205,10 +207,19 @@ class Network:
     def _arrive(self, call: Call, slowed: float = 0.0) -> None:
         self._apply(call, self.way(call.process) + slowed)
 
-    def _arrive_in_part(self, call: Call, amount: int) -> None:
+    def _perhaps_in_part(self, call: Call, amount: int) -> None:
+        if amount % 2:
+            self._in_part(call, amount)
+
+    @staticmethod
+    def _in_part(call: Call, amount: int) -> None:
+        """A batch is not atomic: of an unknown outcome any part may have been applied."""
         halve = call.halve
         if halve is not None:
             call.apply = lambda: halve(amount)
+
+    def _arrive_in_part(self, call: Call, amount: int) -> None:
+        self._in_part(call, amount)
         self._apply(call, self.way(call.process))
 
     def _arrive_if_alive(self, call: Call) -> None:
@@ -226,6 +237,11 @@ class Network:
 
     def _apply(self, call: Call, back: float | None) -> None:
         """`back` None: nobody hears of it."""
+        counted = call.name.startswith(CHANGES)
+        if counted:
+            self.writes += 1
+            if self.writes == self.crash_after and self.crash_partly:
+                self._in_part(call, self.writes)
         self.caller = call
         seen = self.loop.now
         error: BackboneError | None = None
@@ -237,12 +253,10 @@ class Network:
         finally:
             self.caller = None
         self.trace.call(self.loop.now, call.process.name, call.name, error or value)
-        if call.name in CHANGES:
-            self.writes += 1
-            if self.writes == self.crash_after:
-                self.sightings.note("killed after a write")
-                self.on_crash(call.process, 1.0)
-                return
+        if counted and self.writes == self.crash_after:
+            self.sightings.note("killed after a write")
+            self.on_crash(call.process, 1.0)
+            return
         if back is not None:
             self.later(back, self._answer, call, value, error, seen)
 

@@ -23,22 +23,29 @@ RUNNERS = ("runner-1", "runner-2", "runner-3")
 
 EVERYTHING = "everything"
 ANY_CALL = ""
-LOSABLE = "accept"
-WRITES = ("tables.write", "tables.write_after", "tables.transact")
-BATCHES = ("tables.write", "tables.write_after", "bus.publish", "queues.send")
-CALL_FAULTS = {
-    "request lost": ANY_CALL,
-    "response lost": ANY_CALL,
-    "late write": WRITES,
-    "throttled": ANY_CALL,
-    "conflict": WRITES,
-    "part of a batch refused": BATCHES,
-    "slow answer": ANY_CALL,
-    "frozen between check and write": WRITES,
-    "killed before a write": WRITES,
-    "killed after a write": WRITES,
-}
-"""What happens at the next call of one process that fits, and which calls fit."""
+LOSABLE = "accept a hint"
+WRITES = ("tables.write", "tables.transact")
+"""Prefixes: the names of calls on tables end with the table, and so do those of writes that follow a guard."""
+RUNS_WRITE, TOKENS_WRITE, SESSIONS_WRITE = "tables.write runs", "tables.write tokens", "tables.write sessions"
+DECISION, ENQUEUE = "tables.write_after tokens", "tables.transact"
+OF_RUNNERS = (RUNS_WRITE, RUNS_WRITE, RUNS_WRITE, SESSIONS_WRITE)
+OF_ORCHESTRATORS = (DECISION, DECISION, ENQUEUE, TOKENS_WRITE, RUNS_WRITE, SESSIONS_WRITE, "bus.publish", "queues.send")
+BATCHES = (DECISION, DECISION, RUNS_WRITE, TOKENS_WRITE, "bus.publish", "queues.send")
+ONLY_WRITES = frozenset({"late write", "conflict", "frozen between check and write", "killed before a write"})
+CHAINS = (0, 0, 1, 2)
+CALL_FAULTS = (
+    "request lost",
+    "response lost",
+    "late write",
+    "throttled",
+    "conflict",
+    "part of a batch refused",
+    "slow answer",
+    "frozen between check and write",
+    "killed before a write",
+    "killed after a write",
+)
+"""What happens at the next call of one process that fits."""
 
 PROCESS_FAULTS = ("killed", "frozen", "clock drifts", "wall clock jumps", "deployed", "outage", "buried")
 QUEUE_FAULTS = ("message twice", "message late", "message lost", "message seen twice at once")
@@ -85,19 +92,21 @@ class Plan:
     fault_seconds: float = FAULTS_SECONDS
     crash_after: int = 0
     """The exhaustive mode: the process that makes this write, counted over the whole world from 1, dies of it."""
+    crash_partly: bool = False
+    """Of that write, where it is a batch, only a part is applied."""
 
 
 def plan_of(seed: int) -> Plan:
     """A swarm: each seed has some kinds of faults and not others, because too many at once hide each other."""
     chance = stream_of(seed, "plan")
-    kinds = [kind for kind in KINDS if chance.random() < 0.45]
+    kinds = [kind for kind in KINDS if chance.random() < 0.45] or list(KINDS)
     density = chance.choice((10, 25, 50, 90))
     names = (API, *ORCHESTRATORS, *RUNNERS)
     drift = chance.random() < 0.4
-    faults = sorted(
-        (_fault(chance, chance.choice(kinds), chance.uniform(0.0, FAULTS_SECONDS)) for _ in range(density)),
-        key=lambda fault: (fault.at, fault.kind, fault.target),
-    ) if kinds else []  # fmt: skip
+    faults = [_fault(chance, chance.choice(kinds), chance.uniform(0.0, FAULTS_SECONDS)) for _ in range(density)]
+    for _ in range(chance.choice(CHAINS)):
+        faults += _chain(chance, chance.uniform(2.0, FAULTS_SECONDS - 20.0))
+    faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
     return Plan(
         seed,
         runs=chance.randint(14, 26),
@@ -113,11 +122,10 @@ def _fault(chance: Random, kind: str, at: float) -> Fault:
     seconds = chance.choice((0.5, 3.0, 12.0, 25.0)) * chance.uniform(0.5, 1.2)
     amount = chance.randrange(1 << 16)
     if kind in CALL_FAULTS:
-        fits = CALL_FAULTS[kind]
-        call = chance.choice(fits) if fits else ANY_CALL
-        return Fault(at, kind, _process(chance, call), call, seconds, amount)
+        target, call = _call(chance, kind)
+        return Fault(at, kind, target, call, seconds, amount)
     if kind in PROCESS_FAULTS:
-        return Fault(at, kind, _process(chance, ""), "", seconds, amount)
+        return Fault(at, kind, chance.choice((*ORCHESTRATORS, *RUNNERS, *RUNNERS, API)), "", seconds, amount)
     if kind in QUEUE_FAULTS:
         call = LOSABLE if kind == "message lost" else ANY_CALL
         return Fault(at, kind, chance.choice((ADMISSION_QUEUE, DISPATCH_QUEUE)), call, seconds, amount)
@@ -128,13 +136,30 @@ def _fault(chance: Random, kind: str, at: float) -> Fault:
     return Fault(at, kind, EVERYTHING, "", min(seconds, 10.0), amount)
 
 
-def _process(chance: Random, call: str) -> str:
-    """Whoever makes that kind of call."""
-    if call in {"tables.write_after", "bus.publish", "queues.send"}:
-        return chance.choice(ORCHESTRATORS)
-    if call == "tables.transact":
-        return chance.choice((*ORCHESTRATORS, API))
-    return chance.choice((*ORCHESTRATORS, *RUNNERS, *RUNNERS, API))
+def _call(chance: Random, kind: str) -> tuple[str, str]:
+    """Somebody, and a call that he makes: mostly a write that matters, because reads are many and bear everything."""
+    if kind == "part of a batch refused":
+        return chance.choice(ORCHESTRATORS), chance.choice(BATCHES)
+    lot = chance.random()
+    if lot < 0.4:
+        return chance.choice(RUNNERS), chance.choice(OF_RUNNERS)
+    if lot < 0.8:
+        return chance.choice(ORCHESTRATORS), chance.choice(OF_ORCHESTRATORS)
+    if lot < 0.9 or kind in ONLY_WRITES:
+        return API, ENQUEUE
+    return chance.choice((*ORCHESTRATORS, *RUNNERS)), ANY_CALL
+
+
+def _chain(chance: Random, at: float) -> list[Fault]:
+    """Faults that only together reach what stands behind two defences: an apply is refused, repeated, and that
+    repetition lands when the token has had its next turn, because its runner was killed."""
+    faults = [Fault(at, "killed", name, "", 3.0, 0) for name in RUNNERS]
+    late = chance.choice((1.0, 3.0, 12.0, 25.0))
+    for name in ORCHESTRATORS:
+        begin = max(0.0, at + chance.choice((-0.2, 9.5, 10.5)))
+        faults.append(Fault(begin, "part of a batch refused", name, DECISION, 0.0, chance.randrange(1 << 16)))
+        faults.append(Fault(begin, "late write", name, TOKENS_WRITE, late, 0))
+    return faults
 
 
 def _scope(chance: Random) -> str:

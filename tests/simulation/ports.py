@@ -65,7 +65,7 @@ class Tables(_Part):
         return cast(
             list[Outcome],
             await self._call(
-                "tables.write",
+                f"tables.write {writes[0].key.table}",
                 lambda: self._write(writes),
                 refuse=lambda reason: [Unsettled(reason) for _ in writes],
                 halve=some,
@@ -87,7 +87,7 @@ class Tables(_Part):
         return cast(
             tuple[Outcome, list[Outcome]],
             await self._call(
-                "tables.write_after",
+                f"tables.write_after {guard.key.table}",
                 lambda: self._write_after(guard, followers),
                 refuse=lambda reason: (Unsettled(reason), []),
                 halve=some,

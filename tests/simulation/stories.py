@@ -60,6 +60,12 @@ class Stories:
             demand(new["since"] == old["seq"] + 1, "I7", f"{run} says since {new['since']} after {old['seq']}")
             numbers = range(old["seq"] + 1, new["seq"] + 1)
             demand(all(str(number) in facts for number in numbers), "I7", f"the facts of {run} are numbered wrongly")
+            added = [facts[str(number)] for number in numbers]
+            done = {fact["d"]["stage"] for fact in before.values() if fact["t"] == "StageCompleted"}
+            again = [
+                fact["d"]["stage"] for fact in added if fact["t"] == "StageCompleted" and fact["d"]["stage"] in done
+            ]
+            demand(not again, "I4", f"{run} says twice that {again} is completed")
 
     @staticmethod
     def _worked(run: str, old: Item, new: Item, writer: Process | None) -> None:

@@ -98,15 +98,15 @@ class World:
         clock = LocalClock(self.loop)
         self.engine = MemoryEngine(clock, NumberedIds(clock, 0))
         self.network = Network(self.loop, self.engine, self.sightings, self.trace, seed=plan.seed, latency=plan.latency)
-        self.network.crash_after = plan.crash_after
+        self.network.crash_after, self.network.crash_partly = plan.crash_after, plan.crash_partly
         self.network.on_crash = self._crash
-        self.queues = QueueBroker(self.network)
+        self.queues = QueueBroker(self.network, plan.seed)
         self.streams = StreamBroker(self.network)
         self.processes: dict[str, Process] = {}
         self.checks = Checks(self.network, self.processes)
         self.checks.watch(self.engine, self.streams)
         self.users = Users(plan, self.loop, self.processes, self.sightings)
-        self._lives = 0
+        self._lived: list[Process] = []
         self._names = (API, *ORCHESTRATORS, *RUNNERS[: plan.runners])
 
     # --- a whole seed ---------------------------------------------------------------------------------
@@ -127,6 +127,8 @@ class World:
         except (Violation, Stuck) as error:
             violation = str(error)
         finally:
+            for process in self._lived:
+                process.bury()
             if collecting:
                 gc.enable()
             for logger, (level, propagate) in zip(loggers, before, strict=True):
@@ -177,7 +179,7 @@ class World:
     def _faults_stop(self) -> None:
         self.trace.note(self.loop.now, "world", "FAULTS STOP")
         self.network.disarm_all()
-        self.queues.lose_nothing()
+        self.queues.mend()
         for name in self._names:
             process = self.processes[name]
             if process.gone:
@@ -199,9 +201,11 @@ class World:
     # --- processes ------------------------------------------------------------------------------------
 
     def _start(self, name: str) -> None:
-        self._lives += 1
-        process = Process(self.loop, name, seed=self._plan.seed, life=self._lives, rate=self._plan.rates.get(name, 1.0))
+        process = Process(
+            self.loop, name, seed=self._plan.seed, life=len(self._lived) + 1, rate=self._plan.rates.get(name, 1.0)
+        )
         self.processes[name] = process
+        self._lived.append(process)
         engine = SimulatedEngine(process, self.network, self.queues, self.streams, self.checks.announced)
         if name == API:
             process.subject = parts_on(engine, process.clock, process.ids, silent())
@@ -307,6 +311,8 @@ class World:
                 self.network.cut_off_sessions(fault.seconds)
             case "dispatches lost":
                 self.queues.lose_all(DISPATCH_QUEUE, 2 * fault.seconds)
+            case "dispatches late":
+                self.queues.delay_all(DISPATCH_QUEUE, 2 * fault.seconds)
             case "limit changed":
                 self._operate(set_limit(fault.target, limit=fault.amount, at=round(self.loop.now * 1000)))
             case "clean start of everything":

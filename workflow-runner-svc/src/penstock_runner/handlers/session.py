@@ -61,6 +61,7 @@ class Heartbeat:
         self._world = world
         self._capacity = capacity
         self._next_id = first_session
+        self._asked_at: float | None = None
         self._abandoned: list[Session] = []
         self.session: Session | None = None
         self.draining = False
@@ -77,8 +78,7 @@ class Heartbeat:
         await self._bury_abandoned()
         session = self.session
         if session is None or session.fenced:
-            opened = await self._open()
-            return HEARTBEAT_SECONDS if opened else HEARTBEAT_REPEAT_SECONDS
+            return await self._open()
         sent = self._world.clock.monotonic()
         session.beats += 1
         outcome = await self._write(sessions.beat(session.id, hb=session.beats))
@@ -114,26 +114,38 @@ class Heartbeat:
         for session in ended:
             await self._write(sessions.bury_session(session.id))
 
-    async def _open(self) -> bool:
+    async def _open(self) -> float:
+        """Returns the seconds until the first beat, or the next attempt. The session counts as heard when it was
+        first asked for: a lost answer may have been a yes, and then its lease runs from there."""
         if self.draining:
-            return False
-        identifier = self._next_id or self._world.ids.new("ses")
-        self._next_id = identifier
-        sent = self._world.clock.monotonic()
+            return HEARTBEAT_REPEAT_SECONDS
+        now = self._world.clock.monotonic()
+        identifier, asked_at = self._id_to_open(now)
         at = to_ms(self._world.clock.now())
         outcome = await self._write(sessions.open_session(identifier, capacity=self._capacity, at=at))
         if isinstance(outcome, Unsettled):
-            return False
-        self._next_id = None
+            return HEARTBEAT_REPEAT_SECONDS
+        self._next_id = self._asked_at = None
         if isinstance(outcome, Refused) and not _is_fresh(outcome.item):
             _log.warning("Session %s is taken, so this process takes an id of its own.", identifier)
-            return False
+            return HEARTBEAT_REPEAT_SECONDS
         if self.session is not None:
             self._abandoned.append(self.session)
-        self.session = Session(identifier, sent)
+        self.session = Session(identifier, asked_at)
         _log.info("Session %s is open.", identifier)
         await self._bury_abandoned()
-        return True
+        return max(0.0, HEARTBEAT_SECONDS - (now - asked_at))
+
+    def _id_to_open(self, now: float) -> tuple[str, float]:
+        """And since when it is asked for. After so long without an answer it may have lived, expired and been
+        forgotten, and must not live again: who judges leases would take the new one for the old."""
+        if self._asked_at is not None and now - self._asked_at >= SELF_FENCE_SECONDS:
+            self._next_id = self._asked_at = None
+        if self._next_id is None:
+            self._next_id = self._world.ids.new("ses")
+        if self._asked_at is None:
+            self._asked_at = now
+        return self._next_id, self._asked_at
 
     async def _write(self, write: Write) -> Outcome:
         """Any failure is an unknown outcome: the lease judges this process by what got through."""

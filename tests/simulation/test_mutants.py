@@ -1,0 +1,39 @@
+"""A few of the named bugs, which the simulation must find; all of them are hunted by `make mutants`."""
+
+from __future__ import annotations
+
+import pytest
+from tests.simulation.mutants import hunt
+from tests.simulation.mutations import MUTATIONS, Patches
+
+QUICK = (
+    "no compare-and-swap on the head",
+    "an overtaken gate is not read again",
+    "a slot is freed before its run is fenced off",
+    "no self-fence",
+    "the relay skips a failed record",
+    "last come, first served",
+)
+SEEDS_MAX = 15
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_named_bug_is_found(name: str) -> None:
+    (mutation,) = [mutation for mutation in MUTATIONS if mutation.name == name]
+    assert hunt(mutation, range(SEEDS_MAX)).violation is not None
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_every_bug_can_be_put_in_and_taken_out(mutation: object) -> None:
+    patches = Patches()
+    before = _state()
+    mutation.patch(patches)  # type: ignore[attr-defined]  # pytest's ids take the parameter's type away
+    patches.undo()
+    assert _state() == before
+
+
+def _state() -> dict[str, object]:
+    from penstock_orchestrator.handlers import shard, sweep  # noqa: PLC0415  # looked at each time
+    from penstock_runner.handlers import claim, session  # noqa: PLC0415  # as above
+
+    return {f"{module.__name__}.{name}": value for module in (shard, sweep, claim, session) for name, value in vars(module).items()}  # fmt: skip
