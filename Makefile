@@ -14,13 +14,14 @@ ENGINE ?= embedded
 # Two cores are enough for everything here; more make it faster.
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$n || echo 8)
 
-.PHONY: targets demo test check bench e2e
+.PHONY: targets demo test check bench e2e spec
 .DEFAULT_GOAL := targets
 
 targets:
 	@echo 'make demo     ten projects, five at a time, on this machine; Ctrl-C ends it'
 	@echo 'make test     the tests (a few minutes)'
 	@echo 'make check    lint, format and types'
+	@echo 'make spec     check the specification of the gate in every state (needs spin and a C compiler)'
 	@echo 'make bench    measure it; writes build/bench.json'
 	@echo 'make e2e      every end-to-end test: real processes, kill -9; ENGINE=aws runs them over an emulator'
 
@@ -40,6 +41,9 @@ bench: $(VENV)/.installed-all
 
 e2e: $(VENV)/.installed-all .venv-ministack/.installed
 	$(BIN)/python -m pytest $(if $(filter aws,$(ENGINE)),tests/e2e/aws,tests/e2e --ignore tests/e2e/aws) $(ARGS)
+
+spec: $(VENV)/.installed-all
+	$(BIN)/python -m tests.spec.check
 
 # --- environments ----------------------------------------------------------------------------------
 # A stamp says what is installed; it is made again when a lock changes. The demo needs no test tools, so
