@@ -96,6 +96,8 @@ class Process:
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)
         self.thawed_at = -1.0
+        self._frozen_since = 0.0
+        self._frozen_seconds = 0.0
         self._tasks: list[asyncio.Task[Any]] = []
         self._thaws_at = 0.0
 
@@ -119,6 +121,11 @@ class Process:
     def is_frozen(self) -> bool:
         return self.aside is not None
 
+    def awake_seconds(self) -> float:
+        """True seconds since the world began, without those in which this process was frozen."""
+        frozen = self._frozen_seconds
+        return (self.loop.now if self.aside is None else self._frozen_since) - frozen
+
     def kill(self) -> None:
         self.gone = True
         self.aside = None
@@ -128,6 +135,7 @@ class Process:
             return
         if self.aside is None:
             self.aside = []
+            self._frozen_since = self.loop.now
         self._thaws_at = max(self._thaws_at, self.loop.now + seconds)
         self.loop.call_at(self._thaws_at, self._thaw, context=contextvars.Context())
 
@@ -139,5 +147,6 @@ class Process:
         if self.gone or self.aside is None or self.loop.now < self._thaws_at:
             return
         self.thawed_at = self.loop.now
+        self._frozen_seconds += self.loop.now - self._frozen_since
         steps, self.aside = self.aside, None
         self.loop.resume(steps)

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.simulation.mutations import MUTATIONS, Mutation, Patches
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.patches import Mutation, Patches
 from tests.simulation.plan import plan_of
 from tests.simulation.swarm import quiet
 from tests.simulation.world import simulate

@@ -19,9 +19,12 @@ from tests.simulation.trace import Trace
 
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.records.limits import LIMITS_PK
 
 Answer = TypeVar("Answer")
 
+LIMITS_QUERY = f"tables.query {LIMITS_PK}"
+LIMITS_AGE = "when limits were read, in seconds awake"
 TIMEOUT_SECONDS = 1.0
 """After this a client gives a call up; the sdk's own repetitions are part of it."""
 CHANGES = (*WRITES, "bus.publish", "queues.send", "queues.delete", "queues.extend", "streams.settle", "blobs.put")
@@ -264,6 +267,8 @@ class Network:
         if call.answer.done() or call.process.gone:
             return
         call.process.views[call.name] = seen
+        if call.name == LIMITS_QUERY:
+            call.process.views[LIMITS_AGE] = call.process.awake_seconds()
         if error is not None:
             call.answer.set_exception(error)
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from tests.simulation.mutants import hunt
-from tests.simulation.mutations import MUTATIONS, Patches
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.patches import Patches
 
 QUICK = (
     "no compare-and-swap on the head",

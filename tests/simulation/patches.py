@@ -1,0 +1,52 @@
+"""Puts a named bug into the services' code, and takes it out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+
+@dataclass(slots=True)
+class Patches:
+    """Replaces attributes, and puts them back."""
+
+    _replaced: list[tuple[Any, str, Any]] = field(default_factory=list)
+
+    def put(self, where: Any, name: str, value: Any) -> Any:
+        """Returns what stood there."""
+        old = where.__dict__[name]
+        self._replaced.append((where, name, old))
+        setattr(where, name, value)
+        return old.__func__ if isinstance(old, staticmethod | classmethod) else old
+
+    @staticmethod
+    def change(where: Any, name: str, value: Any) -> None:
+        """Of what `put` has replaced already."""
+        setattr(where, name, value)
+
+    def undo(self) -> None:
+        while self._replaced:
+            where, name, old = self._replaced.pop()
+            setattr(where, name, old)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`redundant`: why it may survive: another defence stands behind the one it takes away."""
+
+    name: str
+    patch: Callable[[Patches], None]
+    redundant: str = ""
+
+
+def without_condition(patches: Patches, module: ModuleType, name: str) -> None:
+    real = patches.put(module, name, None)
+
+    def unconditional(*given: Any, **named: Any) -> Any:
+        return msgspec.structs.replace(real(*given, **named), when=None)
+
+    patches.change(module, name, unconditional)
