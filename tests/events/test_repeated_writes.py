@@ -75,6 +75,10 @@ CASES = {
     "expire_session": Case(sessions.expire_session("ses_1", hb=0), None, [open_session()]),
     "bury_session": Case(sessions.bury_session("ses_1"), None, [open_session()]),
     "forget_session": Case(sessions.forget_session("ses_1"), is_gone, [open_session(), sessions.bury_session("ses_1")]),
+    "change_limit": Case(
+        limits.change_limit(limits.FLEET, None, limits.Stated(3), change="chg_1", who="ops", at=AT)[0],
+        has(change="chg_1"),
+    ),
     "set_limit": Case(limits.set_limit(limits.FLEET, limit=3, at=AT), None),
     "write_board": Case(limits.write_board("acme", waiting=1, held=1, places=[RUN_ID], at=AT), None),
 }

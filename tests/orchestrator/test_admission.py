@@ -9,7 +9,7 @@ from tests.orchestrator.faults import FaultyEngine
 from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.errors import Fatal
-from penstock_backbone.records.limits import FLEET_LIMIT_DEFAULT, board_key, limit_key
+from penstock_backbone.records.limits import FLEET_LIMIT_DEFAULT, Stated, board_key, limit_key
 from penstock_backbone.records.projects import project_key
 from penstock_backbone.records.tokens import PEND_MAX, head_key
 from penstock_backbone.vocabulary import Delete, Put, Update
@@ -184,6 +184,31 @@ async def test_a_limit_of_zero_stops_admissions_until_it_is_raised() -> None:
     await world.limit(fleet=1)
     await admission.turn(hints(limits=True))
     assert len(world.held()) == 1
+
+
+@pytest.mark.parametrize("scope", ["fleet", "tenant#acme", "workflow#build"])
+async def test_a_paused_scope_admits_nothing_new_and_lets_what_runs_finish(scope: str) -> None:
+    world = World()
+    await world.limit(fleet=2)
+    admission = world.orchestrator().admission
+    await admission.turn(hints(projects=await submitted(world, 4)))
+    ran = sorted(world.held())
+    paused = Stated(2 if scope == "fleet" else None, paused=True)
+    await world.change(scope, paused)
+    await world.finish(ran[0])
+    await admission.turn(hints(runs=[ran[0]], limits=True))
+    assert world.held() == {ran[1]}
+    await world.change(scope, paused._replace(paused=False))
+    await admission.turn(hints(limits=True))
+    assert len(world.held()) == 2
+
+
+async def test_a_tenant_that_is_paused_does_not_hold_the_others_up() -> None:
+    world = World()
+    await world.change("tenant#acme", Stated(None, paused=True))
+    projects = [await world.submit(1), await world.submit(2, tenant="beta")]
+    await world.orchestrator().admission.turn(hints(projects=projects))
+    assert world.held() == {run_of(projects[1])}
 
 
 async def test_a_damaged_limit_stays_at_its_last_good_value_and_is_logged_once(

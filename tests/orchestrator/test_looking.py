@@ -190,6 +190,25 @@ def test_a_damaged_limit_keeps_its_last_good_value_and_is_reported(damaged: Any)
     assert len(reading.warnings) == 3
 
 
+def test_a_paused_scope_is_closed_and_a_scope_without_a_limit_of_its_own_is_not_damaged() -> None:
+    reading = read_limits(
+        [item("fleet", 9) | {"paused": True}, item("tenant#a", "none"), item("workflow#w", "none") | {"paused": True}],
+        Limits(),
+    )
+    found = reading.limits
+    assert (found.fleet, found.of_tenant("a"), found.of_workflow("w")) == (0, None, 0)
+    assert reading.warnings == ()
+
+
+def test_a_tenants_weight_and_share_are_read_and_damaged_ones_are_the_defaults() -> None:
+    found = read_limits(
+        [item("tenant#a", 9) | {"weight": 3, "min_share": 2}, item("tenant#b", 9) | {"weight": "3", "min_share": -1}],
+        Limits(),
+    ).limits
+    assert (found.weight("a"), found.min_share("a")) == (3, 2)
+    assert (found.weight("b"), found.min_share("b"), found.weight("c")) == (1, 0, 1)
+
+
 def test_waits_between_tries_grow_to_a_bound_and_are_spread() -> None:
     waits = [backoff_seconds(attempt, 0.5, first=0.1, longest=1.0) for attempt in range(1, 8)]
     assert waits == sorted(waits)

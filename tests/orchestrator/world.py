@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock_backbone.inventory import TOKENS
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import set_limit
+from penstock_backbone.records.limits import Stated, change_limit, limit_key, set_limit
 from penstock_backbone.records.projects import create_project
 from penstock_backbone.records.runs import RunItem, as_run, claim_run, end_run, fact, run_key
 from penstock_backbone.records.sessions import open_session
@@ -96,6 +96,12 @@ class World:
         await self.write(
             *(set_limit(name.replace("_", "#", 1), limit=value, at=self.now_ms) for name, value in limits.items())
         )
+
+    async def change(self, scope: str, new: Stated) -> None:
+        """As an operator does it through the API."""
+        (old,) = await self.engine.tables.get([limit_key(scope)])
+        change = self.ids.new("chg")
+        await self.write(*change_limit(scope, old, new, change=change, who="ops", at=self.now_ms))
 
     async def open_session(self, session: str) -> None:
         await self.write(open_session(session, capacity=10, at=self.now_ms))

@@ -10,7 +10,7 @@ from penstock_api.domain.new_project import BODY_BYTES_MAX
 from penstock_api.edge import Edge
 from penstock_api.parts import Parts
 from penstock_api.problems import problem_response
-from penstock_api.routes import documentation, projects, runs, service, streams
+from penstock_api.routes import documentation, limits, projects, runs, service, streams
 
 ROUTES = (
     projects.submit_project,
@@ -22,6 +22,13 @@ ROUTES = (
     runs.get_trace,
     runs.list_artifacts,
     runs.get_artifact,
+    limits.list_limits,
+    limits.get_fleet_limit,
+    limits.change_fleet_limit,
+    limits.list_fleet_limit_changes,
+    limits.get_limit,
+    limits.change_limit,
+    limits.list_limit_changes,
     service.list_workflows,
     service.get_board,
     service.healthz,

@@ -12,6 +12,7 @@ from penstock_api.application import create_application
 from penstock_api.handlers.accept import Acceptance
 from penstock_api.handlers.artifacts import Artifacts
 from penstock_api.handlers.catalog import Catalog
+from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
 from penstock_api.handlers.readiness import Readiness
 from penstock_api.parts import Parts
@@ -49,6 +50,7 @@ def parts_on(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Pa
         acceptance=Acceptance(engine.tables, catalog, clock, ids),
         projects=Projects(engine.tables, catalog),
         artifacts=Artifacts(engine.blobs),
+        limits=Limits(engine.tables, clock, ids),
         catalog=catalog,
         readiness=Readiness(catalog, clock),
         hub=Hub(engine.tables, engine.watch, clock),

@@ -10,6 +10,7 @@ from litestar.connection import ASGIConnection
 from penstock_api.handlers.accept import Acceptance
 from penstock_api.handlers.artifacts import Artifacts
 from penstock_api.handlers.catalog import Catalog
+from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
 from penstock_api.handlers.readiness import Readiness
 from penstock_api.push.hub import Hub
@@ -22,6 +23,7 @@ class Parts:
     acceptance: Acceptance
     projects: Projects
     artifacts: Artifacts
+    limits: Limits
     catalog: Catalog
     readiness: Readiness
     hub: Hub

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from penstock_api.domain.limit_change import TENANT_NAME
 from penstock_api.problems import Problem, invalid_header
 
 TENANT_HEADER = "Penstock-Tenant"
 TENANT_DEFAULT = "default"
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 def tenant_of(headers: Mapping[str, str]) -> str:
@@ -17,7 +16,7 @@ def tenant_of(headers: Mapping[str, str]) -> str:
     tenant = headers.get(TENANT_HEADER)
     if tenant is None:
         return TENANT_DEFAULT
-    if not _TENANT.fullmatch(tenant):
+    if not TENANT_NAME.fullmatch(tenant):
         raise Problem(
             *invalid_header(TENANT_HEADER, "must be 1 to 40 lower-case letters, digits and dashes, not a dash first")
         )

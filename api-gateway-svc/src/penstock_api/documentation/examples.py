@@ -46,6 +46,9 @@ _SPAN = {
     "attributes": {"http.request.method": "POST", "http.route": "/v1/projects", "http.response.status_code": 201},
 }  # fmt: skip
 
+_CHANGE = "chg_01KB5S6ZC1QG9VYH2N7D3T8XER"
+_STATED = {"limit": 20, "weight": None, "min_share": None, "paused": False}
+_LIMIT = {**_STATED, "scope": "fleet", "version": _CHANGE, "changed_at": _TIME}
 _REQUESTS: dict[str, Any] = {
     "English": {
         "value": {
@@ -79,6 +82,12 @@ _ANSWERS: dict[str, Any] = {
         ]
     },
     "BoardView": {"waiting": 5, "held": 5, "places": [{"position": 1, "run_id": _RUN}], "as_of": _TIME},
+    "LimitView": _LIMIT,
+    "LimitPage": {"limits": [_LIMIT], "next_cursor": None},
+    "LimitChangePage": {
+        "changes": [{"change": _CHANGE, "who": "default", "at": _TIME, "old": _STATED | {"limit": 5}, "new": _STATED}],
+        "next_cursor": None,
+    },
     "HealthView": {"status": "ok"},
 }
 _PROBLEMS: dict[str, dict[str, Any]] = {
@@ -107,6 +116,9 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
         "detail": f"This Idempotency-Key has made {_PROJECT} from another request: use a new key for a new request.",
         "errors": [{"message": "was used before", "header": "Idempotency-Key"}],
     },
+    "limit-changed": {
+        "detail": f"The limit of fleet was changed by somebody else, to version {_CHANGE}: GET it, and decide again."
+    },
     "too-large": {"detail": "The body may have at most 256 KB."},
     "unsupported-media-type": {"detail": "Send the body as application/json in UTF-8."},
     "internal": {
@@ -119,4 +131,14 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
     "too-many-streams": {"detail": "This process has all the streams open that it may: try again in a second."},
 }
 
-EXAMPLES: dict[str, Any] = {"requests": _REQUESTS, "answers": _ANSWERS, "problems": _PROBLEMS}
+_CHANGES: dict[str, Any] = {
+    "Raise the fleet": {"value": {"limit": 20, "version": None}},
+    "Pause": {"value": {"paused": True}},
+}
+
+EXAMPLES: dict[str, Any] = {
+    "bodies": {"NewProject": _REQUESTS, "LimitChange": _CHANGES},
+    "requests": _REQUESTS,
+    "answers": _ANSWERS,
+    "problems": _PROBLEMS,
+}

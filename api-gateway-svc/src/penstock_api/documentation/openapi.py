@@ -6,15 +6,18 @@ every error is a plain sentence; a test compares it with the routes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
+from pydantic import BaseModel
 
 from penstock_api.documentation.examples import EXAMPLES
 from penstock_api.documentation.operations import OPERATIONS, Operation
 from penstock_api.domain import views
+from penstock_api.domain.limit_change import LimitChange
 from penstock_api.domain.new_project import NewProject
 from penstock_api.problems import KINDS, PROBLEM_MEDIA_TYPE, TYPE_PREFIX, Kind
 
@@ -30,7 +33,8 @@ as below, and closes with 1000 after the last one. After 1012 or 1013 connect ag
 """
 _VIEWS = (
     views.ProjectSummary, views.ProjectView, views.ProjectPage, views.EventPage, views.ArtifactList, views.TraceView,
-    views.WorkflowList, views.BoardView, views.HealthView, views.ProblemView,
+    views.WorkflowList, views.BoardView, views.LimitView, views.LimitPage, views.LimitChangePage, views.HealthView,
+    views.ProblemView,
 )  # fmt: skip
 
 
@@ -64,14 +68,20 @@ def _schemas() -> dict[str, Any]:
         if "required" in schema and "default" not in schema:
             schema["required"] = list(schema["required"])
     schemas["ProblemView"]["properties"]["type"]["enum"] = [TYPE_PREFIX + kind.name for kind in KINDS]
-    body = NewProject.model_json_schema()
-    body.pop("title")
-    for described in body["properties"].values():
-        described.pop("title", None)
-    # The default of an absent name is a derived one, not the empty text.
-    del body["properties"]["name"]["default"]
-    schemas["NewProject"] = body
+    # The default of an absent name is a derived one, not the empty text; of a limit's field, what it was before.
+    schemas["NewProject"] = _body(NewProject, without_default=("name",))
+    schemas["LimitChange"] = _body(LimitChange, without_default=tuple(LimitChange.model_fields))
     return schemas
+
+
+def _body(model: type[BaseModel], *, without_default: Sequence[str]) -> dict[str, Any]:
+    body = model.model_json_schema()
+    body.pop("title")
+    for name, described in body["properties"].items():
+        described.pop("title", None)
+        if name in without_default:
+            del described["default"]
+    return body
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -85,7 +95,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.description:
         described["description"] = operation.description
     if operation.body:
-        content = {"schema": _reference(operation.body), "examples": EXAMPLES["requests"]}
+        content = {"schema": _reference(operation.body), "examples": EXAMPLES["bodies"][operation.body]}
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
     return described
 

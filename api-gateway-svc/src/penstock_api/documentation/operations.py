@@ -21,6 +21,7 @@ from penstock_api.problems import (
     INTERNAL,
     INVALID,
     KEY_REUSED,
+    LIMIT_CHANGED,
     NO_RUNNER,
     NOT_FOUND,
     NOT_JSON,
@@ -82,6 +83,9 @@ IDEMPOTENCY_KEY = _header(
     "Makes repeating safe: the same key with the same body gives the project that it made the first time.",
     {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX},
 )
+KIND = _path("kind", {"type": "string", "enum": ["tenant", "workflow"]})
+NAME = _path("name", {"type": "string"})
+CURSOR = _query("cursor", "The next_cursor of the page before.", {"type": "string"})
 AFTER = _query(
     "after",
     "Only events beyond this sequence.",
@@ -97,6 +101,29 @@ LAST_EVENT_ID = _header(
 def _limit(default: int, maximum: int) -> Parameter:
     schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
     return _query("limit", "At most so many.", schema)
+
+
+def _of_scope(name: str, path: str, parameters: tuple[Parameter, ...]) -> tuple[Operation, ...]:
+    """Look, change, and look at the changes: the fleet has an address of its own, because it has no name."""
+    missing = (NOT_FOUND,) if parameters else ()
+    return (
+        Operation(
+            f"get{name}Limit", "get", path, "Limits", "A limit, as it stands",
+            {"200": "The limit."}, "LimitView", (*missing, *EVERYWHERE), parameters,
+        ),
+        Operation(
+            f"change{name}Limit", "put", path, "Limits", "Change a limit, pause, or go on",
+            {"200": "In force from the next decision on."}, "LimitView",
+            (INVALID, NOT_JSON, *missing, LIMIT_CHANGED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, *EVERYWHERE),
+            (*parameters, TENANT), body="LimitChange",
+            description="Lower than what runs: nothing is stopped, and nothing is admitted until fewer run.",
+        ),
+        Operation(
+            f"list{name}LimitChanges", "get", f"{path}/changes", "Limits", "Who changed it, when, from what to what",
+            {"200": "The latest first."}, "LimitChangePage", (INVALID, BAD_CURSOR, *missing, *EVERYWHERE),
+            (*parameters, _limit(PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX), CURSOR),
+        ),
+    )  # fmt: skip
 
 
 OPERATIONS = (
@@ -119,7 +146,7 @@ OPERATIONS = (
             TENANT,
             _query("status", "Only these. The list may be a moment behind.", {"type": "string", "enum": list(STATUSES)}),
             _limit(PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX),
-            _query("cursor", "The next_cursor of the page before.", {"type": "string"}),
+            CURSOR,
         ),
     ),
     Operation(
@@ -156,6 +183,13 @@ OPERATIONS = (
         media_type="application/octet-stream", schema={"type": "string", "format": "binary"},
         description="The name may hold slashes, as in `package/README.md`.",
     ),
+    Operation(
+        "listLimits", "get", "/v1/limits", "Limits", "How many may run, by scope",
+        {"200": "Every scope that somebody has said something about, and the fleet."}, "LimitPage",
+        (INVALID, BAD_CURSOR, *EVERYWHERE), (_limit(PAGE_LIMIT_MAX, PAGE_LIMIT_MAX), CURSOR),
+    ),
+    *_of_scope("Fleet", "/v1/limits/fleet", ()),
+    *_of_scope("", "/v1/limits/{kind}/{name}", (KIND, NAME)),
     Operation(
         "listWorkflows", "get", "/v1/workflows", "Service", "What can be built",
         {"200": "As the runners announced it."}, "WorkflowList",

@@ -184,6 +184,43 @@ class BoardView(Struct, frozen=True, kw_only=True):
     as_of: str | None
 
 
+class StatedView(Struct, frozen=True, kw_only=True):
+    """`weight` and `min_share` are null for what is not a tenant."""
+
+    limit: Annotated[int | None, Meta(description="Null: no limit of its own.")]
+    weight: int | None
+    min_share: int | None
+    paused: bool
+
+
+class LimitView(StatedView, frozen=True, kw_only=True):
+    """`version` is null while nobody has said anything about the scope."""
+
+    scope: Annotated[str, Meta(description="fleet, tenant/<tenant> or workflow/<workflow>.")]
+    version: str | None
+    changed_at: str | None
+
+
+class LimitPage(Struct, frozen=True, kw_only=True):
+    limits: list[LimitView]
+    next_cursor: Annotated[str | None, Meta(description="For the next page; null on the last one.")]
+
+
+class LimitChangeView(Struct, frozen=True, kw_only=True):
+    change: Annotated[str, Meta(description="The version that it made.")]
+    who: str
+    at: str
+    old: Annotated[StatedView | None, Meta(description="Null: nobody had said anything about the scope.")]
+    new: StatedView
+
+
+class LimitChangePage(Struct, frozen=True, kw_only=True):
+    """The latest first."""
+
+    changes: list[LimitChangeView]
+    next_cursor: Annotated[str | None, Meta(description="For the next page; null on the last one.")]
+
+
 class HealthView(Struct, frozen=True, kw_only=True):
     status: str
 

@@ -9,7 +9,7 @@ from litestar import Request, Response, get, post
 from litestar.enums import MediaType
 from litestar.params import FromPath
 
-from penstock_api.domain.new_project import NewProject, NotJson, Violations, parse_new_project
+from penstock_api.domain.new_project import NewProject, parse_new_project
 from penstock_api.domain.projects import summary
 from penstock_api.domain.views import ViolationView
 from penstock_api.edge import traceparent_of
@@ -28,17 +28,8 @@ from penstock_api.parameters import (
 )
 from penstock_api.parts import parts_of
 from penstock_api.principal import tenant_of
-from penstock_api.problems import (
-    INVALID,
-    KEY_REUSED,
-    NO_RUNNER,
-    NOT_JSON,
-    UNKNOWN_WORKFLOW,
-    UNSUPPORTED_MEDIA_TYPE,
-    Problem,
-    not_found,
-    unavailable,
-)
+from penstock_api.problems import KEY_REUSED, NO_RUNNER, UNKNOWN_WORKFLOW, Problem, not_found, unavailable
+from penstock_api.routes.bodies import json_body, refused_body
 
 JsonRequest = Request[Any, Any, Any]
 _encode = msgspec.json.Encoder().encode
@@ -114,27 +105,7 @@ async def get_events(request: JsonRequest, project_id: FromPath[str]) -> Respons
 
 async def _new_project(request: JsonRequest) -> NewProject:
     """Raises Problem with everything that is wrong with the body."""
-    media_type = request.headers.get("content-type")
-    if media_type is not None and not _is_json(media_type):
-        raise Problem(UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json in UTF-8.")
-    parsed = parse_new_project(await request.body())
-    match parsed:
-        case NewProject():
-            return parsed
-        case NotJson(reason):
-            raise Problem(NOT_JSON, f"The body cannot be read as JSON: {reason}.")
-        case Violations(violations):
-            errors = [ViolationView(pointer=violation.pointer, message=violation.message) for violation in violations]
-            first = f"{violations[0].pointer.removeprefix('#').removeprefix('/') or 'The body'} {violations[0].message}"
-            more = f" (and {len(errors) - 1} more, see errors)" if len(errors) > 1 else ""
-            raise Problem(INVALID, f"{first}{more}.", errors)
-        case _ as never:
-            assert_never(never)
-
-
-def _is_json(media_type: str) -> bool:
-    kind, _, parameters = media_type.lower().partition(";")
-    kind = kind.strip()
-    is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-    charset = parameters.replace(" ", "").replace('"', "")
-    return is_json and ("charset=" not in charset or "charset=utf-8" in charset)
+    parsed = parse_new_project(await json_body(request))
+    if isinstance(parsed, NewProject):
+        return parsed
+    raise refused_body(parsed)

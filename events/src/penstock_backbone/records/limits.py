@@ -1,22 +1,39 @@
 """The limits table: how many runs may hold a token, by scope; and the boards on which the waiting see their place.
 
-    LIMITS          / fleet | tenant#<tenant> | workflow#<name>  {limit, at}
-    BOARD#<tenant>  / BOARD  {waiting, held, places: [run id, …] (the first PLACES_MAX in order), at}
+    LIMITS           / fleet | tenant#<tenant> | workflow#<name>  {limit, at, weight?, min_share?, paused?, change?}
+    CHANGES#<scope>  / <at>#<change>  {scope, change, who, at, old: {…} | null, new: {…}}
+    BOARD#<tenant>   / BOARD  {waiting, held, places: [run id, …] (the first PLACES_MAX in order), at}
 
-A scope without an item has no limit of its own, except the fleet: FLEET_LIMIT_DEFAULT.
+A scope without an item has no limit of its own, except the fleet: FLEET_LIMIT_DEFAULT. `limit` NO_LIMIT says the same
+of a tenant or workflow that has an item for another reason. `change` names the change that made the item as it is: the
+next change is refused unless it was made from that one, and each leaves its record in the same transaction.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple, TypeGuard
+
 from penstock_backbone.inventory import LIMITS
-from penstock_backbone.vocabulary import Item, Key, Put, Query
+from penstock_backbone.vocabulary import Condition, Equals, Exists, Item, Key, Missing, Put, Query
 
 LIMITS_PK = "LIMITS"
 BOARD_SK = "BOARD"
 FLEET = "fleet"
 FLEET_LIMIT_DEFAULT = 5
 LIMIT_MAX = 100_000
+NO_LIMIT = "none"
+WEIGHT_DEFAULT = 1
+WEIGHT_MAX = 1_000
 PLACES_MAX = 200
+
+
+class Stated(NamedTuple):
+    """What an operator has said about a scope. `limit` None: none of its own. `weight` and `min_share` are a tenant's."""
+
+    limit: int | None
+    weight: int = WEIGHT_DEFAULT
+    min_share: int = 0
+    paused: bool = False
 
 
 def tenant_scope(tenant: str) -> str:
@@ -32,12 +49,72 @@ def limit_key(scope: str) -> Key:
 
 
 def set_limit(scope: str, *, limit: int, at: int) -> Put:
-    """An operator's word; the last one stands, so it needs no condition."""
+    """The word of whoever starts the product; the last one stands, so it needs no condition."""
     return Put(limit_key(scope), {"limit": limit, "at": at})
 
 
-def all_limits(cursor: str | None = None) -> Query:
-    return Query(LIMITS, LIMITS_PK, limit=1000, cursor=cursor)
+def stated(scope: str, item: Item | None) -> Stated:
+    """What is in force without an item, too. What cannot be read is taken for the default."""
+    absent = FLEET_LIMIT_DEFAULT if scope == FLEET else None
+    if item is None:
+        return Stated(absent)
+    return Stated(
+        limit if is_number(limit := item.get("limit"), 0, LIMIT_MAX) else absent,
+        weight if is_number(weight := item.get("weight"), 1, WEIGHT_MAX) else WEIGHT_DEFAULT,
+        share if is_number(share := item.get("min_share"), 0, LIMIT_MAX) else 0,
+        item.get("paused") is True,
+    )
+
+
+def is_number(value: object, least: int, most: int) -> TypeGuard[int]:
+    return type(value) is int and least <= value <= most
+
+
+def version_of(item: Item | None) -> str | None:
+    """Another one after each change, and never the same again. None: nobody has said anything about the scope."""
+    if item is None:
+        return None
+    return str(item.get("change") or f"at_{item.get('at')}")
+
+
+def change_limit(scope: str, old: Item | None, new: Stated, *, change: str, who: str, at: int) -> tuple[Put, Put]:
+    """An operator's word and its record, for one transaction. `old` is the item that the change was made from.
+
+    A record that is refused with our own `change` says that the transaction had succeeded before, whatever has
+    happened to the limit since.
+    """
+    limit = NO_LIMIT if new.limit is None else new.limit
+    item: Item = {"limit": limit, "weight": new.weight, "min_share": new.min_share, "paused": new.paused, "at": at}
+    before = None if old is None else stated(scope, old)._asdict()
+    record: Item = {
+        "scope": scope, "change": change, "who": who, "at": at, "old": before, "new": new._asdict(),
+    }  # fmt: skip
+    return (
+        Put(limit_key(scope), item | {"change": change}, when=_unchanged(old)),
+        Put(Key(LIMITS, _changes_pk(scope), f"{at:015d}#{change}"), record, when=Missing("pk")),
+    )
+
+
+def changes_of(scope: str, *, limit: int, cursor: str | None = None) -> Query:
+    """The records of a scope's changes, the latest first."""
+    return Query(LIMITS, _changes_pk(scope), descending=True, limit=limit, cursor=cursor)
+
+
+def _changes_pk(scope: str) -> str:
+    return f"CHANGES#{scope}"
+
+
+def _unchanged(old: Item | None) -> Condition:
+    if old is None:
+        return Missing("pk")
+    if "change" in old:
+        return Equals("change", old["change"])
+    made: Condition = Equals("at", old["at"]) if "at" in old else Missing("at")
+    return Exists("pk") & Missing("change") & made
+
+
+def all_limits(cursor: str | None = None, limit: int = 1000) -> Query:
+    return Query(LIMITS, LIMITS_PK, limit=limit, cursor=cursor)
 
 
 def board_key(tenant: str) -> Key:

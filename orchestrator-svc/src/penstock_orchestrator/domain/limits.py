@@ -1,19 +1,37 @@
-"""How many runs may hold a token: over the fleet, a tenant, a workflow."""
+"""How many runs may hold a token: over the fleet, a tenant, a workflow; and how tenants share what there is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from penstock_backbone.records.limits import FLEET, FLEET_LIMIT_DEFAULT, LIMIT_MAX, tenant_scope, workflow_scope
+from penstock_backbone.records.limits import (
+    FLEET,
+    FLEET_LIMIT_DEFAULT,
+    LIMIT_MAX,
+    NO_LIMIT,
+    WEIGHT_DEFAULT,
+    is_number,
+    stated,
+    tenant_scope,
+    workflow_scope,
+)
 from penstock_backbone.vocabulary import Item
+
+_TENANTS = tenant_scope("")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`scopes` maps a scope of records.limits to its limit; a tenant or workflow that is absent has none of its own."""
+    """`scopes` maps a scope of records.limits to its limit; a tenant or workflow that is absent has none of its own.
+
+    A paused scope stands there with 0: it admits nothing, and what it holds drains. `weights` and `min_shares` are by
+    tenant, and hold only what is not the default.
+    """
 
     scopes: Mapping[str, int] = field(default_factory=dict)
+    weights: Mapping[str, int] = field(default_factory=dict)
+    min_shares: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def fleet(self) -> int:
@@ -24,6 +42,12 @@ class Limits:
 
     def of_workflow(self, workflow: str) -> int | None:
         return self.scopes.get(workflow_scope(workflow))
+
+    def weight(self, tenant: str) -> int:
+        return self.weights.get(tenant, WEIGHT_DEFAULT)
+
+    def min_share(self, tenant: str) -> int:
+        return self.min_shares.get(tenant, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +61,26 @@ class Reading:
 def read_limits(items: Iterable[Item], last: Limits) -> Reading:
     """A damaged value stays at its last good one; without one the scope is closed, because that cannot overload anybody."""
     scopes: dict[str, int] = {}
+    weights: dict[str, int] = {}
+    min_shares: dict[str, int] = {}
     warnings: list[str] = []
     for item in items:
         scope, value = item["sk"], item.get("limit")
-        if type(value) is int and 0 <= value <= LIMIT_MAX:
+        said = stated(scope, item)
+        if is_number(value, 0, LIMIT_MAX):
             scopes[scope] = value
-            continue
-        scopes[scope] = last.scopes.get(scope, FLEET_LIMIT_DEFAULT if scope == FLEET else 0)
-        warnings.append(
-            f"The limit of {scope} is {value!r}, which is no number from 0 to {LIMIT_MAX}: "
-            f"{scopes[scope]} stays in force until it is set again."
-        )
-    return Reading(Limits(scopes), tuple(warnings))
+        elif value != NO_LIMIT or scope == FLEET:
+            scopes[scope] = last.scopes.get(scope, FLEET_LIMIT_DEFAULT if scope == FLEET else 0)
+            warnings.append(
+                f"The limit of {scope} is {value!r}, which is no number from 0 to {LIMIT_MAX}: "
+                f"{scopes[scope]} stays in force until it is set again."
+            )
+        if said.paused:
+            scopes[scope] = 0
+        if scope.startswith(_TENANTS):
+            tenant = scope.removeprefix(_TENANTS)
+            if said.weight != WEIGHT_DEFAULT:
+                weights[tenant] = said.weight
+            if said.min_share:
+                min_shares[tenant] = said.min_share
+    return Reading(Limits(scopes, weights, min_shares), tuple(warnings))

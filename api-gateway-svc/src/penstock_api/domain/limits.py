@@ -1,0 +1,49 @@
+"""Limits and their changes as answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock_api.domain.views import LimitChangeView, LimitView, StatedView
+from penstock_backbone.records.limits import Stated, stated, tenant_scope, version_of
+from penstock_backbone.records.times import to_text
+from penstock_backbone.vocabulary import Item
+
+_TENANTS = tenant_scope("")
+
+
+def limit_view(scope: str, item: Item | None) -> LimitView:
+    said = stated(scope, item)
+    at = item.get("at") if item else None
+    return LimitView(
+        scope=address_of(scope),
+        version=version_of(item),
+        changed_at=to_text(at) if type(at) is int else None,
+        **_fields(scope, said),
+    )
+
+
+def change_view(item: Item) -> LimitChangeView:
+    scope, old = item["scope"], item["old"]
+    return LimitChangeView(
+        change=item["change"],
+        who=item["who"],
+        at=to_text(item["at"]),
+        old=None if old is None else StatedView(**_fields(scope, Stated(**old))),
+        new=StatedView(**_fields(scope, Stated(**item["new"]))),
+    )
+
+
+def address_of(scope: str) -> str:
+    """tenant/acme: as in the address under /v1/limits/."""
+    return scope.replace("#", "/", 1)
+
+
+def _fields(scope: str, said: Stated) -> dict[str, Any]:
+    of_tenant = scope.startswith(_TENANTS)
+    return {
+        "limit": said.limit,
+        "weight": said.weight if of_tenant else None,
+        "min_share": said.min_share if of_tenant else None,
+        "paused": said.paused,
+    }
