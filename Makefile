@@ -14,7 +14,7 @@ ENGINE ?= embedded
 # Two cores are enough for everything here; more make it faster.
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$n || echo 8)
 
-.PHONY: targets demo test check bench e2e spec
+.PHONY: targets demo test check spec bench e2e
 .DEFAULT_GOAL := targets
 
 targets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import runpy
 import warnings
 from collections.abc import Mapping
@@ -121,6 +122,8 @@ def _type_and_name(urn: str) -> tuple[str, str]:
 def run_program(settings: Mapping[str, str], *, stack: str = "dev") -> Program:
     """`settings` are the stack's configuration with their namespaces."""
     recorder = _Recorder()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # Pulumi takes the thread's loop, and another test may have left it without one
     set_mocks(_Cloud(), project="penstock", stack=stack, preview=False, monitor=recorder)
     pulumi.runtime.set_all_config(dict(settings))
 
@@ -129,5 +132,7 @@ def run_program(settings: Mapping[str, str], *, stack: str = "dev") -> Program:
         # The provider warns about its own retired modules whenever one of their neighbours is imported.
         warnings.simplefilter("ignore", DeprecationWarning)
         run()
+    asyncio.set_event_loop(None)
+    loop.close()
     prefix = settings.get("penstock:prefix", f"penstock-{stack}")
     return Program(prefix, tuple(recorder.found))
