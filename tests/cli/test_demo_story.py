@@ -41,8 +41,8 @@ def test_a_run_is_told_from_its_wait_to_its_files() -> None:
         ("SomethingNew", {}),
         ("RunSucceeded", {"artifacts": [{}, {}]}),
     ) == [
-        "lost its runner (its runner was lost) and waits again",
-        "goes on after 1 finished stages",
+        "waits again: its runner was lost",
+        "goes on, 1 of 2 stages are finished",
         "succeeded with 2 files",
     ]
     assert project.ended

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -52,7 +51,7 @@ async def demo(data: Path | None, port: int | None, limit: int, root: Path) -> i
         HOST, port or free_port(HOST, PORT_PREFERRED), runners=1, limit=limit,
         draft_pace_seconds=PACE_SECONDS_TERMINAL if terminal else PACE_SECONDS_ELSEWHERE,
     )  # fmt: skip
-    settings = EngineSettings.from_environment(os.environ)
+    settings = EngineSettings.from_environment({})  # never AWS, whatever else this shell is set up for
     with owned(data or new_folder(root)) as folder:
         picture = LiveTable(scene, stopwatch.seconds) if terminal else Lines(stopwatch.seconds)
         with contextlib.closing(picture):

@@ -42,7 +42,7 @@ class Project:
             case "RunRequeued":
                 self.state = "waiting"
                 self.current.clear()
-                return f"lost its runner ({data['reason']}) and waits again"
+                return f"waits again: {data['reason']}"
             case "StageStarted":
                 self.current.add(data["stage"])
                 return f"{data['stage']} ({len(self.finished) + 1} of {len(self.stages)})"
@@ -63,7 +63,7 @@ class Project:
         self.position = None
         self.stages = tuple(data["stages"])
         self.attempt = data["attempt"]
-        return None if self.attempt == 1 else f"goes on after {len(self.finished)} finished stages"
+        return None if self.attempt == 1 else f"goes on, {len(self.finished)} of {len(self.stages)} stages are finished"
 
     def _end(self, kind: str, data: Mapping[str, Any]) -> str:
         self.current.clear()
