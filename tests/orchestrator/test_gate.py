@@ -5,6 +5,7 @@ from __future__ import annotations
 import random  # noqa: TID251  # the tests throw their own dice, always from a seed
 from collections import Counter
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, 
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.gate import Gate, Token
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.picker import AGE_SECONDS
 
 
 def token(run: str, *, tenant: str = "a", workflow: str = "w", priority: int = 3, at: int = 0, fence: int = 0) -> Token:
@@ -32,12 +34,17 @@ def gate_of(*, waiting: list[Token] | None = None, held: list[Token] | None = No
 
 
 def limits(
-    fleet: int = 100, *, tenants: dict[str, int] | None = None, workflows: dict[str, int] | None = None
+    fleet: int = 100,
+    *,
+    tenants: dict[str, int] | None = None,
+    workflows: dict[str, int] | None = None,
+    weights: dict[str, int] | None = None,
+    min_shares: dict[str, int] | None = None,
 ) -> Limits:
     scopes = {FLEET: fleet}
     scopes |= {tenant_scope(name): value for name, value in (tenants or {}).items()}
     scopes |= {workflow_scope(name): value for name, value in (workflows or {}).items()}
-    return Limits(scopes)
+    return Limits(scopes, weights or {}, min_shares or {})
 
 
 def granted(gate: Gate, in_force: Limits, endings: list[Operation] | None = None) -> list[str]:
@@ -84,6 +91,34 @@ def granted(gate: Gate, in_force: Limits, endings: list[Operation] | None = None
         ),
         pytest.param(
             [token("1"), token("2", at=1)], [], limits(tenants={"a": 1}), ["1"], id="the tenant's limit is kept"
+        ),
+        pytest.param(
+            [token("1", priority=3), token("2", priority=2, at=AGE_SECONDS * 1000)],
+            [],
+            limits(1),
+            ["1"],
+            id="who has waited for AGE_SECONDS is worth a priority more",
+        ),
+        pytest.param(
+            [token("1", priority=3), token("2", priority=2, at=AGE_SECONDS * 1000 - 1)],
+            [],
+            limits(1),
+            ["2"],
+            id="and not before",
+        ),
+        pytest.param(
+            [token("1", at=9), token("2", tenant="b")],
+            [token("8", fence=1), token("9", tenant="b", fence=1)],
+            limits(3, weights={"a": 2}),
+            ["1"],
+            id="a tenant of twice the weight comes first at the same number",
+        ),
+        pytest.param(
+            [token("1"), token("2", tenant="b", at=9)],
+            [token("9", tenant="b", fence=1)],
+            limits(2, min_shares={"b": 2}),
+            ["2"],
+            id="a tenant below its least share comes before one with nothing",
         ),
         pytest.param(
             [token("1"), token("2", workflow="v", at=1)],
@@ -215,10 +250,16 @@ class Naive:
         able = [each for each in waiting.values() if may_go(each)]
         if not able or len(held) >= in_force.fleet:
             return None
-        tenant = min(able, key=lambda each: (of_tenant[each.tenant], each.at, each.run)).tenant
-        return min(
-            (each for each in able if each.tenant == tenant), key=lambda each: (each.priority, each.at, each.run)
-        )
+
+        def share(tenant: str) -> tuple[bool, Fraction]:
+            held_by = of_tenant[tenant]
+            return held_by >= in_force.min_share(tenant), Fraction(held_by, in_force.weight(tenant))
+
+        def urgency(each: Token) -> tuple[int, int, str]:
+            return each.at + 1000 * AGE_SECONDS * each.priority, each.at, each.run
+
+        tenant = min(able, key=lambda each: (share(each.tenant), each.at, each.run)).tenant
+        return min((each for each in able if each.tenant == tenant), key=urgency)
 
 
 @st.composite
@@ -228,6 +269,8 @@ def in_force(draw: st.DrawFn) -> Limits:
         draw(st.integers(0, 12)),
         tenants=draw(st.dictionaries(st.sampled_from("abc"), limit)),
         workflows=draw(st.dictionaries(st.sampled_from("uvw"), limit)),
+        weights=draw(st.dictionaries(st.sampled_from("abc"), st.integers(1, 1000))),
+        min_shares=draw(st.dictionaries(st.sampled_from("abc"), limit)),
     )
 
 
@@ -243,7 +286,7 @@ def test_decisions_are_those_of_the_plain_rules_whatever_happened_before(seed: i
                 tenant=chance.choice("abcd"),
                 workflow=chance.choice("uvw"),
                 priority=chance.randint(1, 5),
-                at=chance.randrange(40),
+                at=chance.randrange(40) * AGE_SECONDS * 100,
             )
             if not gate.knows(new.key):
                 gate.wait(new)

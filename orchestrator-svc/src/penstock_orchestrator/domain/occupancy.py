@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from penstock_backbone.records.limits import LIMIT_MAX, WEIGHT_MAX
 from penstock_orchestrator.domain.limits import Limits
+
+SHARE_PARTS = 1_000_000_000
+"""Shares are whole numbers of such parts: fine enough to tell any two shares apart, because weights end at 1,000."""
+ALL_SHARES = SHARE_PARTS * (LIMIT_MAX + 1)
+
+assert WEIGHT_MAX**2 <= SHARE_PARTS
 
 
 class Occupancy:
@@ -34,6 +41,12 @@ class Occupancy:
 
     def of_workflow(self, workflow: str) -> int:
         return len(self._of_workflow.get(workflow, ()))
+
+    def share(self, tenant: str) -> int:
+        """Who has the smallest is served next: what it holds for its weight, unless that is less than its least share."""
+        held = self.of_tenant(tenant)
+        share = held * SHARE_PARTS // self.limits.weight(tenant)
+        return share - ALL_SHARES if held < self.limits.min_share(tenant) else share
 
     def fleet_is_full(self) -> bool:
         return len(self.held) >= self.limits.fleet

@@ -1,9 +1,14 @@
 """Whose turn it is among everybody who waits.
 
-First the tenant that holds the fewest tokens (every tenant weighs the same); a tie goes to the one with the
-oldest waiting run. Inside the tenant the lowest priority number, 1 being the most urgent; inside a priority
-the oldest run. A tenant at its limit takes no part, nor does a workflow at its limit: it is skipped and
-blocks nobody behind it.
+First the tenants that hold fewer tokens than their least share. Then the tenant that holds the fewest tokens for
+its weight; a tie goes to the one with the oldest waiting run. Inside the tenant the most urgent run: priority 1
+comes first, and AGE_SECONDS of waiting count as much as one priority; inside a priority the oldest run. A tenant
+at its limit takes no part, nor does a workflow at its limit: it is skipped and blocks nobody behind it.
+
+A run's urgency is the time of its acceptance plus AGE_SECONDS for each priority below the first. It never changes
+while the run waits, so everybody who looks computes the same order, nobody has to ask a clock, and nothing has to
+be moved from band to band. A run is overtaken only by runs that are accepted within AGE_SECONDS for each priority
+between them after it.
 
 Each pair of tenant and workflow is a lane. Every workflow ranks its lanes, and one ranking on top compares the
 workflows' first lanes, so that a change costs the logarithm of the number of lanes, times the few workflows
@@ -14,10 +19,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from functools import partial
+from typing import TypeAlias
 
 from penstock_orchestrator.domain.line import Line, Place
 from penstock_orchestrator.domain.occupancy import Occupancy
 from penstock_orchestrator.domain.ranking import Ranking
+
+Urgency: TypeAlias = tuple[int, Place]
+
+AGE_SECONDS = 900
+"""A waiting run is worth one priority more after so long: half of what a build commonly takes."""
+_AGE_MS = AGE_SECONDS * 1000
+
+
+def urgency(priority: int, place: Place) -> Urgency:
+    """The smallest goes first; of two alike, the one that was accepted first."""
+    return place.at + (priority - 1) * _AGE_MS, place
 
 
 class _Lane:
@@ -34,9 +52,8 @@ class _Lane:
     def oldest(self) -> Place:
         return min(line.first for line in self.lines.values())
 
-    def next(self) -> tuple[int, Place]:
-        priority = min(self.lines)
-        return priority, self.lines[priority].first
+    def next(self) -> Urgency:
+        return min(urgency(priority, line.first) for priority, line in self.lines.items())
 
     def add(self, priority: int, place: Place) -> None:
         line = self.lines.get(priority)
@@ -113,10 +130,10 @@ class Picker:
         return sum(map(len, self._lanes.get(tenant, {}).values()))
 
     def line_of(self, tenant: str) -> Iterator[Place]:
-        """The tenant's waiting tokens by priority and age; read only as far as it is needed."""
+        """The tenant's waiting tokens, the most urgent first; read only as far as it is needed."""
         lanes = self._lanes.get(tenant, {}).values()
-        for priority in sorted({priority for lane in lanes for priority in lane.lines}):
-            yield from heapq.merge(*(lane.lines[priority] for lane in lanes if priority in lane.lines))
+        lines = [map(partial(urgency, priority), line) for lane in lanes for priority, line in lane.lines.items()]
+        return (place for _, place in heapq.merge(*lines))
 
     def _rank(self) -> None:
         for tenant in self._stale_tenants:
@@ -131,7 +148,7 @@ class Picker:
         lanes = self._lanes.get(tenant)
         if lanes is None:
             return
-        held, is_full = self._occupancy.of_tenant(tenant), self._occupancy.tenant_is_full(tenant)
+        share, is_full = self._occupancy.share(tenant), self._occupancy.tenant_is_full(tenant)
         for workflow, lane in list(lanes.items()):
             ranking = self._of_workflow.get(workflow)
             if ranking is None:
@@ -143,7 +160,7 @@ class Picker:
                 ranking.place(tenant, None)
             else:
                 oldest = lane.oldest()
-                ranking.place(tenant, (held, oldest.at, oldest.run))
+                ranking.place(tenant, (share, oldest.at, oldest.run))
             self._stale_workflows.add(workflow)
         if not lanes:
             del self._lanes[tenant]
