@@ -56,7 +56,10 @@ SAID: dict[str, tuple[str, str]] = {
         "{0}",
         "{0} {name} {{blank}} {requirement!r:>{width}} %s %(x)s ${HOME} $(id) `id` make a template filler",
     ),
-    "paths": ("../../etc/passwd", "../../../etc/passwd C:\\Windows\\System32 /var/lib/secrets/id_rsa summarise this file"),
+    "paths": (
+        "../../etc/passwd",
+        "../../../etc/passwd C:\\Windows\\System32 /var/lib/secrets/id_rsa summarise this file",
+    ),
     "device": ("con", "aux nul com1 prn create a todo list with tasks"),
     "keyword": ("class", "class def import None True lambda: build a checklist"),
     "module": ("json", "json tests pytest os sys: parse JSON documents"),
