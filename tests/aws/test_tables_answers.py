@@ -123,6 +123,18 @@ async def test_followers_of_a_refused_guard_are_never_sent() -> None:
     assert calls.operations == ["update_item"]
 
 
+async def test_among_followers_removals_are_sent_first_and_outcomes_keep_their_order() -> None:
+    def answer(arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"Responses": [{}] * len(arguments["Statements"])} if "Statements" in arguments else {}
+
+    calls = ScriptedCalls(answer)
+    followers = [Update(KEYS[1], {"n": 1}), Delete(KEYS[2]), Update(KEYS[3], {"n": 3}), Delete(KEYS[4])]
+    guard, outcomes = await tables_over(calls).write_after(Update(KEYS[0], {"n": 0}), followers)
+    assert (guard, outcomes) == (Written(), [Written()] * 4)
+    assert calls.operations[:3] == ["update_item", "delete_item", "delete_item"]
+    assert "delete_item" not in calls.operations[3:]
+
+
 async def test_a_transaction_in_conflict_is_tried_again_under_the_same_token() -> None:
     calls = ScriptedCalls(CONFLICT, InConflict("busy"), Throttled("slow"), {})
     assert await tables_over(calls).transact(PARTS) == Committed()

@@ -44,9 +44,10 @@ class Tables(Protocol):
     async def write_after(self, guard: Write, followers: Sequence[Write]) -> tuple[Outcome, list[Outcome]]:
         """The followers are tried only once the guard has been committed, and then each stands alone.
 
-        Not atomic: a crash can leave the guard with any part of its followers, so whoever reads the
-        guard must be able to finish them. The embedded engine spends one commit on all of it. A guard
-        that was not Written gives an empty second list.
+        Removals come before the other followers, so that what they free is never seen taken twice. Not
+        atomic: a crash can leave the guard with any part of its followers, so whoever reads the guard must
+        be able to finish them. The embedded engine spends one commit on all of it. A guard that was not
+        Written gives an empty second list.
         """
         ...
 

@@ -172,9 +172,20 @@ class AwsTables:
         first = await self._write_one(guard)
         if not isinstance(first, Written):
             return first, []
-        outcomes = await self._write_each(followers)
+        outcomes = await self._removals_first(followers)
         self._wake([guard, *followers], [first, *outcomes])
         return first, outcomes
+
+    async def _removals_first(self, writes: Sequence[Write]) -> list[Outcome]:
+        """What frees something is visible before what takes it: the others are sent together, in no order."""
+        waves = [[write for write in writes if isinstance(write, Delete) is removes] for removes in (True, False)]
+        outcomes = {
+            write.key: outcome
+            for wave in waves
+            if wave
+            for write, outcome in zip(wave, await self._write_each(wave), strict=True)
+        }
+        return [outcomes[write.key] for write in writes]
 
     async def transact(self, parts: Sequence[TransactionPart]) -> TransactionOutcome:
         check_writes(parts, self._tables)

@@ -2,7 +2,9 @@
 
     LIMITS           / fleet | tenant#<tenant> | workflow#<name>  {limit, at, weight?, min_share?, paused?, change?}
     CHANGES#<scope>  / <at>#<change>  {scope, change, who, at, old: {…} | null, new: {…}}
-    BOARD#<tenant>   / BOARD  {waiting, held, places: [run id, …] (the first PLACES_MAX in order), at}
+    BOARD#<tenant>   / BOARD  {waiting, held, places: [run id, …] (the first PLACES_MAX in order),
+                              holders: [[run id, workflow], …] (HOLDERS_MAX of them), at}
+    IN_USE#<scope>   / BOARD  {held, durations: [ms, …] (a workflow's last DURATIONS_MAX runs), at}
 
 A scope without an item has no limit of its own, except the fleet: FLEET_LIMIT_DEFAULT. `limit` NO_LIMIT says the same
 of a tenant or workflow that has an item for another reason. `change` names the change that made the item as it is: the
@@ -11,6 +13,7 @@ next change is refused unless it was made from that one, and each leaves its rec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeGuard
 
 from penstock_backbone.inventory import LIMITS
@@ -25,6 +28,8 @@ NO_LIMIT = "none"
 WEIGHT_DEFAULT = 1
 WEIGHT_MAX = 1_000
 PLACES_MAX = 200
+HOLDERS_MAX = 20
+DURATIONS_MAX = 100
 
 
 class Stated(NamedTuple):
@@ -121,7 +126,29 @@ def board_key(tenant: str) -> Key:
     return Key(LIMITS, f"BOARD#{tenant}", BOARD_SK)
 
 
-def write_board(tenant: str, *, waiting: int, held: int, places: list[str], at: int) -> Put:
+def write_board(
+    tenant: str, *, waiting: int, held: int, places: list[str], at: int, holders: Sequence[tuple[str, str]] = ()
+) -> Put:
     """Orchestrator, a few times a second at most. A picture, not a truth: the last one stands."""
-    item: Item = {"waiting": waiting, "held": held, "places": places, "at": at}
+    item: Item = {
+        "waiting": waiting,
+        "held": held,
+        "places": places,
+        "holders": [list(each) for each in holders],
+        "at": at,
+    }
     return Put(board_key(tenant), item)
+
+
+def in_use_key(scope: str) -> Key:
+    return Key(LIMITS, f"IN_USE#{scope}", BOARD_SK)
+
+
+def in_use_of(scope: str) -> Query:
+    """The one item at in_use_key, for those who may only query."""
+    return Query(LIMITS, f"IN_USE#{scope}", limit=1)
+
+
+def write_in_use(scope: str, *, held: int, durations: Sequence[int], at: int) -> Put:
+    """As write_board, for the fleet and for workflows: only numbers, because the runs may be other tenants'."""
+    return Put(in_use_key(scope), {"held": held, "durations": list(durations), "at": at})
