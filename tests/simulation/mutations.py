@@ -59,7 +59,11 @@ MUTATIONS = (
     ),
     Mutation("a commit without fence and number", bugs_of_runners.commit_without_fence_or_number),
     Mutation("a commit without its number", bugs_of_runners.commit_without_number),
-    Mutation("a commit that follows anybody", bugs_of_runners.commit_follows_anybody),
+    Mutation(
+        "a commit that follows anybody",
+        bugs_of_runners.commit_follows_anybody,
+        "whoever lost a run was silent for longer than the self-fence allows, and looks at that before it writes again",
+    ),
     Mutation("a terminal state is overwritten", bugs_of_runners.terminal_state_overwritten),
     Mutation("a commit that had landed is written again", bugs_of_runners.lost_commit_written_again),
     Mutation("no self-fence", bugs_of_runners.no_self_fence),

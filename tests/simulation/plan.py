@@ -28,7 +28,15 @@ WRITES = ("tables.write", "tables.transact")
 """Prefixes: the names of calls on tables end with the table, and so do those of writes that follow a guard."""
 RUNS_WRITE, TOKENS_WRITE, SESSIONS_WRITE = "tables.write runs", "tables.write tokens", "tables.write sessions"
 DECISION, ENQUEUE = "tables.write_after tokens", "tables.transact"
-OF_RUNNERS = (RUNS_WRITE, RUNS_WRITE, RUNS_WRITE, SESSIONS_WRITE)
+CLAIM, COMMIT, REVOKE = "tables.write runs claim", "tables.write runs commit", "tables.write runs revoke"
+THEMES = (
+    *((call, ORCHESTRATORS) for call in (DECISION, ENQUEUE, TOKENS_WRITE, REVOKE, COMMIT, SESSIONS_WRITE)),
+    *((call, RUNNERS) for call in (CLAIM, COMMIT, SESSIONS_WRITE)),
+    (ENQUEUE, (API,)),
+)
+"""Calls that matter, with those who make them: each seed spoils one of them again and again."""
+THEME_FAULTS = 16
+OF_RUNNERS = (CLAIM, RUNS_WRITE, RUNS_WRITE, RUNS_WRITE, SESSIONS_WRITE)
 OF_ORCHESTRATORS = (DECISION, DECISION, ENQUEUE, TOKENS_WRITE, RUNS_WRITE, SESSIONS_WRITE, "bus.publish", "queues.send")
 BATCHES = (DECISION, DECISION, RUNS_WRITE, TOKENS_WRITE, "bus.publish", "queues.send")
 ONLY_WRITES = frozenset({"late write", "conflict", "frozen between check and write", "killed before a write"})
@@ -104,6 +112,7 @@ def plan_of(seed: int) -> Plan:
     names = (API, *ORCHESTRATORS, *RUNNERS)
     drift = chance.random() < 0.4
     faults = [_fault(chance, chance.choice(kinds), chance.uniform(0.0, FAULTS_SECONDS)) for _ in range(density)]
+    faults += _theme(chance, seed)
     for _ in range(chance.choice(CHAINS)):
         faults += _chain(chance, chance.uniform(2.0, FAULTS_SECONDS - 20.0))
     faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
@@ -148,6 +157,20 @@ def _call(chance: Random, kind: str) -> tuple[str, str]:
     if lot < 0.9 or kind in ONLY_WRITES:
         return API, ENQUEUE
     return chance.choice((*ORCHESTRATORS, *RUNNERS)), ANY_CALL
+
+
+def _theme(chance: Random, seed: int) -> list[Fault]:
+    """Seeds that follow each other go through every pair of such a call and what can happen to it."""
+    call, targets = THEMES[seed % len(THEMES)]
+    kind = CALL_FAULTS[seed // len(THEMES) % len(CALL_FAULTS)]
+    faults = []
+    for _ in range(THEME_FAULTS):
+        seconds = chance.choice((0.5, 3.0, 12.0, 25.0)) * chance.uniform(0.5, 1.2)
+        at = chance.uniform(0.0, FAULTS_SECONDS)
+        faults.append(Fault(at, kind, chance.choice(targets), call, seconds, chance.randrange(1 << 16)))
+    if call == REVOKE:
+        faults.append(Fault(chance.uniform(0.0, 20.0), "dispatches late", EVERYTHING, "", 15.0, 0))
+    return faults
 
 
 def _chain(chance: Random, at: float) -> list[Fault]:

@@ -11,7 +11,7 @@ from tests.simulation.machine import Process
 from tests.simulation.network import Network, at_once
 from tests.simulation.stories import Announced
 
-from penstock_backbone.inventory import SESSIONS
+from penstock_backbone.inventory import RUNS, SESSIONS
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.ports import Watch
 from penstock_backbone.vocabulary import (
@@ -29,6 +29,7 @@ from penstock_backbone.vocabulary import (
     TransactionOutcome,
     TransactionPart,
     Unsettled,
+    Update,
     Write,
     Written,
 )
@@ -65,7 +66,7 @@ class Tables(_Part):
         return cast(
             list[Outcome],
             await self._call(
-                f"tables.write {writes[0].key.table}",
+                _name_of(writes[0]),
                 lambda: self._write(writes),
                 refuse=lambda reason: [Unsettled(reason) for _ in writes],
                 halve=some,
@@ -225,6 +226,15 @@ class SimulatedEngine:
 
     async def close(self) -> None:
         """Nothing to release."""
+
+
+def _name_of(write: Write) -> str:
+    """The name of a batch of writes, by its first: what it does to a run matters to the plan."""
+    if write.key.table != RUNS:
+        return f"tables.write {write.key.table}"
+    changes = write.set if isinstance(write, Update) else {}
+    kind = "claim" if "session" in changes else "revoke" if changes.keys() == {"fence"} else "commit"
+    return f"tables.write runs {kind}"
 
 
 def _chosen(count: int, amount: int) -> list[bool]:

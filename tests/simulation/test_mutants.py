@@ -6,6 +6,8 @@ import pytest
 from tests.simulation.mutants import hunt
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.patches import Patches
+from tests.simulation.plan import plan_of
+from tests.simulation.world import simulate
 
 QUICK = (
     "no compare-and-swap on the head",
@@ -21,7 +23,9 @@ SEEDS_MAX = 15
 @pytest.mark.parametrize("name", QUICK)
 def test_a_named_bug_is_found(name: str) -> None:
     (mutation,) = [mutation for mutation in MUTATIONS if mutation.name == name]
-    assert hunt(mutation, range(SEEDS_MAX)).violation is not None
+    verdict = hunt(mutation, range(SEEDS_MAX))
+    assert verdict.violation is not None
+    assert simulate(plan_of(verdict.seeds - 1)).violation is None, "the seed fails without the bug as well"
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
