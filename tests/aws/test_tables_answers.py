@@ -23,6 +23,7 @@ from penstock_backbone.vocabulary import (
     TransactionPart,
     Unsettled,
     Update,
+    Write,
     Written,
 )
 
@@ -128,7 +129,7 @@ async def test_among_followers_removals_are_sent_first_and_outcomes_keep_their_o
         return {"Responses": [{}] * len(arguments["Statements"])} if "Statements" in arguments else {}
 
     calls = ScriptedCalls(answer)
-    followers = [Update(KEYS[1], {"n": 1}), Delete(KEYS[2]), Update(KEYS[3], {"n": 3}), Delete(KEYS[4])]
+    followers: list[Write] = [Update(KEYS[1], {"n": 1}), Delete(KEYS[2]), Update(KEYS[3], {"n": 3}), Delete(KEYS[4])]
     guard, outcomes = await tables_over(calls).write_after(Update(KEYS[0], {"n": 0}), followers)
     assert (guard, outcomes) == (Written(), [Written()] * 4)
     assert calls.operations[:3] == ["update_item", "delete_item", "delete_item"]
