@@ -9,10 +9,19 @@ from tests.orchestrator.faults import FaultyEngine
 from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.errors import Fatal
-from penstock_backbone.records.limits import FLEET_LIMIT_DEFAULT, Stated, board_key, limit_key
+from penstock_backbone.records.limits import (
+    DURATIONS_MAX,
+    FLEET_LIMIT_DEFAULT,
+    Stated,
+    board_key,
+    in_use_key,
+    limit_key,
+)
 from penstock_backbone.records.projects import project_key
+from penstock_backbone.records.runs import RunItem, as_run
 from penstock_backbone.records.tokens import PEND_MAX, head_key
 from penstock_backbone.vocabulary import Delete, Put, Update
+from penstock_orchestrator.domain.durations import Durations
 
 pytestmark = pytest.mark.anyio
 
@@ -308,3 +317,51 @@ async def test_a_reload_that_finds_nothing_new_draws_nothing() -> None:
     engine.tables.calls.clear()
     await parts.boards.turn()
     assert len(engine.tables.calls) <= 1
+
+
+async def test_boards_show_how_much_is_in_use_and_how_long_runs_took_even_after_a_restart() -> None:
+    world = World()
+    first = world.orchestrator()
+    await world.limit(fleet=3)
+    projects = await submitted(world, 4)
+    await first.admission.turn(hints(projects=projects))
+    await first.boards.turn()
+    for seconds, project in ((60, projects[0]), (90, projects[1])):
+        await world.claim(run_of(project))
+        world.clock.elapsed += seconds
+        await world.finish(run_of(project))
+        await first.admission.turn(hints(runs=[run_of(project)]))
+        await first.admission.turn(hints(runs=[run_of(project)]))
+    await first.boards.turn()
+    fleet, build, board = await world.engine.tables.get(
+        [in_use_key("fleet"), in_use_key("workflow#build"), board_key("acme")]
+    )
+    assert fleet is not None
+    assert build is not None
+    assert board is not None
+    assert (fleet["held"], build["held"], build["durations"]) == (2, 2, [60_000, 90_000])
+    assert sorted(board["holders"]) == [[run_of(project), "build"] for project in projects[2:]]
+
+    second = world.orchestrator()
+    await second.admission.turn(hints())
+    await world.claim(run_of(projects[2]))
+    world.clock.elapsed += 30
+    await world.finish(run_of(projects[2]))
+    await second.admission.turn(hints(runs=[run_of(projects[2])]))
+    await second.boards.turn()
+    (build,) = await world.engine.tables.get([in_use_key("workflow#build")])
+    assert build is not None
+    assert (build["held"], build["durations"]) == (1, [60_000, 90_000, 30_000])
+
+
+def test_the_sample_of_durations_is_bounded_and_leaves_out_what_was_interrupted() -> None:
+    durations = Durations()
+
+    def run(state: str, attempt: int, took: int) -> RunItem:
+        return as_run({"state": state, "attempt": attempt, "workflow": "w", "started_at": 1_000, "at": 1_000 + took})
+
+    durations.note([None, run("running", 1, 1), run("succeeded", 2, 2), run("failed", 1, 3), run("succeeded", 1, 4)])
+    assert durations.of("w") == [3, 4]
+    durations.note([run("succeeded", 1, number) for number in range(DURATIONS_MAX)])
+    assert durations.of("w") == list(range(DURATIONS_MAX))
+    assert durations.of("unheard of") == []

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.orchestrator.test_gate import limits, token
 
-from penstock_backbone.records.tokens import GRANT, RELEASE, Operation
+from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, Operation
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.gate import Gate, Token
 from penstock_orchestrator.domain.limits import Limits
@@ -34,7 +34,7 @@ def turn(gate: Gate, now: Limits, chance: random.Random, freed: float) -> list[T
 @settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 1000), min_size=2),
-    st.integers(1, 60),
+    st.integers(1, PEND_MAX // 2),
     st.floats(0.01, 0.9),
     st.integers(0, 2**32),
 )

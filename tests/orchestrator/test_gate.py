@@ -209,9 +209,9 @@ def test_applying_an_operation_twice_changes_nothing_more() -> None:
 def test_a_board_shows_counts_and_the_first_places_in_order() -> None:
     waiting = [token("1", at=1), token("2", at=2, workflow="v"), token("3", at=3, priority=1)]
     gate = gate_of(waiting=waiting, held=[token("9", fence=1)], limits=limits())
-    assert gate.board("a", 10) == (3, 1, ["3", "1", "2"])
+    assert gate.board("a", 10) == (3, 1, ["3", "1", "2"], [("9", "w")])
     assert gate.board("a", 2).places == ["3", "1"]
-    assert gate.board("nobody", 2) == (0, 0, [])
+    assert gate.board("nobody", 2) == (0, 0, [], [])
 
 
 # --- against a naive reading of the rules ----------------------------------------------------------------

@@ -65,7 +65,7 @@ class Parts:
             limits_watcher=LimitsWatcher(engine.queues),
             admission=admission,
             sweep=Sweep(engine.tables, engine.queues, admission.shard, given.clock),
-            boards=Boards(engine.tables, admission.shard, given.clock),
+            boards=Boards(engine.tables, admission.shard, admission.durations, given.clock),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
+from penstock_backbone.records.limits import HOLDERS_MAX
 from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, Operation, TokenItem
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.line import Place
@@ -33,11 +34,12 @@ class Token(NamedTuple):
 
 
 class Board(NamedTuple):
-    """What a tenant may see: counts, and its first waiting runs in order."""
+    """What a tenant may see: counts, its first waiting runs in order, and some of those that hold, with their workflows."""
 
     waiting: int
     held: int
     places: list[str]
+    holders: list[tuple[str, str]]
 
 
 class Gate:
@@ -104,7 +106,13 @@ class Gate:
 
     def board(self, tenant: str, places_max: int) -> Board:
         places = [place.run for place in islice(self._picker.line_of(tenant), places_max)]
-        return Board(self._picker.waiting(tenant), self.occupancy.of_tenant(tenant), places)
+        keys = islice(self.occupancy.held_by(tenant), HOLDERS_MAX)
+        holders = [(token.run, token.workflow) for token in map(self.held.__getitem__, keys)]
+        return Board(self._picker.waiting(tenant), self.occupancy.of_tenant(tenant), places, holders)
+
+    def workflows(self) -> dict[str, int]:
+        """How many tokens each workflow holds, as far as it holds any."""
+        return self.occupancy.by_workflow()
 
     def tenants(self) -> set[str]:
         return {*self._picker.tenants(), *(token.tenant for token in self.held.values())}

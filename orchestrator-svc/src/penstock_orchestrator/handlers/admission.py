@@ -21,6 +21,7 @@ from penstock_backbone.telemetry import Telemetry
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key
 from penstock_orchestrator.domain.backoff import backoff_seconds
 from penstock_orchestrator.domain.decision import decide
+from penstock_orchestrator.domain.durations import Durations
 from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, judge
 from penstock_orchestrator.handlers.enqueue import Enqueue
@@ -46,7 +47,7 @@ class Turn:
 
 
 class Admission:
-    """One shard's. `shard.gate` may be read between turns."""
+    """One shard's. `shard.gate` and `durations` may be read between turns."""
 
     def __init__(
         self, tables: Tables, *, clock: Clock, ids: Ids, chance: Chance, telemetry: Telemetry, shard: int = 0
@@ -57,6 +58,7 @@ class Admission:
         self._limits = LimitsInForce(tables)
         self._enqueue = Enqueue(tables, shard=shard, clock=clock, chance=chance)
         self._waits = Waits(telemetry, clock)
+        self.durations = Durations()
         self._enqueued: dict[str, None] = {}
         self.shard = Shard(tables, number=shard, clock=clock, ids=ids, chance=chance)
 
@@ -79,7 +81,9 @@ class Admission:
             await self._limits.read()
         projects, runs = await self._read(hints)
         damaged = await self._enqueue_new(projects) if projects else set()
-        finished = await self._decide(self._endings(runs))
+        endings = self._endings(runs)
+        finished = await self._decide(endings)
+        self.durations.note(runs[_run_of(ending)] for ending in endings if ending.op == RELEASE)
         return Turn(finished, damaged)
 
     async def _load(self) -> None:
@@ -163,3 +167,7 @@ class Admission:
             await self._clock.sleep(backoff_seconds(overtaken, self._chance.random(), first=0.01, longest=0.2))
             await self._load()
         return False
+
+
+def _run_of(ending: Operation) -> str:
+    return ending.token.rpartition("#")[2]

@@ -2,39 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.ports import Clock, Tables
-from penstock_backbone.records.limits import PLACES_MAX, write_board
+from penstock_backbone.records.limits import (
+    FLEET,
+    PLACES_MAX,
+    in_use_of,
+    workflow_scope,
+    write_board,
+    write_in_use,
+)
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Put, Written
+from penstock_orchestrator.domain.durations import Durations
 from penstock_orchestrator.handlers.shard import Shard
 
+_WORKFLOWS = workflow_scope("")
 EVERY_SECONDS = 0.2
 """Between two drawings of one tenant's board."""
 
 
 class Boards:
-    def __init__(self, tables: Tables, shard: Shard, clock: Clock) -> None:
+    def __init__(self, tables: Tables, shard: Shard, durations: Durations, clock: Clock) -> None:
         self._tables = tables
         self._shard = shard
+        self._durations = durations
         self._clock = clock
 
     async def turn(self) -> None:
         """Draws every board that has changed since it was drawn. What cannot be written stays due."""
-        changed = self._shard.changed
+        await self._draw(self._shard.changed, self._of_tenant)
+        for scope in sorted(self._shard.changed_scopes):
+            await self._recall(scope)
+        await self._draw(self._shard.changed_scopes, self._of_scope)
+
+    async def _draw(self, changed: set[str], draw: Callable[[str, int], Put]) -> None:
         for start in range(0, len(due := sorted(changed)), BATCH_ITEMS_MAX):
-            tenants = due[start : start + BATCH_ITEMS_MAX]
-            changed.difference_update(tenants)
+            names = due[start : start + BATCH_ITEMS_MAX]
+            changed.difference_update(names)
             at = to_ms(self._clock.now())
             try:
-                outcomes = await self._tables.write([self._draw(tenant, at) for tenant in tenants])
+                outcomes = await self._tables.write([draw(name, at) for name in names])
             except BackboneError:
-                changed.update(tenants)
+                changed.update(names)
                 raise
             changed.update(
-                tenant for tenant, outcome in zip(tenants, outcomes, strict=True) if not isinstance(outcome, Written)
+                name for name, outcome in zip(names, outcomes, strict=True) if not isinstance(outcome, Written)
             )
 
-    def _draw(self, tenant: str, at: int) -> Put:
+    def _of_tenant(self, tenant: str, at: int) -> Put:
         board = self._shard.gate.board(tenant, PLACES_MAX)
-        return write_board(tenant, waiting=board.waiting, held=board.held, places=board.places, at=at)
+        return write_board(
+            tenant, waiting=board.waiting, held=board.held, places=board.places, holders=board.holders, at=at
+        )
+
+    def _of_scope(self, scope: str, at: int) -> Put:
+        occupancy = self._shard.gate.occupancy
+        if scope == FLEET:
+            return write_in_use(scope, held=len(occupancy.held), durations=(), at=at)
+        workflow = scope.removeprefix(_WORKFLOWS)
+        durations = self._durations.of(workflow)
+        return write_in_use(scope, held=occupancy.of_workflow(workflow), durations=durations, at=at)
+
+    async def _recall(self, scope: str) -> None:
+        """The board remembers what was measured before this process began."""
+        if scope == FLEET or self._durations.recalls(scope.removeprefix(_WORKFLOWS)):
+            return
+        page = await self._tables.query(in_use_of(scope))
+        earlier = page.items[0]["durations"] if page.items else []
+        self._durations.recall(scope.removeprefix(_WORKFLOWS), earlier)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
-from penstock_backbone.records.limits import PLACES_MAX
+from penstock_backbone.records.limits import FLEET, PLACES_MAX, workflow_scope
 from penstock_backbone.records.tokens import (
     Operation,
     TokenItem,
@@ -38,7 +38,8 @@ _log = logging.getLogger(__name__)
 class Shard:
     """`is_current` False: the gate may not be what the tables say, so it is loaded before anything is decided.
 
-    `changed` holds the tenants whose board is to be drawn anew; whoever draws it takes them out.
+    `changed` holds the tenants whose board is to be drawn anew, and `changed_scopes` the other scopes of which more or fewer
+    tokens are held; whoever draws takes them out.
     """
 
     def __init__(self, tables: Tables, *, number: int, clock: Clock, ids: Ids, chance: Chance) -> None:
@@ -48,10 +49,12 @@ class Shard:
         self._ids = ids
         self._chance = chance
         self._seq = 0
+        self._was_loaded = False
         self._redo: list[Operation] = []
         self.gate = Gate(Limits())
         self.is_current = False
         self.changed: set[str] = set()
+        self.changed_scopes: set[str] = set()
 
     async def load(self, limits: Limits) -> None:
         """Head, its unfinished operations, then all tokens: in this order the view is no older than the head."""
@@ -61,13 +64,21 @@ class Shard:
         await self.settle()
         tokens = await self._tokens()
         old, self.gate = self.gate, Gate.rebuilt(tokens, limits)
-        self._seq = head["seq"]
-        self.is_current = True
         self.changed |= {
             tenant
             for tenant in old.tenants() | self.gate.tenants()
             if old.board(tenant, PLACES_MAX) != self.gate.board(tenant, PLACES_MAX)
         }
+        before, now = old.workflows(), self.gate.workflows()
+        scopes = {workflow_scope(name) for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+        if not self._was_loaded:
+            # What an earlier process has drawn last may show what is over since.
+            scopes |= {scope for scope in limits.scopes if scope.startswith(workflow_scope(""))}
+        if scopes or not self._was_loaded:
+            self.changed_scopes |= scopes | {FLEET}
+        self._was_loaded = True
+        self._seq = head["seq"]
+        self.is_current = True
         self.changed |= {operation.token.partition("#")[0] for operation in pending(head)}
 
     def wait(self, token: Token) -> None:
@@ -123,6 +134,7 @@ class Shard:
         for operation in operations:
             token = self.gate.held.get(operation.token) or self.gate.waiting[operation.token]
             self.changed.add(token.tenant)
+            self.changed_scopes |= {FLEET, workflow_scope(token.workflow)}
             self.gate.apply(operation)
         self._redo = _unsettled(operations, answers) if answers else list(operations)
         self._seq += 1
