@@ -174,8 +174,13 @@ def _theme(chance: Random, seed: int) -> list[Fault]:
 
 
 def _chain(chance: Random, at: float) -> list[Fault]:
-    """Faults that only together reach what stands behind two defences: an apply is refused, repeated, and that
-    repetition lands when the token has had its next turn, because its runner was killed."""
+    """Faults that only together reach what stands behind two defences."""
+    return chance.choice((_late_apply, _late_claim, _late_revoke))(chance, at)
+
+
+def _late_apply(chance: Random, at: float) -> list[Fault]:
+    """An apply is refused, repeated, and that repetition lands when the token has had its next turn, because its
+    runner was killed."""
     faults = [Fault(at, "killed", name, "", 3.0, 0) for name in RUNNERS]
     late = chance.choice((1.0, 3.0, 12.0, 25.0))
     for name in ORCHESTRATORS:
@@ -183,6 +188,24 @@ def _chain(chance: Random, at: float) -> list[Fault]:
         faults.append(Fault(begin, "part of a batch refused", name, DECISION, 0.0, chance.randrange(1 << 16)))
         faults.append(Fault(begin, "late write", name, TOKENS_WRITE, late, 0))
     return faults
+
+
+def _late_claim(chance: Random, at: float) -> list[Fault]:
+    """Runners freeze in the middle of a claim, nobody else hears of the grant, and they wake after it was revoked."""
+    faults = [
+        Fault(at, "frozen between check and write", name, CLAIM, chance.uniform(14.0, 22.0), 0) for name in RUNNERS
+    ]
+    return [*faults, Fault(at + chance.uniform(0.2, 2.0), "dispatches lost", EVERYTHING, "", 9.0, 0)]
+
+
+def _late_revoke(chance: Random, at: float) -> list[Fault]:
+    """Nobody hears of the grants, and when they are revoked that lands once more after the next grant was claimed."""
+    faults = [
+        Fault(at + begin, "late write", name, REVOKE, chance.uniform(0.1, 3.0), 0)
+        for name in ORCHESTRATORS
+        for begin in (9.0, 9.1, 9.2)
+    ]
+    return [Fault(at, "dispatches lost", EVERYTHING, "", 7.5, 0), *faults]
 
 
 def _scope(chance: Random) -> str:
