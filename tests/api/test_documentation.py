@@ -70,7 +70,7 @@ async def test_the_documented_requests_are_accepted_and_the_answers_have_the_doc
         answers = {
             "ProjectView": base, "ProjectPage": "/v1/projects", "EventPage": f"{base}/events",
             "ArtifactList": f"{run}/artifacts", "WorkflowList": "/v1/workflows", "BoardView": "/v1/board",
-            "LimitView": "/v1/limits/fleet", "LimitPage": "/v1/limits", "LimitChangePage": "/v1/limits/fleet/changes",
+            "AdmissionView": f"{run}/admission", "LimitView": "/v1/limits/fleet", "LimitPage": "/v1/limits", "LimitChangePage": "/v1/limits/fleet/changes",
             "HealthView": "/readyz",
         }  # fmt: skip
         for name, path in answers.items():

@@ -19,6 +19,7 @@ ROUTES = (
     projects.get_events,
     streams.stream_events,
     streams.websocket_events,
+    runs.get_admission,
     runs.get_trace,
     runs.list_artifacts,
     runs.get_artifact,

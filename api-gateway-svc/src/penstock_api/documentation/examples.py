@@ -82,6 +82,25 @@ _ANSWERS: dict[str, Any] = {
         ]
     },
     "BoardView": {"waiting": 5, "held": 5, "places": [{"position": 1, "run_id": _RUN}], "as_of": _TIME},
+    "AdmissionView": {
+        "run_id": _RUN,
+        "state": "queued",
+        "priority": 3,
+        "position": 4,
+        "waiting": 5,
+        "blocked_by": [
+            {
+                "scope": "fleet",
+                "reason": "limit",
+                "limit": 5,
+                "held": 5,
+                "holders": ["run_01KB5S6ZC1QG9VYH2N7D3T8XEQ"],
+            }
+        ],
+        "start": {"p50_ms": 1_450_000, "p90_ms": 2_310_000, "measured_runs": 37},
+        "start_unknown": None,
+        "as_of": _TIME,
+    },
     "LimitView": _LIMIT,
     "LimitPage": {"limits": [_LIMIT], "next_cursor": None},
     "LimitChangePage": {

@@ -33,7 +33,7 @@ as below, and closes with 1000 after the last one. After 1012 or 1013 connect ag
 """
 _VIEWS = (
     views.ProjectSummary, views.ProjectView, views.ProjectPage, views.EventPage, views.ArtifactList, views.TraceView,
-    views.WorkflowList, views.BoardView, views.LimitView, views.LimitPage, views.LimitChangePage, views.HealthView,
+    views.WorkflowList, views.BoardView, views.AdmissionView, views.LimitView, views.LimitPage, views.LimitChangePage, views.HealthView,
     views.ProblemView,
 )  # fmt: skip
 

@@ -167,6 +167,11 @@ OPERATIONS = (
         description="A reconnecting browser resumes by itself. The websocket at `/v1/projects/{project_id}/stream` sends the same.",
     ),
     Operation(
+        "getAdmission", "get", "/v1/runs/{run_id}/admission", "Runs", "Why a run waits, and for how long",
+        {"200": "Its place, what blocks it, who holds that, and when it may start."}, "AdmissionView",
+        (INVALID, NOT_FOUND, *EVERYWHERE), (RUN_ID, TENANT),
+    ),
+    Operation(
         "getTrace", "get", "/v1/runs/{run_id}/trace", "Runs", "Where a run's time went",
         {"200": "The spans of its trace, oldest first."}, "TraceView",
         (INVALID, NOT_FOUND, TRACES_ELSEWHERE, *EVERYWHERE), (RUN_ID, TENANT),

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from penstock_backbone.records.limits import HOLDERS_MAX
+
 StageStatus = Literal["pending", "running", "retrying", "completed", "failed", "cancelled", "skipped"]
 
 
@@ -181,6 +183,40 @@ class BoardView(Struct, frozen=True, kw_only=True):
     waiting: int | None
     held: int | None
     places: list[BoardPlace]
+    as_of: str | None
+
+
+class BlockerView(Struct, frozen=True, kw_only=True):
+    """A scope that lets nothing more in. `held` counts everybody's runs; `holders` names some of the tenant's own."""
+
+    scope: Annotated[str, Meta(description="fleet, tenant/<tenant> or workflow/<workflow>.")]
+    reason: Literal["limit", "paused"]
+    limit: int | None
+    held: int | None
+    holders: Annotated[list[str], Meta(max_length=HOLDERS_MAX)]
+
+
+class StartEstimate(Struct, frozen=True, kw_only=True):
+    """From now: half of such runs start within `p50_ms`, nine in ten within `p90_ms`, if nothing is changed."""
+
+    p50_ms: int
+    p90_ms: int
+    measured_runs: Annotated[int, Meta(description="Of how many runs of the workflow the durations were used.")]
+
+
+class AdmissionView(Struct, frozen=True, kw_only=True):
+    """Why a run waits. What is only said of a waiting run is null, or empty, otherwise."""
+
+    run_id: str
+    state: Annotated[str, Meta(description="As the run's; granted: it has its slot, and a runner is about to begin.")]
+    priority: int
+    position: Annotated[
+        int | None, Meta(description="In its tenant's line, which goes by priority and age; null: too far back.")
+    ]
+    waiting: Annotated[int | None, Meta(description="How many of the tenant wait.")]
+    blocked_by: Annotated[list[BlockerView], Meta(description="Empty: it only waits for its turn.")]
+    start: StartEstimate | None
+    start_unknown: Annotated[str | None, Meta(description="Why there is no estimate; null when there is one.")]
     as_of: str | None
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from penstock_api.domain.admission import Standing, admission_view
 from penstock_api.domain.events import envelopes, is_over, last_sequence
 from penstock_api.domain.projects import board_view, detail, summary
-from penstock_api.domain.views import BoardView, EventPage, ProjectPage, ProjectSummary, ProjectView
+from penstock_api.domain.views import AdmissionView, BoardView, EventPage, ProjectPage, ProjectSummary, ProjectView
 from penstock_api.handlers.catalog import Catalog
 from penstock_backbone.inventory import BY_STATUS, BY_TENANT, PROJECTS, RUNS
 from penstock_backbone.ports import Tables
-from penstock_backbone.records.limits import board_key
+from penstock_backbone.records.limits import (
+    FLEET,
+    board_key,
+    in_use_key,
+    limit_key,
+    tenant_scope,
+    workflow_scope,
+)
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
 from penstock_backbone.records.runs import RunItem, as_run, run_key
 from penstock_backbone.vocabulary import Query
@@ -68,6 +76,16 @@ class Projects:
     async def board(self, tenant: str) -> BoardView:
         (item,) = await self._tables.get([board_key(tenant)])
         return board_view(item)
+
+    async def admission(self, tenant: str, run_id: str) -> AdmissionView | None:
+        """Two reads, however many wait."""
+        run = await self.find_run(tenant, run_id)
+        if run is None:
+            return None
+        of_workflow = workflow_scope(run["workflow"])
+        limits = [limit_key(scope) for scope in (FLEET, tenant_scope(tenant), of_workflow)]
+        keys = [board_key(tenant), *limits, in_use_key(FLEET), in_use_key(of_workflow)]
+        return admission_view(run, Standing(*await self._tables.get(keys)))
 
     async def _page_of_all(self, tenant: str, limit: int, cursor: str | None) -> ProjectPage:
         query = Query(PROJECTS, tenant, index=BY_TENANT.name, descending=True, limit=limit, cursor=cursor)

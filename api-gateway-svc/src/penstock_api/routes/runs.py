@@ -1,4 +1,4 @@
-"""/v1/runs: where a run's time went, and what it left behind."""
+"""/v1/runs: why a run waits, where its time went, and what it left behind."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ async def get_trace(request: Request[Any, Any, Any], run_id: FromPath[str]) -> R
         )
     spans = await asyncio.to_thread(store.trace, trace_id) if trace_id else []
     return answer(TraceView(trace_id=trace_id, spans=[SpanView(**span) for span in spans]))
+
+
+@get("/v1/runs/{run_id:str}/admission")
+async def get_admission(request: Request[Any, Any, Any], run_id: FromPath[str]) -> Response[bytes]:
+    view = await parts_of(request).projects.admission(tenant_of(request.headers), run_id_of(run_id))
+    if view is None:
+        raise not_found("run")
+    return answer(view)
 
 
 @get("/v1/runs/{run_id:str}/artifacts")

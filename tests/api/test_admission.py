@@ -1,0 +1,205 @@
+"""Why am I waiting: place, what blocks, who holds it, and when it may start; or that this is not known."""
+
+from __future__ import annotations
+
+import heapq
+import random  # noqa: TID251  # the tests throw their own dice, always from a seed
+from typing import Any
+
+import httpx
+import pytest
+from tests.api.test_bad_input import assert_problem
+from tests.api.world import World, submitted, world
+
+from penstock_api.domain.estimate import time_until_freed
+from penstock_backbone.records.limits import (
+    FLEET,
+    Stated,
+    change_limit,
+    set_limit,
+    tenant_scope,
+    workflow_scope,
+    write_board,
+    write_in_use,
+)
+from penstock_backbone.vocabulary import Put
+
+pytestmark = pytest.mark.anyio
+
+WORKFLOW = "agent_build"
+MEASURED = [50_000, 55_000, 60_000, 65_000, 70_000]
+HELD = [("run_A", WORKFLOW), ("run_B", "other")]
+
+
+async def draw(made: World, *puts: Put) -> None:
+    await made.real_tables.write(puts)
+
+
+def board(*places: str, held: int = 2, waiting: int | None = None) -> Put:
+    waits = len(places) if waiting is None else waiting
+    return write_board("default", waiting=waits, held=held, places=list(places), holders=HELD[:held], at=1_000)
+
+
+def in_use(fleet: int, workflow: int = 1, durations: list[int] = MEASURED) -> tuple[Put, Put]:
+    return (
+        write_in_use(FLEET, held=fleet, durations=(), at=1_000),
+        write_in_use(workflow_scope(WORKFLOW), held=workflow, durations=durations, at=1_000),
+    )
+
+
+def said(scope: str, new: Stated) -> Put:
+    return change_limit(scope, None, new, change="chg_1", who="ops", at=1)[0]
+
+
+async def queued(made: World, client: httpx.AsyncClient) -> str:
+    project = await submitted(client)
+    await made.enqueue(project["id"])
+    run: str = project["run_id"]
+    return run
+
+
+async def admission(client: httpx.AsyncClient, run: str) -> dict[str, Any]:
+    answer = await client.get(f"/v1/runs/{run}/admission")
+    assert answer.status_code == 200, answer.text
+    view: dict[str, Any] = answer.json()
+    return view
+
+
+async def test_a_run_sees_its_place_what_blocks_it_who_holds_that_and_when_it_may_start() -> None:
+    async with world(WORKFLOW) as (made, client):
+        run = await queued(made, client)
+        await draw(made, board("run_X", run, waiting=7), *in_use(fleet=5))
+        view = await admission(client, run)
+        assert (view["state"], view["position"], view["waiting"]) == ("queued", 2, 7)
+        assert view["blocked_by"] == [
+            {"scope": "fleet", "reason": "limit", "limit": 5, "held": 5, "holders": ["run_A", "run_B"]}
+        ]
+        assert view["start"]["measured_runs"] == 5
+        assert 0 < view["start"]["p50_ms"] < view["start"]["p90_ms"] < 3 * 60_000
+        assert view["start_unknown"] is None
+        assert view["as_of"] == "1970-01-01T00:00:01.000Z"
+
+
+@pytest.mark.parametrize(
+    ("limits", "blocked_by"),
+    [
+        ([set_limit(FLEET, limit=9, at=1)], []),
+        ([set_limit(FLEET, limit=5, at=1)], [("fleet", "limit", ["run_A", "run_B"])]),
+        ([set_limit(FLEET, limit=3, at=1)], [("fleet", "limit", ["run_A", "run_B"])]),
+        (
+            [set_limit(FLEET, limit=9, at=1), set_limit(tenant_scope("default"), limit=2, at=1)],
+            [("tenant/default", "limit", ["run_A", "run_B"])],
+        ),
+        (
+            [set_limit(FLEET, limit=9, at=1), set_limit(workflow_scope(WORKFLOW), limit=1, at=1)],
+            [(f"workflow/{WORKFLOW}", "limit", ["run_A"])],
+        ),
+        (
+            [said(FLEET, Stated(9, paused=True)), said(tenant_scope("default"), Stated(None, paused=True))],
+            [("fleet", "paused", ["run_A", "run_B"]), ("tenant/default", "paused", ["run_A", "run_B"])],
+        ),
+    ],
+)
+async def test_what_blocks_is_named(limits: list[Put], blocked_by: list[Any]) -> None:
+    async with world(WORKFLOW) as (made, client):
+        run = await queued(made, client)
+        await draw(made, board(run), *in_use(fleet=5), *limits)
+        found = [
+            (each["scope"], each["reason"], each["holders"]) for each in (await admission(client, run))["blocked_by"]
+        ]
+        assert found == blocked_by
+
+
+@pytest.mark.parametrize(
+    ("drawn", "because"),
+    [
+        ([], "place is not known"),
+        ([board("run_X", waiting=900), *in_use(5)], "place is not known"),
+        ([board("RUN"), *in_use(5, durations=MEASURED[:4])], "Only 4 runs"),
+        ([board("RUN", held=0), *in_use(0)], "not known how fast"),
+        ([board("run_X", "RUN", held=0), *in_use(5)], "not known how fast"),
+        ([board("RUN"), *in_use(5), said(FLEET, Stated(5, paused=True))], "paused"),
+        ([board("RUN"), *in_use(5), set_limit(FLEET, limit=0, at=1)], "paused"),
+        ([board("RUN"), *in_use(3), set_limit(workflow_scope(WORKFLOW), limit=1, at=1)], "all tenants share"),
+    ],
+)
+async def test_what_is_not_known_is_not_estimated(drawn: list[Put], because: str) -> None:
+    async with world(WORKFLOW) as (made, client):
+        run = await queued(made, client)
+        for put in drawn:
+            if "RUN" in put.item.get("places", ()):
+                put.item["places"] = [run if place == "RUN" else place for place in put.item["places"]]
+                await draw(made, put)
+                put.item["places"] = ["RUN" if place == run else place for place in put.item["places"]]
+            else:
+                await draw(made, put)
+        view = await admission(client, run)
+        assert view["start"] is None
+        assert because in view["start_unknown"]
+
+
+async def test_a_run_that_waits_no_more_has_no_place() -> None:
+    async with world(WORKFLOW) as (made, client):
+        project = await submitted(client)
+        run = await made.enqueue(project["id"])
+        granted = write_board("default", waiting=0, held=1, places=[], holders=[(run["pk"], WORKFLOW)], at=1)
+        await draw(made, granted)
+        assert (await admission(client, run["pk"]))["state"] == "granted"
+        claimed = await made.claim(run)
+        running = await admission(client, run["pk"])
+        await made.succeed(claimed)
+        ended = await admission(client, run["pk"])
+        assert (running["state"], ended["state"]) == ("running", "succeeded")
+        for view in (running, ended):
+            assert (view["position"], view["waiting"], view["blocked_by"]) == (None, None, [])
+            assert (view["start"], view["start_unknown"]) == (None, None)
+
+
+async def test_the_answer_costs_two_reads_and_other_tenants_runs_are_not_found() -> None:
+    async with world(WORKFLOW) as (made, client):
+        run = await queued(made, client)
+        await draw(made, board(*(f"run_{number}" for number in range(199)), run, waiting=1_000_000), *in_use(5))
+        made.tables.calls.clear()
+        assert (await admission(client, run))["position"] == 200
+        assert made.tables.calls == ["get", "get"]
+        foreign = await client.get(f"/v1/runs/{run}/admission", headers={"Penstock-Tenant": "other"})
+        assert_problem(foreign, 404, "not-found")
+
+
+# --- calibration -----------------------------------------------------------------------------------------------
+
+
+def freed_after(chance: random.Random, draw_one: Any, count: int, slots: int) -> float:
+    """Plays it: slots in the middle of their work, each refilled at once."""
+    ends = []
+    for _ in range(slots):
+        at = -60_000 * (40 + chance.random())
+        while at <= 0:
+            at += draw_one(chance)
+        ends.append(at)
+    heapq.heapify(ends)
+    for _ in range(count - 1):
+        heapq.heapreplace(ends, ends[0] + draw_one(chance))
+    return ends[0]
+
+
+@pytest.mark.parametrize("spread", [0.1, 0.5, 1.0])
+def test_estimates_are_calibrated(spread: float) -> None:
+    """Of many played waits, about half start within p50 and nine in ten within p90, at every place and width."""
+
+    def draw_one(chance: random.Random) -> float:
+        return chance.lognormvariate(0, spread) * 60_000
+
+    chance = random.Random(11)
+    within_50 = within_90 = plays = 0
+    for count, slots in ((1, 1), (1, 5), (3, 5), (5, 5), (10, 2), (20, 5), (200, 20)):
+        for _ in range(60):
+            estimate = time_until_freed(count, slots, [round(draw_one(chance)) for _ in range(100)])
+            for _ in range(3):
+                wait = freed_after(chance, draw_one, count, slots)
+                within_50 += wait <= estimate.p50_ms
+                within_90 += wait <= estimate.p90_ms
+                plays += 1
+    print(f"spread {spread}: {within_50 / plays:.0%} within p50, {within_90 / plays:.0%} within p90")  # noqa: T201  # the figure
+    assert 0.42 <= within_50 / plays <= 0.58
+    assert 0.83 <= within_90 / plays <= 0.95
