@@ -10,11 +10,12 @@ UV := $(shell command -v uv 2>/dev/null)
 PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
 ENGINE ?= embedded
+SEEDS ?= 200
 
 # Two cores are enough for everything here; more make it faster.
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$n || echo 8)
 
-.PHONY: targets demo test check spec bench e2e
+.PHONY: targets demo test check spec sim mutants bench e2e
 .DEFAULT_GOAL := targets
 
 targets:
@@ -22,6 +23,8 @@ targets:
 	@echo 'make test     the tests (a few minutes)'
 	@echo 'make check    lint, format and types'
 	@echo 'make spec     check the specification of the gate in every state (needs spin and a C compiler)'
+	@echo 'make sim      the services in one simulated world, with faults: SEED=7 replays one seed, SEEDS=1000 runs many'
+	@echo 'make mutants  known bugs, put into the services one by one: the simulation must find each'
 	@echo 'make bench    measure it; writes build/bench.json'
 	@echo 'make e2e      every end-to-end test: real processes, kill -9; ENGINE=aws runs them over an emulator'
 
@@ -35,6 +38,12 @@ check: $(VENV)/.installed-all
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+sim: $(VENV)/.installed-all
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --jobs $(TEST_PROCESSES)) $(ARGS)
+
+mutants: $(VENV)/.installed-all
+	$(BIN)/python -m tests.simulation.mutants --jobs $(TEST_PROCESSES) $(ARGS)
 
 bench: $(VENV)/.installed-all
 	$(BIN)/python -m tests.bench $(ARGS)
