@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.bench.admission import admitting, deciding, handing_over
 from tests.bench.client import Connection
 from tests.bench.figures import STAGE_SECONDS, STAGES
 from tests.bench.machine import Machine
@@ -85,7 +86,10 @@ def bounded(runs: int = 200, limit: int = 5) -> Figures:
     }
 
 
-WORKLOADS: dict[str, Callable[[], Figures]] = {"w1": burst, "accept": accepting, "w2": idle, "w3": bounded}
+WORKLOADS: dict[str, Callable[[], Figures]] = {
+    "w1": burst, "accept": accepting, "w2": idle, "w3": bounded,
+    "decide": deciding, "admit": admitting, "handover": handing_over,
+}  # fmt: skip
 
 
 # --- driving ------------------------------------------------------------------------------------

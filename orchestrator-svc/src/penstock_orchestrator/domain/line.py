@@ -49,10 +49,11 @@ class Line:
 
     def remove(self, place: Place) -> None:
         places, start = self._places, self._start
-        index = bisect_left(places, place, lo=start)
-        assert index < len(places), place
-        assert places[index] == place, place
-        if index > start:
+        if places[start] != place:
+            # Most leave from the front, and are found without a search through the whole line.
+            index = bisect_left(places, place, lo=start)
+            assert index < len(places), place
+            assert places[index] == place, place
             del places[index]
             return
         self._start = start + 1

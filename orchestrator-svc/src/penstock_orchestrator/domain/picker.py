@@ -55,11 +55,13 @@ class _Lane:
     def next(self) -> Urgency:
         return min(urgency(priority, line.first) for priority, line in self.lines.items())
 
-    def add(self, priority: int, place: Place) -> None:
+    def add(self, priority: int, place: Place) -> bool:
+        """Whether it is the first of its priority: whoever stands behind others changes nobody's turn."""
         line = self.lines.get(priority)
         if line is None:
             line = self.lines[priority] = Line()
         line.add(place)
+        return line.first is place
 
     def remove(self, priority: int, place: Place) -> None:
         line = self.lines[priority]
@@ -92,8 +94,8 @@ class Picker:
         lane = lanes.get(workflow)
         if lane is None:
             lane = lanes[workflow] = _Lane()
-        lane.add(priority, place)
-        self._stale_tenants.add(tenant)
+        if lane.add(priority, place):
+            self._stale_tenants.add(tenant)
 
     def remove(self, tenant: str, workflow: str, priority: int, place: Place) -> None:
         self._lanes[tenant][workflow].remove(priority, place)

@@ -1,0 +1,264 @@
+"""The admission alone: what a decision costs, whoever and however many wait, and how soon a freed slot is given away."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import json
+import os
+import random  # noqa: TID251  # the benchmark throws its own dice, always from a seed
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from penstock_backbone.embedded.engine import EmbeddedEngine
+from penstock_backbone.errors import BackboneError
+from penstock_backbone.inventory import DISPATCH_QUEUE
+from penstock_backbone.records.limits import FLEET, set_limit
+from penstock_backbone.records.projects import create_project
+from penstock_backbone.records.runs import SUCCEEDED, as_run, claim_run, end_run, fact, run_key
+from penstock_backbone.records.times import to_ms
+from penstock_backbone.records.tokens import GRANT, RELEASE, Operation, token_sort_key
+from penstock_backbone.system import SystemChance, SystemClock, SystemIds
+from penstock_backbone.telemetry import silent
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Message, Put, Update, Write, Written
+from penstock_orchestrator.bootstrap import Parts, Surroundings
+from penstock_orchestrator.domain.decision import decide
+from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.hints import Hints
+from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.main import COLLECT_AFTER_OBJECTS
+
+Figures = dict[str, float]
+
+FLEET_HELD = 64
+TOGETHER = 16
+"""Runs that end between two decisions."""
+DECISIONS = 400
+REPETITIONS = 5
+READY_SECONDS = 20.0
+DISPATCH_SECONDS = 10.0
+
+
+def deciding() -> Figures:
+    """CPU of the pure decision: some runs end, as many are let in, it is applied, and as many new ones arrive.
+
+    decide_per_s: pairs of one admission and one release a second, with 10,000 runs of 100 tenants waiting.
+    cost_ratio_1e6_over_1e2: CPU for a pair with 1,000,000 runs waiting over that with 100, of one tenant.
+    cost_ratio_1e4_tenants_over_1: with 10,000 tenants over one, 1,000,000 waiting.
+    Each is the median of repetitions in one process, with the orchestrator's own setting of the garbage collector.
+    """
+    old = gc.get_threshold()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
+    try:
+        table = {
+            (waiting, tenants): _microseconds_per_pair(waiting, tenants)
+            for waiting, tenants in ((100, 1), (10_000, 1), (1_000_000, 1), (10_000, 100), (1_000_000, 10_000))
+        }
+    finally:
+        gc.set_threshold(*old)
+    sys.stdout.write("     waiting    tenants  µs for an admission and a release\n")
+    for (waiting, tenants), microseconds in table.items():
+        sys.stdout.write(f"{waiting:12,} {tenants:10,} {microseconds:10.1f}\n")
+    return {
+        "decide_per_s": 1e6 / table[10_000, 100],
+        "cost_ratio_1e6_over_1e2": table[1_000_000, 1] / table[100, 1],
+        "cost_ratio_1e4_tenants_over_1": table[1_000_000, 10_000] / table[1_000_000, 1],
+    }
+
+
+def admitting(runs: int = 3_000) -> Figures:
+    """admit_per_s: accepted projects, from the hint to run, token and committed grant, through the store's process."""
+    with _store() as data:
+        return {"admit_per_s": asyncio.run(_admissions_per_second(data, runs))}
+
+
+def handing_over(times: int = 500, limit: int = 5) -> Figures:
+    """Milliseconds from the answer to a run's last write until the runner holds the message of the run let in instead.
+
+    Store and orchestrator are processes of their own; the line is never empty. That is one step more than the grant.
+    """
+    with _store() as data, _process("penstock_orchestrator.main", data):
+        waits = asyncio.run(_handovers(data, times, limit))
+    return {
+        "freed_to_granted_p50_ms": statistics.median(waits) * 1e3,
+        "freed_to_granted_p99_ms": statistics.quantiles(waits, n=100, method="inclusive")[98] * 1e3,
+    }
+
+
+# --- the pure decision ----------------------------------------------------------------------------------
+
+
+def _microseconds_per_pair(waiting: int, tenants: int) -> float:
+    chance = random.Random(1)
+    numbers = itertools.count()
+    limits = Limits({FLEET: FLEET_HELD})
+    gate = Gate(limits)
+
+    def arrive() -> None:
+        number = next(numbers)
+        tenant, priority, run = f"tenant-{number % tenants}", chance.randint(1, 5), f"run_{number:08d}"
+        key = token_sort_key(tenant, priority, run)
+        gate.wait(Token(key, run, run, tenant, f"workflow-{number % 3}", priority, number, 0))
+
+    for _ in range(waiting + FLEET_HELD):
+        arrive()
+    for operation in decide(gate, limits, []).operations:
+        gate.apply(operation)
+
+    def spell() -> float:
+        pairs = 0
+        started = time.process_time()
+        for _ in range(DECISIONS):
+            ended = chance.sample(list(gate.held), TOGETHER)
+            operations = decide(
+                gate, limits, [Operation(RELEASE, key, gate.held[key].fence) for key in ended]
+            ).operations
+            for operation in operations:
+                gate.apply(operation)
+                pairs += operation.op == GRANT
+            for _ in range(TOGETHER):
+                arrive()
+        return (time.process_time() - started) / pairs * 1e6
+
+    spell()
+    return statistics.median(spell() for _ in range(REPETITIONS))
+
+
+# --- through the store -----------------------------------------------------------------------------------
+
+
+async def _admissions_per_second(data: Path, runs: int) -> float:
+    engine = _engine(data)
+    try:
+        parts = Parts.on(engine, Surroundings(SystemClock(), SystemIds(), SystemChance(), silent()))
+        await _write(engine, [set_limit(FLEET, limit=runs, at=1)])
+        await parts.admission.turn(Hints())
+        projects = [_project(number) for number in range(runs)]
+        await _write(engine, projects)
+        hints = Hints(projects={put.key.pk: put.item["run_id"] for put in projects})
+        started = time.perf_counter()
+        while not (await parts.admission.turn(hints)).finished:
+            pass
+        seconds = time.perf_counter() - started
+        assert len(parts.admission.shard.gate.held) == runs
+        return runs / seconds
+    finally:
+        await engine.close()
+
+
+async def _handovers(data: Path, times: int, limit: int) -> list[float]:
+    engine = _engine(data)
+    try:
+        await _write(engine, [set_limit(FLEET, limit=limit, at=1)])
+        await _write(engine, [_project(number) for number in range(times + 2 * limit)])
+        granted: deque[Message] = deque()
+        while len(granted) < limit:
+            granted += await _granted(engine)
+        waits = []
+        for _ in range(times):
+            await _execute(engine, granted.popleft())
+            freed = time.perf_counter()
+            granted += await _granted(engine)
+            waits.append(time.perf_counter() - freed)
+        return waits
+    finally:
+        await engine.close()
+
+
+async def _granted(engine: EmbeddedEngine) -> list[Message]:
+    messages = await engine.queues.receive(DISPATCH_QUEUE, 1, DISPATCH_SECONDS)
+    if not messages:
+        message = f"no run was let in within {DISPATCH_SECONDS:.0f} s"
+        raise RuntimeError(message)
+    return messages
+
+
+async def _execute(engine: EmbeddedEngine, message: Message) -> None:
+    """As a runner does it, without any work."""
+    await engine.queues.delete(DISPATCH_QUEUE, [message.receipt])
+    dispatched = json.loads(message.body)
+    at = to_ms(SystemClock().now())
+    (item,) = await engine.tables.get([run_key(dispatched["run"])])
+    assert item is not None
+    run, fence = as_run(item), dispatched["fence"]
+    claim = claim_run(run, fence=fence, session="ses_bench", version="1", stages=["one"], first=["one"], at=at)
+    await _write(engine, [claim])
+    (item,) = await engine.tables.get([run_key(dispatched["run"])])
+    assert item is not None
+    run, last = as_run(item), fact("RunSucceeded", at, duration_ms=1)
+    await _write(engine, [end_run(run, state=SUCCEEDED, fence=fence, seq=run["seq"], facts=[last], results={}, at=at)])
+
+
+async def _write(engine: EmbeddedEngine, writes: list[Put] | list[Update]) -> None:
+    for start in range(0, len(writes), BATCH_ITEMS_MAX):
+        batch: list[Write] = list(writes[start : start + BATCH_ITEMS_MAX])
+        outcomes = await engine.tables.write(batch)
+        assert all(isinstance(outcome, Written) for outcome in outcomes), outcomes
+
+
+def _project(number: int) -> Put:
+    return create_project(
+        f"prj_{number:06d}",
+        tenant=f"tenant-{number % 10}",
+        name=f"bench {number}",
+        requirement="A run that only measures how fast the machinery around it is.",
+        workflow="bench",
+        priority=3,
+        tags=[],
+        run_id=f"run_{number:06d}",
+        at=to_ms(SystemClock().now()),
+        traceparent=None,
+    )
+
+
+def _engine(data: Path) -> EmbeddedEngine:
+    return EmbeddedEngine(data / "store.sock", data / "artifacts", SystemClock())
+
+
+@contextmanager
+def _store() -> Iterator[Path]:
+    """The embedded engine's store on a data folder of its own, which goes with it."""
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
+        data = Path(folder)
+        with _process("penstock_backbone.embedded.main", data):
+            asyncio.run(_until_ready(data))
+            yield data
+
+
+@contextmanager
+def _process(module: str, data: Path) -> Iterator[None]:
+    environment = dict(os.environ, PENSTOCK_ENGINE="embedded", PENSTOCK_DATA=str(data))
+    environment.pop("PENSTOCK_SOCKET", None)
+    with (data / f"{module}.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(READY_SECONDS)
+
+
+async def _until_ready(data: Path) -> None:
+    end = time.monotonic() + READY_SECONDS  # noqa: TID251  # a real limit for a real process
+    while time.monotonic() < end:  # noqa: TID251  # as above
+        if (data / "store.sock").exists():
+            engine = _engine(data)
+            try:
+                await engine.tables.get([run_key("run_none")])
+            except BackboneError:
+                pass
+            else:
+                return
+            finally:
+                await engine.close()
+        await asyncio.sleep(0.05)  # noqa: TID251  # as above
+    message = "the store did not become ready"
+    raise RuntimeError(message)
