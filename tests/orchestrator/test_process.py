@@ -86,8 +86,9 @@ async def test_killed_in_the_middle_the_next_one_goes_on_with_what_was_accepted(
             await first.wait()
         await submit(engine, 3)
         async with process(ORCHESTRATOR, tmp_path):
-            seen = {await dispatched(engine) for _ in range(2)}
-        assert seen == {"run_2", "run_3"}
+            seen: set[str] = set()
+            while not {"run_2", "run_3"} <= seen:  # the first one may come again: at least once
+                seen.add(await dispatched(engine))
         await engine.close()
 
 
