@@ -14,12 +14,13 @@ from tests.runner.stages import Word, stage, workflow
 from tests.runner.virtual_time import VirtualClock
 
 from penstock_api.bootstrap import assemble
+from penstock_api.domain.limit_change import LimitChange
 from penstock_api.domain.new_project import NewProject
 from penstock_api.handlers.accept import Accepted, Replayed, Submission
 from penstock_api.push.hub import Over
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import FLEET, set_limit
+from penstock_backbone.records.limits import FLEET, set_limit, tenant_scope
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import SUCCEEDED, TERMINAL, run_key
 from penstock_backbone.telemetry import silent
@@ -168,6 +169,9 @@ class Cloud:
             await self.api.projects.page(tenant, None, 10, None)
             await self.api.projects.page(tenant, "completed", 10, None)
             await self.api.projects.board(tenant)
+            await self.api.limits.page(10, None)
+            await self.api.limits.change(tenant_scope(tenant), LimitChange(limit=9), tenant)
+            await self.api.limits.changes(tenant_scope(tenant), 10, None)
             run = await self.api.projects.find_run(tenant, project["run_id"])
             assert run is not None
             ((_, artifact),) = (await self.api.artifacts.of(run)).values()
