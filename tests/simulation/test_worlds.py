@@ -8,8 +8,8 @@ from tests.simulation.plan import Fault, Plan, plan_of
 from tests.simulation.swarm import Totals
 from tests.simulation.world import simulate
 
-BLOCKS = 10
-BLOCK_SEEDS = 20
+BLOCKS = 20
+BLOCK_SEEDS = 25
 FIRST_SEED = 500_000
 
 FOUND = {
