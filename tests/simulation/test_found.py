@@ -1,0 +1,82 @@
+"""What seeds have found, each as a small story of its own, because a seed's schedule changes with the code."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from tests.simulation.loop import SimulationLoop
+from tests.simulation.machine import LocalClock, NumberedIds, SeededChance, stream_of
+
+from penstock_backbone.errors import Retryable
+from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.records.sessions import SELF_FENCE_SECONDS, expire_session, forget_session
+from penstock_backbone.telemetry import silent
+from penstock_backbone.vocabulary import Outcome, Write
+from penstock_runner.handlers.session import Heartbeat
+from penstock_runner.ports import World
+
+FIRST = "ses_first"
+
+
+class LostAnswers:
+    """Writes arrive, and while it is deaf nobody hears so."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._tables = engine.tables
+        self.deaf = True
+
+    async def write(self, writes: Sequence[Write]) -> list[Outcome]:
+        outcomes = await self._tables.write(writes)
+        if self.deaf:
+            raise Retryable("no answer came")
+        return outcomes
+
+
+def play(story: Callable[[Heartbeat, LostAnswers, MemoryEngine, LocalClock], Awaitable[None]]) -> None:
+    loop = SimulationLoop(None, steps_max=10_000)
+    clock = LocalClock(loop)
+    ids = NumberedIds(clock, 1)
+    engine = MemoryEngine(clock, ids)
+    tables: Any = LostAnswers(engine)
+    chance = SeededChance(stream_of(1, "chance"))
+    world = World(
+        tables=tables, queues=engine.queues, blobs=engine.blobs, clock=clock, ids=ids, chance=chance, telemetry=silent()
+    )
+
+    async def played() -> None:
+        await story(Heartbeat(world, capacity=1, first_session=FIRST), tables, engine, clock)
+
+    loop.run(played())
+
+
+def test_a_session_that_may_have_lived_and_been_forgotten_does_not_live_again() -> None:
+    """Seed 2082: the sweep took the new session for the old one, and freed slots while their runs executed (I5)."""
+
+    async def story(heartbeat: Heartbeat, tables: LostAnswers, engine: MemoryEngine, clock: LocalClock) -> None:
+        await heartbeat.turn()
+        await clock.sleep(11.0)
+        await engine.tables.write([expire_session(FIRST, hb=0)])
+        await engine.tables.write([forget_session(FIRST)])
+        tables.deaf = False
+        await heartbeat.turn()
+        assert heartbeat.session is not None
+        assert heartbeat.session.id != FIRST
+
+    play(story)
+
+
+def test_the_lease_of_a_session_runs_from_when_it_was_first_asked_for() -> None:
+    """Whoever judges leases has seen it since then, so its runner must not count from the later answer."""
+
+    async def story(heartbeat: Heartbeat, tables: LostAnswers, _engine: MemoryEngine, clock: LocalClock) -> None:
+        await heartbeat.turn()
+        await clock.sleep(5.0)
+        tables.deaf = False
+        wait_seconds = await heartbeat.turn()
+        assert heartbeat.session is not None
+        assert heartbeat.session.id == FIRST
+        assert wait_seconds == 0.0
+        assert heartbeat.session.is_over(SELF_FENCE_SECONDS)
+
+    play(story)
