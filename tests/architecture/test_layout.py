@@ -117,6 +117,8 @@ def test_the_machine_rule_notices(line: str) -> None:
     assert OF_ONE_MACHINE.search(line)
 
 
-@pytest.mark.parametrize("line", ["GET /workflows", "$DATA/tmp", "https://example.org/home", "shared" + "/exclusive lock"])
+@pytest.mark.parametrize(
+    "line", ["GET /workflows", "$DATA/tmp", "https://example.org/home", "shared" + "/exclusive lock"]
+)
 def test_the_machine_rule_permits(line: str) -> None:
     assert not OF_ONE_MACHINE.search(line)
