@@ -23,7 +23,7 @@ from functools import partial
 from typing import TypeAlias
 
 from penstock_orchestrator.domain.line import Line, Place
-from penstock_orchestrator.domain.occupancy import Occupancy
+from penstock_orchestrator.domain.occupancy import ALL_SHARES, Occupancy
 from penstock_orchestrator.domain.ranking import Ranking
 
 Urgency: TypeAlias = tuple[int, Place]
@@ -38,22 +38,33 @@ def urgency(priority: int, place: Place) -> Urgency:
     return place.at + (priority - 1) * _AGE_MS, place
 
 
-class _Lane:
-    """What one tenant has waiting in one workflow: a line for each priority."""
+_Standing: TypeAlias = int | None
+_UNRANKED = -1 - ALL_SHARES
 
-    __slots__ = ("lines",)
+
+class _Lane:
+    """What one tenant has waiting in one workflow: a line for each priority, and whose turn it is among their first."""
+
+    __slots__ = ("_next", "_oldest", "lines")
 
     def __init__(self) -> None:
         self.lines: dict[int, Line] = {}
+        self._oldest: Place | None = None
+        self._next: Urgency | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.lines.values()))
 
     def oldest(self) -> Place:
-        return min(line.first for line in self.lines.values())
+        """Kept until a first one changes: a tenant is ranked far more often for what it holds."""
+        if self._oldest is None:
+            self._oldest = min([line.first for line in self.lines.values()])
+        return self._oldest
 
     def next(self) -> Urgency:
-        return min(urgency(priority, line.first) for priority, line in self.lines.items())
+        if self._next is None:
+            self._next = min([urgency(priority, line.first) for priority, line in self.lines.items()])
+        return self._next
 
     def add(self, priority: int, place: Place) -> bool:
         """Whether it is the first of its priority: whoever stands behind others changes nobody's turn."""
@@ -61,13 +72,21 @@ class _Lane:
         if line is None:
             line = self.lines[priority] = Line()
         line.add(place)
-        return line.first is place
+        if line.first is not place:
+            return False
+        self._oldest = self._next = None
+        return True
 
-    def remove(self, priority: int, place: Place) -> None:
+    def remove(self, priority: int, place: Place) -> bool:
+        """Whether it was the first of its priority."""
         line = self.lines[priority]
+        was_first = line.first == place
         line.remove(place)
         if not len(line):
             del self.lines[priority]
+        if was_first:
+            self._oldest = self._next = None
+        return was_first
 
 
 class Picker:
@@ -77,13 +96,18 @@ class Picker:
     ranking, and moves that are taken back cost almost nothing.
     """
 
-    __slots__ = ("_lanes", "_occupancy", "_of_workflow", "_stale_tenants", "_stale_workflows", "_workflows")
+    __slots__ = (
+        "_lanes", "_occupancy", "_of_workflow", "_ranked", "_stale_lanes", "_stale_tenants", "_stale_workflows",
+        "_workflows",
+    )  # fmt: skip
 
     def __init__(self, occupancy: Occupancy) -> None:
         self._occupancy = occupancy
         self._lanes: dict[str, dict[str, _Lane]] = {}
         self._of_workflow: dict[str, Ranking] = {}
         self._workflows = Ranking()
+        self._ranked: dict[str, _Standing] = {}
+        self._stale_lanes: set[tuple[str, str]] = set()
         self._stale_tenants: set[str] = set()
         self._stale_workflows: set[str] = set()
 
@@ -95,11 +119,11 @@ class Picker:
         if lane is None:
             lane = lanes[workflow] = _Lane()
         if lane.add(priority, place):
-            self._stale_tenants.add(tenant)
+            self._stale_lanes.add((tenant, workflow))
 
     def remove(self, tenant: str, workflow: str, priority: int, place: Place) -> None:
-        self._lanes[tenant][workflow].remove(priority, place)
-        self._stale_tenants.add(tenant)
+        if self._lanes[tenant][workflow].remove(priority, place):
+            self._stale_lanes.add((tenant, workflow))
 
     def tenant_changed(self, tenant: str) -> None:
         self._stale_tenants.add(tenant)
@@ -141,31 +165,48 @@ class Picker:
         for tenant in self._stale_tenants:
             self._rank_tenant(tenant)
         self._stale_tenants.clear()
+        for tenant, workflow in self._stale_lanes:
+            self._rank_lane(tenant, workflow, self._standing(tenant))
+        self._stale_lanes.clear()
         for workflow in self._stale_workflows:
             self._rank_workflow(workflow)
         self._stale_workflows.clear()
 
+    def _standing(self, tenant: str) -> _Standing:
+        """What all its lanes are ranked by: its share, or None while it is at its limit."""
+        return None if self._occupancy.tenant_is_full(tenant) else self._occupancy.share(tenant)
+
     def _rank_tenant(self, tenant: str) -> None:
-        """In each workflow that it waits in: nowhere, while it is at its limit."""
+        """In each workflow that it waits in. A move that was tried and taken back leaves it where it stood."""
         lanes = self._lanes.get(tenant)
         if lanes is None:
             return
-        share, is_full = self._occupancy.share(tenant), self._occupancy.tenant_is_full(tenant)
-        for workflow, lane in list(lanes.items()):
-            ranking = self._of_workflow.get(workflow)
-            if ranking is None:
-                ranking = self._of_workflow[workflow] = Ranking()
-            if not lane.lines:
-                del lanes[workflow]
-                ranking.place(tenant, None)
-            elif is_full:
-                ranking.place(tenant, None)
-            else:
-                oldest = lane.oldest()
-                ranking.place(tenant, (share, oldest.at, oldest.run))
-            self._stale_workflows.add(workflow)
-        if not lanes:
-            del self._lanes[tenant]
+        standing = self._standing(tenant)
+        if self._ranked.get(tenant, _UNRANKED) == standing:
+            return
+        self._ranked[tenant] = standing
+        for workflow in list(lanes):
+            self._rank_lane(tenant, workflow, standing)
+
+    def _rank_lane(self, tenant: str, workflow: str, standing: _Standing) -> None:
+        lanes = self._lanes.get(tenant)
+        if lanes is None or workflow not in lanes:
+            return
+        lane = lanes[workflow]
+        ranking = self._of_workflow.get(workflow)
+        if ranking is None:
+            ranking = self._of_workflow[workflow] = Ranking()
+        self._stale_workflows.add(workflow)
+        if lane.lines and standing is not None:
+            oldest = lane.oldest()
+            ranking.place(tenant, (standing, oldest.at, oldest.run))
+            return
+        ranking.place(tenant, None)
+        if not lane.lines:
+            del lanes[workflow]
+            if not lanes:
+                del self._lanes[tenant]
+                self._ranked.pop(tenant, None)
 
     def _rank_workflow(self, workflow: str) -> None:
         ranking = self._of_workflow.get(workflow)
