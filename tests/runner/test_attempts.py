@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+from typing import Any
 
 from pydantic import BaseModel
 from tests.runner.rig import Rig, virtual
@@ -63,6 +64,34 @@ async def test_a_final_error_is_not_tried_again(rig: Rig) -> None:
     rig.start(one)
     await rig.until_ended(run_id, state=FAILED)
     assert len(of_type(await rig.story(run_id), "StageFailed")) == 1
+
+
+@virtual
+async def test_an_error_that_the_stage_calls_final_is_not_tried_again(rig: Rig) -> None:
+    async def refused(context: StageContext) -> Word:
+        raise PermissionError("the key was revoked")
+
+    one = workflow(stage("try", refused, attempts_max=5, final_errors=(OSError,)))
+    run_id = await rig.submit(one)
+    rig.start(one)
+    await rig.until_ended(run_id, state=FAILED)
+    assert [failed["final"] for failed in of_type(await rig.story(run_id), "StageFailed")] == [True]
+
+
+@virtual
+async def test_a_result_that_json_cannot_hold_is_an_error_of_the_author(rig: Rig) -> None:
+    class Loose(BaseModel):
+        value: Any = None
+
+    async def wrong(context: StageContext) -> Loose:
+        return Loose(value=object())
+
+    one = workflow(stage("try", wrong, output=Loose))
+    run_id = await rig.submit(one)
+    rig.start(one)
+    await rig.until_ended(run_id, state=FAILED)
+    (failed,) = of_type(await rig.story(run_id), "StageFailed")
+    assert failed["message"].startswith("the output cannot be written as JSON: Unable to serialize unknown type")
 
 
 @virtual

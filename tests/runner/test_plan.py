@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from pydantic import BaseModel
 from tests.runner.stages import Word, nothing, stage, workflow
 
 from penstock_runner.authoring import STAGES_MAX, Stage, StageContext, Workflow
-from penstock_runner.domain.plan import GiveUp, Plan, Problem, TryAgain, after_failure, backoff_seconds, make_plan
+from penstock_runner.domain.mistakes import Problem
+from penstock_runner.domain.plan import GiveUp, Plan, TryAgain, after_failure, backoff_seconds, make_plan
 
 
 def plan_of(*stages: Stage) -> Plan:
@@ -29,6 +31,10 @@ def names(stages: tuple[Stage, ...]) -> list[str]:
 
 
 def not_async(context: StageContext) -> Word:
+    return Word()
+
+
+async def takes_more(context: StageContext, more: int) -> Word:
     return Word()
 
 
@@ -87,6 +93,15 @@ def test_a_stage_runs_anything_that_is_async_and_callable(run: Any) -> None:
         ((stage("a", attempts_max=0),), "workflow sample, stage a: attempts_max is 0, and 1 to 20 are possible"),
         ((stage("a", backoff_seconds=-1),), "workflow sample, stage a: backoff_seconds is -1, and 0 to 60 are possible"),
         ((stage("a", timeout_seconds=0),), "workflow sample, stage a: timeout_seconds is 0, and up to 86400 are possible"),
+        ((stage("a", jitter=1.5),), "workflow sample, stage a: jitter is 1.5, and 0 to 1 are possible"),
+        (
+            (stage("a", final_errors=ValueError),),
+            "workflow sample, stage a: final_errors must be a tuple of exception classes",
+        ),
+        (
+            (stage("a", takes_more),),  # type: ignore[arg-type]  # the mistake under test
+            "workflow sample, stage a: what it runs must be an async function that takes the context, and nothing else",
+        ),
         ((stage("a", output=str),), "workflow sample, stage a: its output must be a pydantic model class"),
         (
             (stage("a", not_async),),  # type: ignore[arg-type]  # the mistake under test
@@ -106,6 +121,21 @@ def test_a_workflow_has_a_name_a_version_and_a_limited_number_of_stages() -> Non
     assert isinstance(make_plan(workflow(*(stage(f"s{n}") for n in range(STAGES_MAX)))), Plan)
 
 
+def test_a_run_may_have_a_time_limit_of_its_own() -> None:
+    limited = Workflow("sample", "1", (stage("a"),), timeout_seconds=90)
+    assert isinstance(make_plan(limited), Plan)
+    assert problem_of(replace(limited, timeout_seconds=0)) == (
+        "workflow sample: timeout_seconds is 0, and up to 2592000 are possible, or None for no limit"
+    )
+
+
+def test_stages_that_may_run_side_by_side_are_one_step() -> None:
+    plan = plan_of(
+        stage("a"), stage("b", needs=("a",)), stage("c", needs=("b",)), stage("d", needs=("a",)), stage("e", needs=("c", "d"))
+    )  # fmt: skip
+    assert [names(tuple(step)) for step in plan.steps()] == [["a"], ["b", "d"], ["c"], ["e"]]
+
+
 def test_the_output_may_be_any_model() -> None:
     class Other(BaseModel):
         pass
@@ -114,13 +144,19 @@ def test_the_output_may_be_any_model() -> None:
 
 
 def test_the_back_off_doubles_up_to_a_minute_and_the_jitter_takes_up_to_half_of_it_away() -> None:
-    assert [backoff_seconds(1, failures=n, jitter=0) for n in (1, 2, 3, 7, 8, 1000)] == [1, 2, 4, 60, 60, 60]
-    assert backoff_seconds(8, failures=1, jitter=0.999999) == pytest.approx(4, abs=0.001)
-    assert backoff_seconds(0, failures=3, jitter=0.5) == 0
+    assert [backoff_seconds(1, failures=n, chance=0) for n in (1, 2, 3, 7, 8, 1000)] == [1, 2, 4, 60, 60, 60]
+    assert backoff_seconds(8, failures=1, chance=0.999999) == pytest.approx(4, abs=0.001)
+    assert backoff_seconds(0, failures=3, chance=0.5) == 0
+
+
+def test_the_jitter_says_how_much_of_the_back_off_chance_may_take_away() -> None:
+    steady, loose = stage("a", backoff_seconds=8.0, jitter=0), stage("a", backoff_seconds=8.0, jitter=1)
+    assert after_failure(steady, attempt=1, final=False, chance=0.75) == TryAgain(8.0)
+    assert after_failure(loose, attempt=1, final=False, chance=0.75) == TryAgain(2.0)
 
 
 def test_after_a_failure_there_is_another_attempt_until_they_are_used_up_or_cannot_help() -> None:
     twice = stage("a", attempts_max=2, backoff_seconds=3.0)
-    assert after_failure(twice, attempt=1, final=False, jitter=0) == TryAgain(3.0)
-    assert after_failure(twice, attempt=2, final=False, jitter=0) == GiveUp()
-    assert after_failure(twice, attempt=1, final=True, jitter=0) == GiveUp()
+    assert after_failure(twice, attempt=1, final=False, chance=0) == TryAgain(3.0)
+    assert after_failure(twice, attempt=2, final=False, chance=0) == GiveUp()
+    assert after_failure(twice, attempt=1, final=True, chance=0) == GiveUp()

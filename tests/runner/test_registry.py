@@ -8,7 +8,7 @@ import pytest
 from tests.runner.rig import registry
 from tests.runner.stages import in_a_row, stage, workflow
 
-from penstock_runner.registry import Registry, load, module_names
+from penstock_runner.registry import Registry, installed_modules, load, module_names
 
 GOOD = """
 from penstock_runner.authoring import Stage, Workflow
@@ -59,7 +59,7 @@ def test_a_module_without_workflows_and_a_bad_workflow_are_explained(folder: Pat
     assert loaded.registry.newest() == []
     assert loaded.problems == [
         f"wf_empty: must have WORKFLOWS, a tuple of Workflow ({folder}/wf_empty.py)",
-        "wf_named_badly: workflow 'Bad Name': its name must match [a-z][a-z0-9_]{0,39}",
+        f"wf_named_badly: workflow 'Bad Name': its name must match [a-z][a-z0-9_]{{0,39}} ({folder}/wf_named_badly.py, line 11)",
         "wf_strange: 1 is not a Workflow",
         "wf_strange: None is not a Workflow",
     ]
@@ -90,3 +90,62 @@ def test_the_same_version_twice_is_a_problem() -> None:
     problem = found.add(in_a_row(2))
     assert problem is not None
     assert problem.sentence == "workflow sample: version 1 is listed twice"
+
+
+HEAD = """
+from penstock_runner.authoring import Stage, Workflow
+from pydantic import BaseModel
+
+class Word(BaseModel):
+    text: str = ""
+
+class Handle(BaseModel, arbitrary_types_allowed=True):
+    lock: object = None
+    call: type(lambda: None) = None
+
+async def work(context):
+    return Word()
+
+"""
+FAULTY = {
+    "cycle": (
+        ('a = Stage("a", work, Word, needs=("b",))\nb = Stage("b", work, Word, needs=("a",))\n'
+        'WORKFLOWS = (Workflow("w", "1", (a, b)),)\n'),
+        "workflow w: the stages a, b wait for each other, so none of them could ever start", 17,
+    ),
+    "unknown_need": (
+        'WORKFLOWS = (Workflow("w", "1", (\n    Stage("a", work, Word),\n    Stage("b", work, Word, needs=("c",)),\n)),)\n',
+        "workflow w, stage b: it needs 'c', and no stage has that name", 17,
+    ),
+    "same_name": (
+        'a = Stage("a", work, Word)\nagain = Stage("a", work, Word)\nWORKFLOWS = (Workflow("w", "1", (a, again)),)\n',
+        "workflow w, stage a: another stage has the same name", 16,
+    ),
+    "no_json": (
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Handle),)),)\n',
+        "workflow w, stage a: its output Handle cannot be written as JSON:", 15,
+    ),
+}  # fmt: skip
+"""Each with its sentence and the line that is at fault."""
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTY))
+def test_a_mistake_is_told_with_its_file_and_line_and_the_other_workflows_are_served(folder: Path, fault: str) -> None:
+    text, sentence, line = FAULTY[fault]
+    (folder / f"wf_{fault}.py").write_text(HEAD + text)
+    (folder / f"wf_beside_{fault}.py").write_text(GOOD.format(name="good"))
+    loaded = load((), [f"wf_{fault}", f"wf_beside_{fault}"])
+    assert [plan.workflow.name for plan in loaded.registry.newest()] == ["good"]
+    (problem,) = loaded.problems
+    assert problem.startswith(f"wf_{fault}: {sentence}")
+    assert problem.endswith(f"({folder}/wf_{fault}.py, line {line})")
+
+
+def test_an_installed_package_names_its_workflow_modules_in_its_entry_points(folder: Path) -> None:
+    (folder / "wf_installed.py").write_text(GOOD.format(name="installed"))
+    metadata = folder / "some_package-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: some-package\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[penstock.workflows]\nmine = wf_installed\n")
+    assert "wf_installed" in installed_modules()
+    assert [plan.workflow.name for plan in load((), installed_modules()).registry.newest()] == ["installed"]

@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_up(commands.add_parser("up", help="run everything on this machine until Ctrl-C"))
     _add_demo(commands.add_parser("demo", help="the same, with ten projects submitted at once"))
+    _add_workflow(commands.add_parser("workflow", help="check workflows of your own before you serve them"))
     _add_provision(commands.add_parser("provision", help="create tables, queues and bus on an AWS emulator"))
     return parser
 
@@ -101,6 +102,14 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_demo, limit=5)
 
 
+def _add_workflow(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Workflows are Python modules with WORKFLOWS, a tuple of Workflow."
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="say what is wrong with them, and print the graph of each")
+    check.add_argument("modules", nargs="+", metavar="MODULE", help="a name as in `penstock up --workflows`")
+    check.set_defaults(command=_workflow_check)
+
+
 def _add_provision(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Creates what Penstock needs on an emulator, under the prefix in PENSTOCK_STACK. "
@@ -137,6 +146,14 @@ async def _demo(arguments: argparse.Namespace) -> int:
     from penstock_cli.demo.show import demo  # noqa: PLC0415  # as above
 
     return await demo(arguments.data, arguments.port, arguments.limit, DEMOS)
+
+
+async def _workflow_check(arguments: argparse.Namespace) -> int:
+    from rich.console import Console  # noqa: PLC0415  # as above
+
+    from penstock_cli.workflow_check import check  # noqa: PLC0415  # as above
+
+    return check(arguments.modules, Console())
 
 
 async def _provision(arguments: argparse.Namespace) -> int:

@@ -3,14 +3,17 @@
 async def greet(context: StageContext) -> Greeting: ...
 
 HELLO = Workflow("hello", version="1", stages=(Stage("greet", greet, output=Greeting),))
+
+docs/tutorial.md builds one step by step; `penstock workflow check MODULE` says what is wrong with one.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -79,7 +82,13 @@ class StageContext(Protocol):
         ...
 
 
-StageFunction = Callable[[StageContext], Awaitable[BaseModel]]
+StageFunction: TypeAlias = Callable[[StageContext], Awaitable[BaseModel]]
+
+
+def _where(depth: int) -> str:
+    """The line that is being executed `depth` calls up, for messages about what was written there."""
+    frame = sys._getframe(depth + 1)  # noqa: SLF001  # the documented way; inspect.stack() reads every source file
+    return f"{frame.f_code.co_filename}, line {frame.f_lineno}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,8 @@ class Stage:
     """`needs` None: the stage listed before it. () : nothing, it may run at once beside others.
 
     An attempt that raises, or exceeds `timeout_seconds`, is repeated after a back-off that doubles from
-    `backoff_seconds` with jitter, `attempts_max` times in all, unless it raises FinalError.
+    `backoff_seconds`, `attempts_max` times in all, unless it raises FinalError or one of `final_errors`. Chance takes
+    up to `jitter` (0 to 1) of each back-off away, so that runs that failed together do not come back together.
     """
 
     name: str
@@ -98,10 +108,23 @@ class Stage:
     attempts_max: int = 3
     backoff_seconds: float = 1.0
     timeout_seconds: float = 3600.0
+    jitter: float = 0.5
+    final_errors: tuple[type[Exception], ...] = ()
+    where: str = field(init=False, repr=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "where", _where(2))
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
+    """`timeout_seconds` None: the run as a whole has no limit of its own; its stages have theirs."""
+
     name: str
     version: str
     stages: tuple[Stage, ...]
+    timeout_seconds: float | None = None
+    where: str = field(init=False, repr=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "where", _where(2))

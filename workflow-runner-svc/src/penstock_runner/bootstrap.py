@@ -13,7 +13,7 @@ from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
 from penstock_runner.handlers.runner import Runner
 from penstock_runner.ports import World
-from penstock_runner.registry import Loaded, Registry, load
+from penstock_runner.registry import Loaded, Registry, installed_modules, load
 from penstock_runner.workflows import built_in
 
 CAPACITY_DEFAULT = 64
@@ -71,7 +71,8 @@ def _pace(text: str) -> float:
 
 
 def find_workflows(settings: Settings, modules: Iterable[str]) -> Loaded:
-    return load(built_in(SystemClock(), settings.draft_pace_seconds), modules)
+    """The built-in ones, those of installed packages, and those of the modules that were named."""
+    return load(built_in(SystemClock(), settings.draft_pace_seconds), (*installed_modules(), *modules))
 
 
 def runner_on(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from penstock_runner.authoring import Workflow
-from penstock_runner.domain.plan import Plan, Problem, make_plan
+from penstock_runner.domain.mistakes import Problem
+from penstock_runner.domain.plan import Plan, make_plan
 
+ENTRY_POINTS = "penstock.workflows"
+"""The group in which an installed package names its workflow modules: they are served without being asked for."""
 MODULES_MAX = 100
 WORKFLOWS_MAX = 1000
 
@@ -29,9 +33,11 @@ class Registry:
             return plan
         key = (workflow.name, workflow.version)
         if key in self._versions:
-            return Problem(f"workflow {workflow.name}: version {workflow.version} is listed twice")
+            return Problem(f"workflow {workflow.name}: version {workflow.version} is listed twice", workflow.where)
         if len(self._versions) == WORKFLOWS_MAX:
-            return Problem(f"workflow {workflow.name}: one runner serves {WORKFLOWS_MAX} workflows at most")
+            return Problem(
+                f"workflow {workflow.name}: one runner serves {WORKFLOWS_MAX} workflows at most", workflow.where
+            )
         self._versions[key] = self._newest[workflow.name] = plan
         return None
 
@@ -41,6 +47,10 @@ class Registry:
 
     def newest(self) -> list[Plan]:
         return list(self._newest.values())
+
+    def plans(self) -> list[Plan]:
+        """Every version of every workflow."""
+        return list(self._versions.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,12 @@ def load(built_in: Iterable[Workflow], modules: Iterable[str]) -> Loaded:
     for name in names[:MODULES_MAX]:
         problems += [f"{name}: {problem}" for problem in _load_module(registry, name)]
     return Loaded(registry, problems)
+
+
+def installed_modules() -> tuple[str, ...]:
+    """The workflow modules of the installed packages, from their metadata alone: nothing is imported yet."""
+    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return tuple(dict.fromkeys(point.module for point in sorted(found, key=lambda point: point.name)))
 
 
 def module_names(text: str) -> tuple[str, ...]:
@@ -88,7 +104,7 @@ def _add(registry: Registry, workflow: Workflow) -> str | None:
         problem = registry.add(workflow)
     except (TypeError, ValueError, AttributeError) as error:
         return f"{workflow!r:.100} is not a usable Workflow: {error}"
-    return problem.sentence if problem else None
+    return str(problem) if problem else None
 
 
 def _where(error: BaseException) -> str:

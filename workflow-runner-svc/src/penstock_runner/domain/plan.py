@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pydantic import BaseModel
-
-from penstock_runner.authoring import STAGE_NAME_PATTERN, STAGES_MAX, Stage, Workflow
-
-VERSION_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"
-ATTEMPTS_MAX = 20
-TIMEOUT_SECONDS_MAX = 24 * 3600.0
-BACKOFF_SECONDS_MAX = 60.0
+from penstock_runner.authoring import Stage, Workflow
+from penstock_runner.domain.mistakes import BACKOFF_SECONDS_MAX, Problem, mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +21,14 @@ class Plan:
     needs: Mapping[str, tuple[str, ...]]
     before: Mapping[str, frozenset[str]]
     dependents: Mapping[str, tuple[Stage, ...]]
+
+    def steps(self) -> list[list[Stage]]:
+        """The stages by the earliest moment at which they can start: those of one step may run side by side."""
+        depth: dict[str, int] = {}
+        for name in sorted(self.stages, key=lambda name: len(self.before[name])):
+            depth[name] = max((depth[need] + 1 for need in self.needs[name]), default=0)
+        count = max(depth.values()) + 1
+        return [[stage for name, stage in self.stages.items() if depth[name] == number] for number in range(count)]
 
     def startable(self, finished: Container[str]) -> tuple[Stage, ...]:
         """For a run that begins or resumes: the unfinished stages whose needs are finished."""
@@ -47,21 +47,14 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a workflow cannot be served, in one plain sentence."""
-
-    sentence: str
-
-
 def make_plan(workflow: Workflow) -> Plan | Problem:
     """The same answer every time; anything an author can get wrong is a Problem."""
-    for sentence in _problems(workflow):
-        return Problem(sentence)
+    for problem in mistakes(workflow):
+        return problem
     needs = _needs(workflow)
     before = _before(needs)
     if isinstance(before, Problem):
-        return Problem(f"workflow {workflow.name}: {before.sentence}")
+        return Problem(f"workflow {workflow.name}: {before.sentence}", workflow.where)
     return Plan(
         workflow=workflow,
         stages={stage.name: stage for stage in workflow.stages},
@@ -72,65 +65,6 @@ def make_plan(workflow: Workflow) -> Plan | Problem:
             for name in needs
         },
     )  # fmt: skip
-
-
-def _problems(workflow: Workflow) -> Iterator[str]:
-    if not isinstance(workflow, Workflow):
-        yield f"{workflow!r:.100} is not a Workflow"
-        return
-    if not _matches(STAGE_NAME_PATTERN, workflow.name):
-        yield f"workflow {workflow.name!r:.60}: its name must match {STAGE_NAME_PATTERN}"
-    here = f"workflow {workflow.name}"
-    if not _matches(VERSION_PATTERN, workflow.version):
-        yield f"{here}: its version {workflow.version!r:.60} must match {VERSION_PATTERN}"
-    if not 1 <= len(workflow.stages) <= STAGES_MAX:
-        yield f"{here}: it has {len(workflow.stages)} stages, and 1 to {STAGES_MAX} are possible"
-    yield from (f"{here}, {sentence}" for sentence in _naming_problems(workflow))
-    names = {stage.name for stage in workflow.stages}
-    for stage in workflow.stages:
-        yield from (f"{here}, stage {stage.name}: {sentence}" for sentence in _stage_problems(stage, names))
-
-
-def _naming_problems(workflow: Workflow) -> Iterator[str]:
-    seen = set()
-    for stage in workflow.stages:
-        if not isinstance(stage, Stage):
-            yield f"{stage!r:.100} is not a Stage"
-        elif not _matches(STAGE_NAME_PATTERN, stage.name):
-            yield f"stage {stage.name!r:.60}: its name must match {STAGE_NAME_PATTERN}"
-        elif stage.name in seen:
-            yield f"stage {stage.name}: another stage has the same name"
-        else:
-            seen.add(stage.name)
-
-
-def _stage_problems(stage: Stage, names: Container[str]) -> Iterator[str]:
-    if not _is_async(stage.run):
-        yield "what it runs must be an async function that takes the context"
-    if not (isinstance(stage.output, type) and issubclass(stage.output, BaseModel)):
-        yield "its output must be a pydantic model class"
-    if isinstance(stage.needs, str):
-        yield f'needs=("{stage.needs}",) was probably meant: needs is a tuple of names'
-    for need in stage.needs or ():
-        if need == stage.name:
-            yield "it needs itself"
-        elif need not in names:
-            yield f"it needs {need!r:.60}, and no stage has that name"
-    if not 1 <= stage.attempts_max <= ATTEMPTS_MAX:
-        yield f"attempts_max is {stage.attempts_max}, and 1 to {ATTEMPTS_MAX} are possible"
-    if not 0 <= stage.backoff_seconds <= BACKOFF_SECONDS_MAX:
-        yield f"backoff_seconds is {stage.backoff_seconds}, and 0 to {BACKOFF_SECONDS_MAX:.0f} are possible"
-    if not 0 < stage.timeout_seconds <= TIMEOUT_SECONDS_MAX:
-        yield f"timeout_seconds is {stage.timeout_seconds}, and up to {TIMEOUT_SECONDS_MAX:.0f} are possible"
-
-
-def _matches(pattern: str, text: object) -> bool:
-    return isinstance(text, str) and re.fullmatch(pattern, text) is not None
-
-
-def _is_async(function: object) -> bool:
-    """An object with an async __call__ is as good as a function."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # the method itself is looked at, not whether there is one
 
 
 def _needs(workflow: Workflow) -> dict[str, tuple[str, ...]]:
@@ -170,14 +104,15 @@ class GiveUp:
 AfterFailure: TypeAlias = TryAgain | GiveUp
 
 
-def after_failure(stage: Stage, *, attempt: int, final: bool, jitter: float) -> AfterFailure:
-    """`attempt` (from 1) has failed; `final`: its author says that trying again cannot help."""
+def after_failure(stage: Stage, *, attempt: int, final: bool, chance: float) -> AfterFailure:
+    """`attempt` (from 1) has failed; `final`: its author says that trying again cannot help. `chance` in [0, 1)."""
     if final or attempt >= stage.attempts_max:
         return GiveUp()
-    return TryAgain(backoff_seconds(stage.backoff_seconds, failures=attempt, jitter=jitter))
+    return TryAgain(backoff_seconds(stage.backoff_seconds, failures=attempt, chance=chance, jitter=stage.jitter))
 
 
-def backoff_seconds(first: float, *, failures: int, jitter: float) -> float:
-    """Doubles with each failure (from 1) up to BACKOFF_SECONDS_MAX; `jitter` in [0, 1) takes up to half of it away."""
+def backoff_seconds(first: float, *, failures: int, chance: float, jitter: float = 0.5) -> float:
+    """Doubles with each failure (from 1) up to BACKOFF_SECONDS_MAX; `chance` in [0, 1) says how much of the part
+    `jitter` is taken away."""
     full = min(BACKOFF_SECONDS_MAX, first * 2.0 ** min(failures - 1, 40))
-    return full * (1 - jitter / 2)
+    return full * (1 - chance * jitter)

@@ -109,7 +109,7 @@ class Execution:
     async def _may_try_again(self, stage: Stage, attempt: int, outcome: Failed) -> bool:
         """Writes the failure down, and waits for the back-off where another attempt is due."""
         world = self._claimed.world
-        decision = after_failure(stage, attempt=attempt, final=outcome.final, jitter=world.chance.random())
+        decision = after_failure(stage, attempt=attempt, final=outcome.final, chance=world.chance.random())
         at = self._now()
         failure: dict[str, Any] = {
             "stage": stage.name, "attempt": attempt, "duration_ms": outcome.duration_ms,

@@ -17,7 +17,7 @@ REPEAT_SECONDS_MAX = 2.0
 
 async def pause(world: World, failures: int) -> None:
     """Before the repetition that follows the failure number `failures` (from 1)."""
-    delay = backoff_seconds(REPEAT_SECONDS_FIRST, failures=failures, jitter=world.chance.random())
+    delay = backoff_seconds(REPEAT_SECONDS_FIRST, failures=failures, chance=world.chance.random())
     await world.clock.sleep(min(delay, REPEAT_SECONDS_MAX))
 
 

@@ -108,8 +108,8 @@ class Runner:
                 failures = 0
             except Exception as error:  # noqa: BLE001  # a duty outlives its failures
                 failures += 1
-                jitter = self._world.chance.random()
-                seconds = backoff_seconds(FAILURE_PAUSE_SECONDS_FIRST, failures=failures, jitter=jitter)
+                chance = self._world.chance.random()
+                seconds = backoff_seconds(FAILURE_PAUSE_SECONDS_FIRST, failures=failures, chance=chance)
                 if isinstance(error, BackboneError):
                     _log.warning("Trying again in %.1f s: %s", seconds, error)
                 else:

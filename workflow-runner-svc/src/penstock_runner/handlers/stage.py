@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from opentelemetry.trace import SpanContext
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.results import StoredArtifact
@@ -150,7 +151,7 @@ class Attempt:
             output = await self._call()
             outcome = await self._succeeded(output, _milliseconds(clock.monotonic() - began))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
-            outcome = _failed(error, _milliseconds(clock.monotonic() - began))
+            outcome = _failed(error, self._stage, _milliseconds(clock.monotonic() - began))
         finally:
             self._record_span(outcome, clock.monotonic() - began)
         return outcome
@@ -182,7 +183,10 @@ class Attempt:
     async def _succeeded(self, output: BaseModel, duration_ms: int) -> Succeeded:
         if not isinstance(output, self._stage.output):
             raise FinalError(f"the stage returned {type(output).__name__} instead of {self._stage.output.__name__}")
-        text = output.model_dump_json(by_alias=True, round_trip=True).encode()
+        try:
+            text = output.model_dump_json(by_alias=True, round_trip=True).encode()
+        except (PydanticSerializationError, UnicodeEncodeError) as error:
+            raise FinalError(f"the output cannot be written as JSON: {error}") from error
         if len(text) > OUTPUT_BYTES_MAX:
             raise FinalError(f"the output has {len(text)} bytes and {OUTPUT_BYTES_MAX} are possible: put an artifact")
         artifacts = tuple(self._artifacts.values())
@@ -216,12 +220,12 @@ class StageCancelled(Exception):
     """Nobody stopped the run: something that the stage awaits was cancelled."""
 
 
-def _failed(error: BaseException, duration_ms: int) -> Failed:
+def _failed(error: BaseException, stage: Stage, duration_ms: int) -> Failed:
     message = str(error) or repr(error)
     return Failed(
         error=type(error).__name__[:ERROR_CHARS_MAX],
         message=message[:MESSAGE_CHARS_MAX].encode(errors="replace").decode(),
-        final=isinstance(error, FinalError),
+        final=isinstance(error, (FinalError, *stage.final_errors)),
         duration_ms=duration_ms,
     )
 

@@ -1,0 +1,71 @@
+"""`penstock workflow check` says before a deployment what a runner would say after it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("events/src", "api-gateway-svc/src", "orchestrator-svc/src", "workflow-runner-svc/src")
+
+REPORT = """
+from penstock_runner.authoring import Stage, Workflow
+from pydantic import BaseModel
+
+class Page(BaseModel):
+    text: str = ""
+
+async def work(context):
+    return Page()
+
+WORKFLOWS = (
+    Workflow("report", "3", (
+        Stage("read", work, Page),
+        Stage("sum_up", work, Page, needs=("read",), timeout_seconds=90),
+        Stage("translate", work, Page, needs=("read",), attempts_max=5),
+        Stage("print", work, Page, needs=("sum_up", "translate")),
+    ), timeout_seconds=7200),
+)
+"""
+
+
+def checked(folder: Path, *modules: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(str(ROOT / source) for source in SOURCES)
+    return subprocess.run(
+        [sys.executable, "-m", "penstock_cli.main", "workflow", "check", *modules],
+        cwd=folder, env={**os.environ, "PYTHONPATH": path, "COLUMNS": "100"}, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+def test_a_good_workflow_is_shown_as_its_steps_in_order(tmp_path: Path) -> None:
+    (tmp_path / "report.py").write_text(REPORT)
+    said = checked(tmp_path, "report")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert [line.rstrip() for line in said.stdout.splitlines()] == [
+        "report version 3, 4 stages, 2 h at most",
+        "  step  stage      after              gives  attempts  time limit",
+        "   1    read       –                  Page   3         1 h",
+        "   2 ┌  sum_up     read               Page   3         90 s",
+        "     └  translate  read               Page   5         1 h",
+        "   3    print      sum_up, translate  Page   3         1 h",
+        "",
+        "✓ 1 workflow can be served",
+    ]
+
+
+def test_faults_are_told_with_file_and_line_beside_what_can_be_served_and_the_exit_code_is_not_0(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "report.py").write_text(REPORT)
+    (tmp_path / "faulty.py").write_text(REPORT.replace('needs=("sum_up", "translate")', 'needs=("sum",)'))
+    said = checked(tmp_path, "faulty", "report", "absent")
+    assert said.returncode == 1
+    assert (
+        f"✗ faulty: workflow report, stage print: it needs 'sum', and no stage has that name ({tmp_path}/faulty.py, line 16)"
+        in said.stdout
+    )
+    assert "✗ absent: could not be loaded (no such module)" in said.stdout
+    assert "report version 3" in said.stdout

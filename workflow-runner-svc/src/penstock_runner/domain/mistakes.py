@@ -1,0 +1,138 @@
+"""What an author can get wrong in a workflow, in one plain sentence each, with the line that says so."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+from pydantic.errors import PydanticUserError
+
+from penstock_runner.authoring import STAGE_NAME_PATTERN, STAGES_MAX, Stage, Workflow
+
+VERSION_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"
+ATTEMPTS_MAX = 20
+TIMEOUT_SECONDS_MAX = 24 * 3600.0
+RUN_TIMEOUT_SECONDS_MAX = 30 * 24 * 3600.0
+BACKOFF_SECONDS_MAX = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a workflow cannot be served. `where`: the file and line that are at fault, as far as they are known."""
+
+    sentence: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sentence} ({self.where})" if self.where else self.sentence
+
+
+def mistakes(workflow: Workflow) -> Iterator[Problem]:
+    """In the order in which they are best mended; what comes after the first may follow from it."""
+    if not isinstance(workflow, Workflow):
+        yield Problem(f"{workflow!r:.100} is not a Workflow")
+        return
+    if not _matches(STAGE_NAME_PATTERN, workflow.name):
+        yield Problem(f"workflow {workflow.name!r:.60}: its name must match {STAGE_NAME_PATTERN}", workflow.where)
+    here = f"workflow {workflow.name}"
+    for sentence in _of_workflow(workflow):
+        yield Problem(f"{here}: {sentence}", workflow.where)
+    for sentence, where in _of_names(workflow):
+        yield Problem(f"{here}, {sentence}", where or workflow.where)
+    names = {stage.name for stage in workflow.stages}
+    for stage in workflow.stages:
+        for sentence in _of_stage(stage, names):
+            yield Problem(f"{here}, stage {stage.name}: {sentence}", stage.where)
+
+
+def _of_workflow(workflow: Workflow) -> Iterator[str]:
+    if not _matches(VERSION_PATTERN, workflow.version):
+        yield f"its version {workflow.version!r:.60} must match {VERSION_PATTERN}"
+    if not isinstance(workflow.stages, tuple):
+        yield "its stages must be a tuple of Stage"
+        return
+    if not 1 <= len(workflow.stages) <= STAGES_MAX:
+        yield f"it has {len(workflow.stages)} stages, and 1 to {STAGES_MAX} are possible"
+    if workflow.timeout_seconds is not None and not 0 < workflow.timeout_seconds <= RUN_TIMEOUT_SECONDS_MAX:
+        yield (
+            f"timeout_seconds is {workflow.timeout_seconds}, and up to {RUN_TIMEOUT_SECONDS_MAX:.0f} are possible, "
+            "or None for no limit"
+        )
+
+
+def _of_names(workflow: Workflow) -> Iterator[tuple[str, str]]:
+    seen = set()
+    for stage in workflow.stages:
+        if not isinstance(stage, Stage):
+            yield f"{stage!r:.100} is not a Stage", ""
+        elif not _matches(STAGE_NAME_PATTERN, stage.name):
+            yield f"stage {stage.name!r:.60}: its name must match {STAGE_NAME_PATTERN}", stage.where
+        elif stage.name in seen:
+            yield f"stage {stage.name}: another stage has the same name", stage.where
+        else:
+            seen.add(stage.name)
+
+
+def _of_stage(stage: Stage, names: Container[str]) -> Iterator[str]:
+    yield from _of_function(stage)
+    yield from _of_output(stage)
+    yield from _of_needs(stage, names)
+    if not 1 <= stage.attempts_max <= ATTEMPTS_MAX:
+        yield f"attempts_max is {stage.attempts_max}, and 1 to {ATTEMPTS_MAX} are possible"
+    if not 0 <= stage.backoff_seconds <= BACKOFF_SECONDS_MAX:
+        yield f"backoff_seconds is {stage.backoff_seconds}, and 0 to {BACKOFF_SECONDS_MAX:.0f} are possible"
+    if not 0 <= stage.jitter <= 1:
+        yield f"jitter is {stage.jitter}, and 0 to 1 are possible"
+    if not 0 < stage.timeout_seconds <= TIMEOUT_SECONDS_MAX:
+        yield f"timeout_seconds is {stage.timeout_seconds}, and up to {TIMEOUT_SECONDS_MAX:.0f} are possible"
+    if not isinstance(stage.final_errors, tuple) or not all(map(_is_error, stage.final_errors)):
+        yield "final_errors must be a tuple of exception classes"
+
+
+def _of_function(stage: Stage) -> Iterator[str]:
+    if not _is_async(stage.run):
+        yield "what it runs must be an async function that takes the context"
+        return
+    try:
+        inspect.signature(stage.run).bind(None)
+    except TypeError:
+        yield "what it runs must be an async function that takes the context, and nothing else"
+
+
+def _of_output(stage: Stage) -> Iterator[str]:
+    """A model that has no JSON Schema holds something that JSON cannot."""
+    if not (isinstance(stage.output, type) and issubclass(stage.output, BaseModel)):
+        yield "its output must be a pydantic model class"
+        return
+    try:
+        stage.output.model_json_schema(mode="serialization")
+    except (PydanticUserError, NameError) as error:
+        reason = str(error).splitlines()[0]
+        yield f"its output {stage.output.__name__} cannot be written as JSON: {reason:.300}"
+
+
+def _of_needs(stage: Stage, names: Container[str]) -> Iterator[str]:
+    if isinstance(stage.needs, str):
+        yield f'needs=("{stage.needs}",) was probably meant: needs is a tuple of names'
+        return
+    for need in stage.needs or ():
+        if need == stage.name:
+            yield "it needs itself"
+        elif need not in names:
+            yield f"it needs {need!r:.60}, and no stage has that name"
+
+
+def _matches(pattern: str, text: object) -> bool:
+    return isinstance(text, str) and re.fullmatch(pattern, text) is not None
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Exception)
+
+
+def _is_async(function: object) -> bool:
+    """An object with an async __call__ is as good as a function."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # the method itself is looked at, not whether there is one
