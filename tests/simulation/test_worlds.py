@@ -8,7 +8,7 @@ from tests.simulation.plan import plan_of
 from tests.simulation.swarm import Totals
 from tests.simulation.world import simulate
 
-BLOCKS = 8
+BLOCKS = 40
 BLOCK_SEEDS = 25
 FIRST_SEED = 500_000
 
