@@ -16,6 +16,7 @@ from penstock_backbone.records.limits import (
     FLEET,
     Stated,
     change_limit,
+    resource_scope,
     set_limit,
     tenant_scope,
     workflow_scope,
@@ -203,3 +204,23 @@ def test_estimates_are_calibrated(spread: float) -> None:
     print(f"spread {spread}: {within_50 / plays:.0%} within p50, {within_90 / plays:.0%} within p90")  # noqa: T201  # the figure
     assert 0.42 <= within_50 / plays <= 0.58
     assert 0.83 <= within_90 / plays <= 0.95
+
+
+async def test_a_resource_that_blocks_is_named_with_those_of_its_holders_who_are_the_tenants() -> None:
+    async with world() as (made, client):
+        await made.announce(WORKFLOW, resources=("model:large",))
+        run = await queued(made, client)
+        drawn = write_board(
+            "default", waiting=1, held=2, places=[run], holders=[("run_A", WORKFLOW, "model:large"), ("run_B", "other")],
+            at=1_000,
+        )  # fmt: skip
+        large = resource_scope("model:large")
+        await draw(made, drawn, *in_use(fleet=2), set_limit(large, limit=1, at=1))
+        assert (await admission(client, run))["blocked_by"] == []
+        await draw(made, write_in_use(large, held=1, durations=(), at=1_000))
+        view = await admission(client, run)
+        assert [(each["scope"], each["holders"]) for each in view["blocked_by"]] == [
+            ("resource/model:large", ["run_A"])
+        ]
+        assert view["start"] is None
+        assert view["start_unknown"].startswith("It waits for model:large")

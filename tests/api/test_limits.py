@@ -10,12 +10,12 @@ import pytest
 from tests.api.test_bad_input import assert_problem
 from tests.api.world import world
 
-from penstock_backbone.records.limits import FLEET, limit_key, set_limit
+from penstock_backbone.records.limits import FLEET, limit_key, set_limit, write_board, write_in_use
 from penstock_backbone.vocabulary import Put
 
 pytestmark = pytest.mark.anyio
 
-SCOPES = ["fleet", "tenant/acme", "workflow/agent_build"]
+SCOPES = ["fleet", "tenant/acme", "workflow/agent_build", "resource/model:sonnet"]
 
 
 async def changed(client: httpx.AsyncClient, scope: str, tenant: str = "ops", **body: Any) -> dict[str, Any]:
@@ -29,8 +29,8 @@ async def test_without_a_word_from_anybody_the_fleet_has_its_default_and_the_oth
     async with world() as (_, client):
         fleet = (await client.get("/v1/limits/fleet")).json()
         assert fleet == {
-            "scope": "fleet", "limit": 5, "weight": None, "min_share": None, "paused": False, "version": None,
-            "changed_at": None,
+            "scope": "fleet", "limit": 5, "weight": None, "min_share": None, "paused": False, "state": "open",
+            "held": 0, "version": None, "changed_at": None,
         }  # fmt: skip
         tenant = (await client.get("/v1/limits/tenant/acme")).json()
         assert (tenant["limit"], tenant["weight"], tenant["min_share"], tenant["version"]) == (None, 1, 0, None)
@@ -61,6 +61,23 @@ async def test_what_is_left_out_stays_as_it_is() -> None:
         await changed(client, "tenant/acme", paused=True)
         found = await changed(client, "tenant/acme", limit=None)
         assert (found["limit"], found["weight"], found["min_share"], found["paused"]) == (None, 4, 1, True)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_a_paused_scope_drains_until_nothing_runs_there(scope: str) -> None:
+    async with world() as (made, client):
+        inner = scope.replace("/", "#", 1)
+        for held, expected in ((2, "draining"), (0, "drained")):
+            drawn = (
+                write_board("acme", waiting=3, held=held, places=[], at=1)
+                if scope.startswith("tenant/")
+                else write_in_use(inner, held=held, durations=(), at=1)
+            )
+            await made.real_tables.write([drawn])
+            assert (await changed(client, scope, paused=True))["state"] == expected
+            listed = {each["scope"]: each for each in (await client.get("/v1/limits")).json()["limits"]}
+            assert (listed[scope]["state"], listed[scope]["held"]) == (expected, held)
+        assert (await changed(client, scope, paused=False))["state"] == "open"
 
 
 async def test_two_operators_do_not_overwrite_each_other_unseen() -> None:

@@ -125,9 +125,11 @@ class World:
     def items_written(self) -> int:
         return len(self.engine.storage.feed)
 
-    async def announce(self, *names: str) -> None:
+    async def announce(self, *names: str, resources: Sequence[str] = ()) -> None:
         stages = [{"name": stage, "title": stage.capitalize()} for stage in STAGES]
-        await self.real_tables.write([announce_workflow(name, version="7", stages=stages, at=1) for name in names])
+        await self.real_tables.write(
+            [announce_workflow(name, version="7", stages=stages, resources=resources, at=1) for name in names]
+        )
 
     async def enqueue(self, project_id: str) -> RunItem:
         """As the orchestrator does, without its token."""

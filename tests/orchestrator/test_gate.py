@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import random  # noqa: TID251  # the tests throw their own dice, always from a seed
 from collections import Counter
-from dataclasses import dataclass, field
-from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from penstock_backbone.records.limits import FLEET, tenant_scope, workflow_scope
+from penstock_backbone.records.limits import FLEET, resource_scope, tenant_scope, workflow_scope
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, Operation, token_sort_key
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.gate import Gate, Token
@@ -19,9 +15,18 @@ from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.picker import AGE_SECONDS
 
 
-def token(run: str, *, tenant: str = "a", workflow: str = "w", priority: int = 3, at: int = 0, fence: int = 0) -> Token:
+def token(
+    run: str,
+    *,
+    tenant: str = "a",
+    workflow: str = "w",
+    priority: int = 3,
+    at: int = 0,
+    fence: int = 0,
+    resources: tuple[str, ...] = (),
+) -> Token:
     key = token_sort_key(tenant, priority, run)
-    return Token(key, run, f"prj-{run}", tenant, workflow, priority, at, fence)
+    return Token(key, run, f"prj-{run}", tenant, workflow, priority, at, fence, resources)
 
 
 def gate_of(*, waiting: list[Token] | None = None, held: list[Token] | None = None, limits: Limits) -> Gate:
@@ -38,12 +43,14 @@ def limits(
     *,
     tenants: dict[str, int] | None = None,
     workflows: dict[str, int] | None = None,
+    resources: dict[str, int] | None = None,
     weights: dict[str, int] | None = None,
     min_shares: dict[str, int] | None = None,
 ) -> Limits:
     scopes = {FLEET: fleet}
     scopes |= {tenant_scope(name): value for name, value in (tenants or {}).items()}
     scopes |= {workflow_scope(name): value for name, value in (workflows or {}).items()}
+    scopes |= {resource_scope(name): value for name, value in (resources or {}).items()}
     return Limits(scopes, weights or {}, min_shares or {})
 
 
@@ -214,124 +221,6 @@ def test_a_board_shows_counts_and_the_first_places_in_order() -> None:
     assert gate.board("nobody", 2) == (0, 0, [], [])
 
 
-# --- against a naive reading of the rules ----------------------------------------------------------------
-
-
-@dataclass
-class Naive:
-    """The rules of domain/picker.py written down as plainly as can be; its costs do not matter."""
-
-    waiting: dict[str, Token] = field(default_factory=dict)
-    held: dict[str, Token] = field(default_factory=dict)
-
-    def decide(self, in_force: Limits, endings: list[Operation]) -> tuple[Operation, ...]:
-        waiting, held, operations = dict(self.waiting), dict(self.held), []
-        for ending in endings[:PEND_MAX]:
-            if ending.token in held and held[ending.token].fence == ending.fence:
-                del held[ending.token]
-                operations.append(ending)
-        while len(operations) < PEND_MAX and (next_one := self._next(in_force, waiting, held)) is not None:
-            del waiting[next_one.key]
-            held[next_one.key] = next_one
-            operations.append(Operation(GRANT, next_one.key, next_one.fence + 1))
-        return tuple(operations)
-
-    @staticmethod
-    def _next(in_force: Limits, waiting: dict[str, Token], held: dict[str, Token]) -> Token | None:
-        of_tenant = Counter(each.tenant for each in held.values())
-        of_workflow = Counter(each.workflow for each in held.values())
-
-        def may_go(each: Token) -> bool:
-            tenant, workflow = in_force.of_tenant(each.tenant), in_force.of_workflow(each.workflow)
-            return (tenant is None or of_tenant[each.tenant] < tenant) and (
-                workflow is None or of_workflow[each.workflow] < workflow
-            )
-
-        able = [each for each in waiting.values() if may_go(each)]
-        if not able or len(held) >= in_force.fleet:
-            return None
-
-        def share(tenant: str) -> tuple[bool, Fraction]:
-            held_by = of_tenant[tenant]
-            return held_by >= in_force.min_share(tenant), Fraction(held_by, in_force.weight(tenant))
-
-        def urgency(each: Token) -> tuple[int, int, str]:
-            return each.at + 1000 * AGE_SECONDS * each.priority, each.at, each.run
-
-        tenant = min(able, key=lambda each: (share(each.tenant), each.at, each.run)).tenant
-        return min((each for each in able if each.tenant == tenant), key=urgency)
-
-
-@st.composite
-def in_force(draw: st.DrawFn) -> Limits:
-    limit = st.integers(0, 4)
-    return limits(
-        draw(st.integers(0, 12)),
-        tenants=draw(st.dictionaries(st.sampled_from("abc"), limit)),
-        workflows=draw(st.dictionaries(st.sampled_from("uvw"), limit)),
-        weights=draw(st.dictionaries(st.sampled_from("abc"), st.integers(1, 1000))),
-        min_shares=draw(st.dictionaries(st.sampled_from("abc"), limit)),
-    )
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, 2**32), st.lists(in_force(), min_size=1, max_size=4))
-def test_decisions_are_those_of_the_plain_rules_whatever_happened_before(seed: int, some_limits: list[Limits]) -> None:
-    chance = random.Random(seed)
-    gate, naive = Gate(some_limits[0]), Naive()
-    for step in range(60):
-        for number in chance.sample(range(10**6), chance.randrange(4)):
-            new = token(
-                f"{step:02d}{number:06d}",
-                tenant=chance.choice("abcd"),
-                workflow=chance.choice("uvw"),
-                priority=chance.randint(1, 5),
-                at=chance.randrange(40) * AGE_SECONDS * 100,
-            )
-            gate.wait(new)
-            naive.waiting[new.key] = new
-        now = chance.choice(some_limits)
-        ended = chance.sample(sorted(naive.held), chance.randrange(len(naive.held) + 1))
-        endings = [Operation(chance.choice([RELEASE, REQUEUE]), key, naive.held[key].fence) for key in ended]
-        decision = decide(gate, now, endings)
-        assert decision.operations == naive.decide(now, endings)
-        if chance.random() < 0.2:
-            continue  # it was not committed
-        for operation in decision.operations:
-            gate.apply(operation)
-            _apply(naive, operation)
-        assert gate.waiting == naive.waiting
-        assert gate.held == naive.held
-
-
-def _apply(naive: Naive, operation: Operation) -> None:
-    if operation.op == GRANT:
-        naive.held[operation.token] = naive.waiting.pop(operation.token)._replace(fence=operation.fence)
-        return
-    taken = naive.held.pop(operation.token)
-    if operation.op == REQUEUE:
-        naive.waiting[operation.token] = taken
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 2**32))
-def test_a_gate_that_lived_decides_like_one_that_was_just_built(seed: int) -> None:
-    chance = random.Random(seed)
-    now = limits(6, tenants={"a": 2}, workflows={"u": 2})
-    gate = Gate(now)
-    for step in range(80):
-        new = token(f"{step:03d}", tenant=chance.choice("abc"), workflow=chance.choice("uv"), at=chance.randrange(50))
-        gate.wait(new)
-        endings = [Operation(RELEASE, key, each.fence) for key, each in gate.held.items() if chance.random() < 0.3]
-        for operation in decide(gate, now, endings).operations:
-            gate.apply(operation)
-    fresh = gate_of(waiting=list(gate.waiting.values()), held=list(gate.held.values()), limits=now)
-    for tenant in "abc":
-        assert gate.board(tenant, 200) == fresh.board(tenant, 200)
-    raised = limits(30)
-    assert decide(gate, raised, []).operations == decide(fresh, raised, []).operations
-
-
 def test_backlogged_tenants_hold_equal_shares_within_one() -> None:
     """Max-min fairness: with slots turning over at random, no two backlogged tenants differ by more than one."""
     chance = random.Random(7)
@@ -348,6 +237,24 @@ def test_backlogged_tenants_hold_equal_shares_within_one() -> None:
         backlogged = {each.tenant for each in gate.waiting.values()}
         shares = [held[tenant] for tenant in backlogged]
         assert max(shares) - min(shares) <= 1, held
+
+
+def test_a_full_resource_is_passed_over_and_blocks_nobody_who_does_without_it() -> None:
+    now = limits(10, resources={"model:large": 1})
+    gate = gate_of(
+        waiting=[
+            token("1", workflow="u", resources=("model:large",), at=1),
+            token("2", workflow="v", resources=("model:large", "model:small"), at=2),
+            token("3", workflow="v", resources=("model:small",), at=3),
+            token("4", workflow="w", at=4),
+        ],
+        limits=now,
+    )
+    assert granted(gate, now) == ["1", "3", "4"]
+    for operation in decide(gate, now, []).operations:
+        gate.apply(operation)
+    assert granted(gate, now) == []
+    assert granted(gate, now, [Operation(RELEASE, token_sort_key("a", 3, "1"), 1)]) == ["2"]
 
 
 def test_inside_a_tenant_priority_and_workflow_nobody_is_overtaken() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.orchestrator.world import event_body
 
-from penstock_backbone.records.limits import FLEET_LIMIT_DEFAULT, LIMIT_MAX
+from penstock_backbone.records.limits import FLEET_LIMIT_DEFAULT, LIMIT_MAX, workflow_scope
 from penstock_backbone.records.runs import RunItem, as_run
 from penstock_backbone.records.sessions import LEASE_SECONDS
 from penstock_orchestrator.domain.backoff import backoff_seconds
@@ -178,7 +178,7 @@ def test_scopes_without_an_item_have_no_limit_of_their_own_except_the_fleet() ->
     found = read_limits([], Limits()).limits
     assert found.fleet == FLEET_LIMIT_DEFAULT
     assert found.of_tenant("a") is None
-    assert found.of_workflow("w") is None
+    assert found.of_scope(workflow_scope("w")) is None
 
 
 @pytest.mark.parametrize("damaged", [None, "7", -1, True, LIMIT_MAX + 1, [1]])
@@ -186,7 +186,7 @@ def test_a_damaged_limit_keeps_its_last_good_value_and_is_reported(damaged: Any)
     last = read_limits([item("fleet", 9), item("tenant#a", 2)], Limits()).limits
     reading = read_limits([item("fleet", damaged), item("tenant#a", damaged), item("workflow#w", damaged)], last)
     assert (reading.limits.fleet, reading.limits.of_tenant("a")) == (9, 2)
-    assert reading.limits.of_workflow("w") == 0, "closed, when no good value is known"
+    assert reading.limits.of_scope(workflow_scope("w")) == 0, "closed, when no good value is known"
     assert len(reading.warnings) == 3
 
 
@@ -196,7 +196,7 @@ def test_a_paused_scope_is_closed_and_a_scope_without_a_limit_of_its_own_is_not_
         Limits(),
     )
     found = reading.limits
-    assert (found.fleet, found.of_tenant("a"), found.of_workflow("w")) == (0, None, 0)
+    assert (found.fleet, found.of_tenant("a"), found.of_scope(workflow_scope("w"))) == (0, None, 0)
     assert reading.warnings == ()
 
 

@@ -234,10 +234,13 @@ async def test_a_failed_run_frees_its_slot(rig: Rig) -> None:
 
 
 @virtual
-async def test_the_workflows_are_announced_with_titles_for_people(rig: Rig) -> None:
-    rig.start(workflow(stage("draft_the_plan"), stage("b", title="Be happy"), name="sample", version="7"))
+async def test_the_workflows_are_announced_with_titles_for_people_and_the_resources_they_use(rig: Rig) -> None:
+    first = stage("draft_the_plan", resources=("model:large", "browser:one"))
+    second = stage("b", title="Be happy", resources=("model:large",))
+    rig.start(workflow(first, second, name="sample", version="7"))
     await rig.clock.sleep(1)
     page = await rig.engine.tables.query(catalog())
     (item,) = page.items
     assert (item["sk"], item["version"]) == ("sample", "7")
     assert item["stages"] == [{"name": "draft_the_plan", "title": "Draft the plan"}, {"name": "b", "title": "Be happy"}]
+    assert item["resources"] == ["browser:one", "model:large"]

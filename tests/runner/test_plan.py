@@ -90,6 +90,18 @@ def test_a_stage_runs_anything_that_is_async_and_callable(run: Any) -> None:
             (stage("a", needs=("c",)), stage("b"), stage("c"), stage("d", needs=())),
             "workflow sample: the stages a, b, c wait for each other, so none of them could ever start",
         ),
+        (
+            (stage("a", resources="model:large"),),
+            """workflow sample, stage a: resources must be a tuple of names: ("model:sonnet",), not 'model:large'""",
+        ),
+        (
+            (stage("a", resources=("Sonnet",)),),
+            "workflow sample, stage a: the resource 'Sonnet' must be a sort and a name, as in model:sonnet",
+        ),
+        (
+            tuple(stage(f"a{number}", resources=(f"model:{number}",)) for number in range(9)),
+            "workflow sample: its stages use 9 resources, and up to 8 are possible",
+        ),
         ((stage("a", attempts_max=0),), "workflow sample, stage a: attempts_max is 0, and 1 to 20 are possible"),
         ((stage("a", backoff_seconds=-1),), "workflow sample, stage a: backoff_seconds is -1, and 0 to 60 are possible"),
         ((stage("a", timeout_seconds=0),), "workflow sample, stage a: timeout_seconds is 0, and up to 86400 are possible"),

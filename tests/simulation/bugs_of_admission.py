@@ -9,6 +9,7 @@ import msgspec
 from tests.simulation.patches import Patches, without_condition
 
 from penstock_backbone.errors import Retryable
+from penstock_backbone.records.limits import resource_scope, workflow_scope
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import enqueue_run
 from penstock_backbone.records.tokens import (
@@ -181,7 +182,27 @@ def tenant_limit_off_by_one(patches: Patches) -> None:
 
 
 def workflow_limit_not_read(patches: Patches) -> None:
-    patches.put(Limits, "of_workflow", lambda _self, _workflow: None)
+    _scopes_not_read(patches, workflow_scope(""))
+
+
+def resource_limit_not_read(patches: Patches) -> None:
+    _scopes_not_read(patches, resource_scope(""))
+
+
+def _scopes_not_read(patches: Patches, prefix: str) -> None:
+    def of_scope(self: Limits, scope: str) -> int | None:
+        return None if scope.startswith(prefix) else self.scopes.get(scope)
+
+    patches.put(Limits, "of_scope", of_scope)
+
+
+def only_the_first_scope_counts(patches: Patches) -> None:
+    def kind_is_full(self: Occupancy, kind: tuple[str, ...]) -> bool:
+        limit = self.limits.of_scope(kind[0])
+        return limit is not None and self.of_scope(kind[0]) >= limit
+
+    patches.put(Occupancy, "kind_is_full", kind_is_full)
+    _no_assertion(patches)
 
 
 def lowered_limits_ignored(patches: Patches) -> None:

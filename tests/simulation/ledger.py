@@ -14,6 +14,7 @@ from penstock_backbone.records.limits import (
     FLEET_LIMIT_DEFAULT,
     LIMIT_MAX,
     LIMITS_PK,
+    resource_scope,
     tenant_scope,
     workflow_scope,
 )
@@ -221,5 +222,6 @@ def _tenant(token: Item) -> str:
     return tenant_scope(token["tenant"])
 
 
-def _scopes(token: Item) -> tuple[str, str, str]:
-    return (FLEET, tenant_scope(token["tenant"]), workflow_scope(token["wf"]))
+def _scopes(token: Item) -> tuple[str, ...]:
+    resources = map(resource_scope, token.get("res", ()))
+    return (FLEET, tenant_scope(token["tenant"]), workflow_scope(token["wf"]), *resources)

@@ -29,6 +29,10 @@ MUTATIONS = (
     Mutation("== instead of >= for the fleet's limit", bugs_of_admission.equals_instead_of_at_least),
     Mutation("a tenant's limit is off by one", bugs_of_admission.tenant_limit_off_by_one),
     Mutation("a workflow's limit is not read", bugs_of_admission.workflow_limit_not_read),
+    Mutation("a resource's limit is not read", bugs_of_admission.resource_limit_not_read),
+    Mutation(
+        "a run is counted at its workflow and not at its resources", bugs_of_admission.only_the_first_scope_counts
+    ),
     Mutation("a lowered limit is ignored", bugs_of_admission.lowered_limits_ignored),
     Mutation("limits are read once", bugs_of_admission.limits_read_once),
     Mutation("the held set is a counter", bugs_of_admission.counter_instead_of_set),

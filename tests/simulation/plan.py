@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
 
 from tests.simulation.machine import stream_of
-from tests.simulation.workload import TENANTS, WORKFLOWS
+from tests.simulation.workload import SCOPES
 
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, DISPATCHER, LIMITS_WATCHER, RELAY
-from penstock_backbone.records.limits import FLEET, tenant_scope, workflow_scope
+from penstock_backbone.records.limits import FLEET
 
 FAULTS_SECONDS = 60.0
 """Of virtual time in which things go wrong; then they stop, and everything has to finish."""
@@ -209,8 +209,7 @@ def _late_revoke(chance: Random, at: float) -> list[Fault]:
 
 
 def _scope(chance: Random) -> str:
-    scopes = [FLEET, FLEET, *map(tenant_scope, TENANTS), *map(workflow_scope, WORKFLOWS)]
-    return chance.choice(scopes)
+    return chance.choice((FLEET, FLEET, *SCOPES))
 
 
 def shortened(plan: Plan, faults: Sequence[Fault]) -> Plan:

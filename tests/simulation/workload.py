@@ -10,6 +10,7 @@ from tests.simulation.machine import stream_of
 
 from penstock_api.domain.new_project import NewProject
 from penstock_backbone.ports import Clock
+from penstock_backbone.records.limits import resource_scope, tenant_scope, workflow_scope
 from penstock_runner.authoring import FinalError, Stage, StageContext, StageFunction, Workflow
 from penstock_runner.registry import Registry, load
 
@@ -20,6 +21,18 @@ WORKFLOWS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "fork": {"plan": (), "left": ("plan",), "right": ("plan",), "join": ("left", "right")},
 }
 """Stages with what they need."""
+RESOURCES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("line", "build"): ("model:large",),
+    ("fork", "left"): ("model:large",),
+    ("fork", "join"): ("model:small",),
+}
+"""What a workflow's stage uses: one resource is shared by two workflows."""
+SCOPES = (
+    *map(tenant_scope, TENANTS),
+    *map(workflow_scope, WORKFLOWS),
+    *map(resource_scope, ("model:large", "model:small")),
+)
+"""That have limits beside the fleet."""
 BACKOFF_SECONDS = 0.4
 
 
@@ -69,7 +82,15 @@ def _workflow(seed: int, clock: Clock, name: str, stages: Mapping[str, tuple[str
         name,
         version="1",
         stages=tuple(
-            Stage(stage, work, output=Output, needs=needs, attempts_max=3, backoff_seconds=BACKOFF_SECONDS)
+            Stage(
+                stage,
+                work,
+                output=Output,
+                needs=needs,
+                attempts_max=3,
+                backoff_seconds=BACKOFF_SECONDS,
+                resources=RESOURCES.get((name, stage), ()),
+            )
             for stage, needs in stages.items()
         ),
     )

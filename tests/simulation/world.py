@@ -29,13 +29,13 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 from tests.simulation.users import Users
 from tests.simulation.violations import Violation
-from tests.simulation.workload import TENANTS, WORKFLOWS, registry_of
+from tests.simulation.workload import SCOPES, registry_of
 
 from penstock_api.bootstrap import parts_on
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import FLEET, set_limit, tenant_scope, workflow_scope
+from penstock_backbone.records.limits import FLEET, set_limit
 from penstock_backbone.records.sessions import bury_session
 from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import Write
@@ -189,9 +189,8 @@ class World:
             process.clock.wrong_by = timedelta()
             process.thaw()
         at = round(self.loop.now * 1000)
-        scopes = [*map(tenant_scope, TENANTS), *map(workflow_scope, WORKFLOWS)]
         limits = [set_limit(FLEET, limit=self._plan.fleet, at=at)]
-        limits += [set_limit(scope, limit=OPEN_LIMIT, at=at) for scope in scopes]
+        limits += [set_limit(scope, limit=OPEN_LIMIT, at=at) for scope in SCOPES]
         self._operate(*limits)
 
     def _operate(self, *writes: Write) -> None:

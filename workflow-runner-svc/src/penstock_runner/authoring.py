@@ -98,6 +98,10 @@ class Stage:
     An attempt that raises, or exceeds `timeout_seconds`, is repeated after a back-off that doubles from
     `backoff_seconds`, `attempts_max` times in all, unless it raises FinalError or one of `final_errors`. Chance takes
     up to `jitter` (0 to 1) of each back-off away, so that runs that failed together do not come back together.
+
+    `resources`: what it uses that is scarce for the whole fleet, as sort and name: ("model:sonnet",). A run is
+    admitted when each resource that any of its stages uses has a slot free (/v1/limits/resource/model:sonnet), and
+    holds one of each until it ends.
     """
 
     name: str
@@ -110,6 +114,7 @@ class Stage:
     timeout_seconds: float = 3600.0
     jitter: float = 0.5
     final_errors: tuple[type[Exception], ...] = ()
+    resources: tuple[str, ...] = ()
     where: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:

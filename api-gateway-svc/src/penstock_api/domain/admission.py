@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from penstock_api.domain.estimate import MEASURED_RUNS_MIN, time_until_freed
 from penstock_api.domain.limits import address_of
 from penstock_api.domain.views import AdmissionView, BlockerView, StartEstimate
-from penstock_backbone.records.limits import FLEET, stated, tenant_scope, workflow_scope
+from penstock_backbone.records.limits import FLEET, is_shared, shared_scopes, stated, tenant_scope, workflow_scope
 from penstock_backbone.records.runs import QUEUED, RunItem
 from penstock_backbone.records.times import to_text
 from penstock_backbone.vocabulary import Item
 
 
 class Standing(NamedTuple):
-    """The items that say how things stand, as they were read; None: there is no such item."""
+    """The items that say how things stand, by scope, as they were read; None: there is no such item."""
 
-    board: Item | None
-    fleet_limit: Item | None
-    tenant_limit: Item | None
-    workflow_limit: Item | None
-    fleet_use: Item | None
-    workflow_use: Item | None
+    limits: Mapping[str, Item | None]
+    uses: Mapping[str, Item | None]
+
+
+def scopes_of(run: RunItem) -> tuple[str, ...]:
+    """All that it is counted in, the widest first."""
+    return FLEET, tenant_scope(run["tenant"]), *shared_scopes(run["workflow"], tuple(run.get("resources", ())))
 
 
 def admission_view(run: RunItem, standing: Standing) -> AdmissionView:
-    board = standing.board or {}
+    board = _board(run, standing)
     waits = run["state"] == QUEUED
     holds = [holder[0] for holder in board.get("holders", ())]
     granted = waits and run["pk"] in holds
     place = _place(run, board) if waits and not granted else None
     blockers = _blockers(run, standing) if waits and not granted else []
-    start, unknown = _start(place, blockers, standing) if waits and not granted else (None, None)
+    start, unknown = _start(run, place, blockers, standing) if waits and not granted else (None, None)
     return AdmissionView(
         run_id=run["pk"],
         state="granted" if granted else run["state"],
@@ -50,22 +52,20 @@ def _place(run: RunItem, board: Item) -> int | None:
     return places.index(run["pk"]) + 1 if run["pk"] in places else None
 
 
+def _board(run: RunItem, standing: Standing) -> Item:
+    return standing.uses[tenant_scope(run["tenant"])] or {}
+
+
 def _blockers(run: RunItem, standing: Standing) -> list[BlockerView]:
     """Everything that would have to change before the run could be next: the widest scope first."""
-    tenant, workflow = run["tenant"], run["workflow"]
-    board = standing.board or {}
-    own = [(holder[0], holder[1]) for holder in board.get("holders", ())]
-    scopes = (
-        (FLEET, standing.fleet_limit, standing.fleet_use, [name for name, _ in own]),
-        (tenant_scope(tenant), standing.tenant_limit, standing.board, [name for name, _ in own]),
-        (
-            workflow_scope(workflow),
-            standing.workflow_limit,
-            standing.workflow_use,
-            [name for name, used in own if used == workflow],
-        ),
-    )
-    found = (_blocker(*scope) for scope in scopes)
+    own = _board(run, standing).get("holders", ())
+    found = []
+    for scope in scopes_of(run):
+        holders = [
+            name for name, workflow, *resources in own
+            if not is_shared(scope) or scope in shared_scopes(workflow, tuple(resources))
+        ]  # fmt: skip
+        found.append(_blocker(scope, standing.limits[scope], standing.uses[scope], holders))
     return [blocker for blocker in found if blocker is not None]
 
 
@@ -85,14 +85,18 @@ def _blocker(scope: str, limit: Item | None, use: Item | None, holders: list[str
 
 
 def _start(
-    place: int | None, blockers: list[BlockerView], standing: Standing
+    run: RunItem, place: int | None, blockers: list[BlockerView], standing: Standing
 ) -> tuple[StartEstimate | None, str | None]:
     """One of the two: the estimate, or why there is none."""
-    durations: list[int] = (standing.workflow_use or _NOTHING)["durations"]
+    durations: list[int] = (standing.uses[workflow_scope(run["workflow"])] or _NOTHING)["durations"]
     if any(blocker.reason == "paused" or blocker.limit == 0 for blocker in blockers):
         return None, "It is paused: nobody knows for how long."
-    if any(blocker.scope.startswith("workflow/") for blocker in blockers):
-        return None, "It waits for slots of its workflow, which all tenants share."
+    for blocker in blockers:
+        kind, _, name = blocker.scope.partition("/")
+        if kind == "workflow":
+            return None, "It waits for slots of its workflow, which all tenants share."
+        if kind == "resource":
+            return None, f"It waits for {name}, which runs of all tenants and workflows share."
     if place is None:
         return None, "Its place is not known yet, or too far back to be counted."
     if len(durations) < MEASURED_RUNS_MIN:
@@ -100,10 +104,10 @@ def _start(
             None,
             f"Only {len(durations)} runs of this workflow were measured yet; an estimate needs {MEASURED_RUNS_MIN}.",
         )
-    slots = (standing.board or _NOTHING)["held"]
+    slots = (_board(run, standing) or _NOTHING)["held"]
     if slots == 0:
         # The tenant with the smallest share is next, whichever slot of the fleet is freed first.
-        slots = (standing.fleet_use or _NOTHING)["held"]
+        slots = (standing.uses[FLEET] or _NOTHING)["held"]
         if place > 1 or slots == 0:
             return None, "Nothing of this tenant runs yet, so it is not known how fast its line moves."
     estimate = time_until_freed(place, slots, durations)

@@ -13,13 +13,16 @@ from penstock_api.domain.text import first_unprintable
 from penstock_backbone.records.limits import (
     FLEET,
     LIMIT_MAX,
+    RESOURCE_NAME_PATTERN,
     WEIGHT_MAX,
     Stated,
+    resource_scope,
     tenant_scope,
     workflow_scope,
 )
 
 VERSION_CHARS_MAX = 100
+_RESOURCE = re.compile(RESOURCE_NAME_PATTERN)
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 _MESSAGES = {
@@ -71,6 +74,8 @@ def scope_of(kind: str, name: str) -> str | None:
         return tenant_scope(name)
     if kind == "workflow" and 1 <= len(name) <= WORKFLOW_CHARS_MAX and name == name.strip():
         return None if first_unprintable(name) else workflow_scope(name)
+    if kind == "resource" and _RESOURCE.fullmatch(name):
+        return resource_scope(name)
     return None
 
 

@@ -12,11 +12,15 @@ from penstock_backbone.vocabulary import Item
 _TENANTS = tenant_scope("")
 
 
-def limit_view(scope: str, item: Item | None) -> LimitView:
+def limit_view(scope: str, item: Item | None, use: Item | None) -> LimitView:
+    """`use` says how many of its runs hold a slot (records.limits.use_key)."""
     said = stated(scope, item)
     at = item.get("at") if item else None
+    held = use["held"] if use else 0
     return LimitView(
         scope=address_of(scope),
+        state="open" if not said.paused else "draining" if held else "drained",
+        held=held,
         version=version_of(item),
         changed_at=to_text(at) if type(at) is int else None,
         **_fields(scope, said),

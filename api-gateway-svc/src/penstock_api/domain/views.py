@@ -189,7 +189,7 @@ class BoardView(Struct, frozen=True, kw_only=True):
 class BlockerView(Struct, frozen=True, kw_only=True):
     """A scope that lets nothing more in. `held` counts everybody's runs; `holders` names some of the tenant's own."""
 
-    scope: Annotated[str, Meta(description="fleet, tenant/<tenant> or workflow/<workflow>.")]
+    scope: Annotated[str, Meta(description="fleet, tenant/<tenant>, workflow/<workflow> or resource/<sort>:<name>.")]
     reason: Literal["limit", "paused"]
     limit: int | None
     held: int | None
@@ -230,9 +230,14 @@ class StatedView(Struct, frozen=True, kw_only=True):
 
 
 class LimitView(StatedView, frozen=True, kw_only=True):
-    """`version` is null while nobody has said anything about the scope."""
+    """`version` is null while nobody has said anything about the scope.
 
-    scope: Annotated[str, Meta(description="fleet, tenant/<tenant> or workflow/<workflow>.")]
+    A paused scope drains: what runs goes on, and nothing is admitted. Once nothing runs there any more it is drained.
+    """
+
+    scope: Annotated[str, Meta(description="fleet, tenant/<tenant>, workflow/<workflow> or resource/<sort>:<name>.")]
+    state: Literal["open", "draining", "drained"]
+    held: Annotated[int, Meta(description="How many of its runs hold a slot, as the orchestrator last drew it.")]
     version: str | None
     changed_at: str | None
 

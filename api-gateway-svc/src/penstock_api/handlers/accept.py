@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -77,7 +78,7 @@ class Acceptance:
     async def accept(self, submission: Submission) -> Verdict:
         if not await self._catalog.knows(submission.project.workflow):
             return await self._without_workflow(submission)
-        put = self._put(submission)
+        put = self._put(submission, await self._catalog.resources_of(submission.project.workflow))
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 if submission.key is None:
@@ -89,7 +90,7 @@ class Acceptance:
                 await self._clock.sleep(BACKOFF_SECONDS * attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    def _put(self, submission: Submission) -> Put:
+    def _put(self, submission: Submission, resources: Sequence[str]) -> Put:
         project = submission.project
         return create_project(
             self._ids.new("prj"),
@@ -102,6 +103,7 @@ class Acceptance:
             run_id=self._ids.new("run"),
             at=to_ms(self._clock.now()),
             traceparent=submission.traceparent,
+            resources=resources,
         )
 
     async def _write(self, put: Put) -> Accepted:

@@ -13,7 +13,7 @@ FRESH_SECONDS = 5.0
 PAGES_MAX = 10
 
 Workflows = Mapping[str, Mapping[str, Any]]
-"""Name → {version, stages: [{name, title}]}."""
+"""Name → {version, stages: [{name, title}], resources: [name, …]}."""
 
 
 class Catalog:
@@ -38,6 +38,10 @@ class Catalog:
         if self._read_at == read_before:
             await self.read_again()
         return name in self._known
+
+    async def resources_of(self, name: str) -> list[str]:
+        """What its stages use. Runners of before said nothing about it."""
+        return list((await self.known()).get(name, {}).get("resources", ()))
 
     async def read_again(self) -> None:
         """One reading at a time: whoever comes while it is under way waits for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
@@ -17,10 +18,11 @@ from penstock_backbone.records.limits import (
     changes_of,
     limit_key,
     stated,
+    use_key,
     version_of,
 )
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.vocabulary import Cancelled, Committed, Item, Put
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Cancelled, Committed, Item, Put
 
 ATTEMPTS_MAX = 3
 BACKOFF_SECONDS = 0.05
@@ -50,13 +52,16 @@ class Limits:
     async def page(self, limit: int, cursor: str | None) -> LimitPage:
         """The first page begins with the fleet, whether anybody has said anything about it or not."""
         page = await self._tables.query(all_limits(cursor, limit))
-        found = [limit_view(item["sk"], item) for item in page.items]
-        if cursor is None and not any(item["sk"] == FLEET for item in page.items):
-            found.insert(0, limit_view(FLEET, None))
+        items: dict[str, Item | None] = {item["sk"]: item for item in page.items}
+        if cursor is None and FLEET not in items:
+            items = {FLEET: None, **items}
+        uses = await self._uses(list(items))
+        found = [limit_view(scope, item, use) for (scope, item), use in zip(items.items(), uses, strict=True)]
         return LimitPage(limits=found, next_cursor=page.cursor)
 
     async def one(self, scope: str) -> LimitView:
-        return limit_view(scope, await self._item(scope))
+        item, use = await self._tables.get([limit_key(scope), use_key(scope)])
+        return limit_view(scope, item, use)
 
     async def changes(self, scope: str, limit: int, cursor: str | None) -> LimitChangePage:
         page = await self._tables.query(changes_of(scope, limit=limit, cursor=cursor))
@@ -64,9 +69,9 @@ class Limits:
 
     async def change(self, scope: str, wish: LimitChange, who: str) -> Verdict:
         """Without a version in `wish` the change is made from what stands there now."""
-        old = await self._item(scope)
+        old, use = await self._tables.get([limit_key(scope), use_key(scope)])
         if wish.names_version and wish.version != version_of(old):
-            return Overtaken(limit_view(scope, old))
+            return Overtaken(limit_view(scope, old, use))
         put, record = change_limit(
             scope,
             old,
@@ -77,28 +82,29 @@ class Limits:
         )
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return await self._transact(scope, put, record)
+                return await self._transact(scope, put, record, use)
             except Retryable:
                 if attempt == ATTEMPTS_MAX:
                     raise
                 await self._clock.sleep(BACKOFF_SECONDS * attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _transact(self, scope: str, put: Put, record: Put) -> Verdict:
+    async def _transact(self, scope: str, put: Put, record: Put, use: Item | None) -> Verdict:
         outcome = await self._tables.transact([put, record])
         match outcome:
             case Committed():
-                return Changed(limit_view(scope, put.item))
+                return Changed(limit_view(scope, put.item, use))
             case Cancelled((_, refused)) if refused is not None:
                 # The record bears a name of its own, so only our own earlier success can have written it.
-                return Changed(limit_view(scope, put.item))
+                return Changed(limit_view(scope, put.item, use))
             case Cancelled((refused, _)) if refused is not None:
-                return Overtaken(limit_view(scope, refused.item))
+                return Overtaken(limit_view(scope, refused.item, use))
             case Cancelled():
                 raise Retryable("another transaction touched the same items: try again")
             case _ as never:
                 assert_never(never)
 
-    async def _item(self, scope: str) -> Item | None:
-        (item,) = await self._tables.get([limit_key(scope)])
-        return item
+    async def _uses(self, scopes: Sequence[str]) -> list[Item | None]:
+        keys = list(map(use_key, scopes))
+        batches = [keys[start : start + BATCH_ITEMS_MAX] for start in range(0, len(keys), BATCH_ITEMS_MAX)]
+        return [item for batch in batches for item in await self._tables.get(batch)]

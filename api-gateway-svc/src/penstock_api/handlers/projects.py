@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from penstock_api.domain.admission import Standing, admission_view
+from penstock_api.domain.admission import Standing, admission_view, scopes_of
 from penstock_api.domain.events import envelopes, is_over, last_sequence
 from penstock_api.domain.projects import board_view, detail, summary
 from penstock_api.domain.views import AdmissionView, BoardView, EventPage, ProjectPage, ProjectSummary, ProjectView
 from penstock_api.handlers.catalog import Catalog
 from penstock_backbone.inventory import BY_STATUS, BY_TENANT, PROJECTS, RUNS
 from penstock_backbone.ports import Tables
-from penstock_backbone.records.limits import (
-    FLEET,
-    board_key,
-    in_use_key,
-    limit_key,
-    tenant_scope,
-    workflow_scope,
-)
+from penstock_backbone.records.limits import board_key, limit_key, use_key
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
 from penstock_backbone.records.runs import RunItem, as_run, run_key
 from penstock_backbone.vocabulary import Query
@@ -82,10 +75,12 @@ class Projects:
         run = await self.find_run(tenant, run_id)
         if run is None:
             return None
-        of_workflow = workflow_scope(run["workflow"])
-        limits = [limit_key(scope) for scope in (FLEET, tenant_scope(tenant), of_workflow)]
-        keys = [board_key(tenant), *limits, in_use_key(FLEET), in_use_key(of_workflow)]
-        return admission_view(run, Standing(*await self._tables.get(keys)))
+        scopes = scopes_of(run)
+        items = await self._tables.get([*map(limit_key, scopes), *map(use_key, scopes)])
+        limits, uses = items[: len(scopes)], items[len(scopes) :]
+        return admission_view(
+            run, Standing(dict(zip(scopes, limits, strict=True)), dict(zip(scopes, uses, strict=True)))
+        )
 
     async def _page_of_all(self, tenant: str, limit: int, cursor: str | None) -> ProjectPage:
         query = Query(PROJECTS, tenant, index=BY_TENANT.name, descending=True, limit=limit, cursor=cursor)

@@ -85,5 +85,5 @@ async def _changes(request: JsonRequest, scope: str) -> Response[bytes]:
 def _scope(kind: str, name: str) -> str:
     scope = scope_of(kind, name)
     if scope is None:
-        raise not_found("scope: use fleet, tenant/<tenant> or workflow/<workflow>")
+        raise not_found("scope: use fleet, tenant/<tenant>, workflow/<workflow> or resource/<sort>:<name>")
     return scope

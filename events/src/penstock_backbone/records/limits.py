@@ -1,19 +1,20 @@
 """The limits table: how many runs may hold a token, by scope; and the boards on which the waiting see their place.
 
-    LIMITS           / fleet | tenant#<tenant> | workflow#<name>  {limit, at, weight?, min_share?, paused?, change?}
+    LIMITS           / fleet | tenant#<tenant> | workflow#<name> | resource#<name>  {limit, at, weight?, min_share?, paused?, change?}
     CHANGES#<scope>  / <at>#<change>  {scope, change, who, at, old: {…} | null, new: {…}}
     BOARD#<tenant>   / BOARD  {waiting, held, places: [run id, …] (the first PLACES_MAX in order),
-                              holders: [[run id, workflow], …] (HOLDERS_MAX of them), at}
+                              holders: [[run id, workflow, resource…], …] (HOLDERS_MAX of them), at}
     IN_USE#<scope>   / BOARD  {held, durations: [ms, …] (a workflow's last DURATIONS_MAX runs), at}
 
 A scope without an item has no limit of its own, except the fleet: FLEET_LIMIT_DEFAULT. `limit` NO_LIMIT says the same
-of a tenant or workflow that has an item for another reason. `change` names the change that made the item as it is: the
+of another scope that has an item for another reason. `change` names the change that made the item as it is: the
 next change is refused unless it was made from that one, and each leaves its record in the same transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple, TypeGuard
 
 from penstock_backbone.inventory import LIMITS
@@ -30,6 +31,10 @@ WEIGHT_MAX = 1_000
 PLACES_MAX = 200
 HOLDERS_MAX = 20
 DURATIONS_MAX = 100
+RESOURCES_MAX = 8
+"""That the stages of one workflow use."""
+RESOURCE_NAME_PATTERN = r"[a-z][a-z0-9_-]{0,19}:[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+"""A sort of resource and its name: "model:sonnet"."""
 
 
 class Stated(NamedTuple):
@@ -47,6 +52,22 @@ def tenant_scope(tenant: str) -> str:
 
 def workflow_scope(workflow: str) -> str:
     return f"workflow#{workflow}"
+
+
+def resource_scope(resource: str) -> str:
+    """A resource that runs of several workflows use, as their stages name it: "model:sonnet"."""
+    return f"resource#{resource}"
+
+
+def is_shared(scope: str) -> bool:
+    """Whether runs of several tenants are counted in it, the fleet aside."""
+    return scope.startswith((workflow_scope(""), resource_scope("")))
+
+
+@lru_cache(maxsize=10_000)
+def shared_scopes(workflow: str, resources: tuple[str, ...]) -> tuple[str, ...]:
+    """The scopes that a run shares with other tenants' runs beside the fleet: its workflow, then its resources."""
+    return (workflow_scope(workflow), *map(resource_scope, resources))
 
 
 def limit_key(scope: str) -> Key:
@@ -127,7 +148,7 @@ def board_key(tenant: str) -> Key:
 
 
 def write_board(
-    tenant: str, *, waiting: int, held: int, places: list[str], at: int, holders: Sequence[tuple[str, str]] = ()
+    tenant: str, *, waiting: int, held: int, places: list[str], at: int, holders: Sequence[Sequence[str]] = ()
 ) -> Put:
     """Orchestrator, a few times a second at most. A picture, not a truth: the last one stands."""
     item: Item = {
@@ -144,11 +165,17 @@ def in_use_key(scope: str) -> Key:
     return Key(LIMITS, f"IN_USE#{scope}", BOARD_SK)
 
 
+def use_key(scope: str) -> Key:
+    """Where a scope's `held` stands: a tenant's on its board."""
+    tenant = scope.removeprefix(tenant_scope(""))
+    return in_use_key(scope) if tenant == scope else board_key(tenant)
+
+
 def in_use_of(scope: str) -> Query:
     """The one item at in_use_key, for those who may only query."""
     return Query(LIMITS, f"IN_USE#{scope}", limit=1)
 
 
 def write_in_use(scope: str, *, held: int, durations: Sequence[int], at: int) -> Put:
-    """As write_board, for the fleet and for workflows: only numbers, because the runs may be other tenants'."""
+    """As write_board, for the scopes that tenants share: only numbers, because the runs may be other tenants'."""
     return Put(in_use_key(scope), {"held": held, "durations": list(durations), "at": at})

@@ -1,11 +1,12 @@
 """The projects table: what was asked for (written once by the API), and idempotency keys.
 
-prj_…                      / PROJECT  {tenant, name, requirement, workflow, priority, tags, run_id, created, at, …}
+prj_…                      / PROJECT  {tenant, name, requirement, workflow, priority, tags, run_id, created, at, resources?, …}
 KEY#<tenant>#<sha256 hex>  / KEY      {project_id, fingerprint, at}
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NotRequired, TypedDict, cast
 
 from penstock_backbone.inventory import PROJECTS
@@ -17,7 +18,7 @@ IDEMPOTENCY_SK = "KEY"
 
 
 class ProjectItem(TypedDict):
-    """`at` in ms; `run_id` is the current run, named by the API so that enqueueing it twice is one run."""
+    """`at` in ms; `resources` are what the workflow's stages used when it was accepted; `run_id` is the current run, named by the API so that enqueueing it twice is one run."""
 
     pk: str
     tenant: str
@@ -29,6 +30,7 @@ class ProjectItem(TypedDict):
     run_id: str
     created: str
     at: int
+    resources: NotRequired[list[str]]
     traceparent: NotRequired[str]
 
 
@@ -52,12 +54,15 @@ def create_project(
     run_id: str,
     at: int,
     traceparent: str | None,
+    resources: Sequence[str] = (),
 ) -> Put:
     """API. Refused with an item of the same run_id: it was our own earlier try."""
     item: Item = {
         "tenant": tenant, "name": name, "requirement": requirement, "workflow": workflow, "priority": priority,
         "tags": tags, "run_id": run_id, "created": to_text(at), "at": at,
     }  # fmt: skip
+    if resources:
+        item["resources"] = list(resources)
     if traceparent:
         item["traceparent"] = traceparent
     return Put(project_key(project_id), item, when=Missing("pk"))

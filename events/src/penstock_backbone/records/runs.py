@@ -1,7 +1,7 @@
 """The runs table: one item a run, the truth of its state and of its story.
 
     run_…  / RUN  {project_id, tenant, workflow, version?, priority, state, fence, session?, attempt,
-                   seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, token, shard, at, …}
+                   seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, token, shard, resources?, at, …}
 
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
 the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
@@ -66,6 +66,7 @@ class RunItem(TypedDict):
     shard: int
     at: int
     queued_at: int
+    resources: NotRequired[list[str]]
     started_at: NotRequired[int]
     traceparent: NotRequired[str]
 
@@ -114,6 +115,8 @@ def enqueue_run(project: ProjectItem, *, token: str, shard: int, at: int) -> Put
         "priority": project["priority"], "state": QUEUED, "fence": 0, "attempt": 0, "seq": 2, "since": 2,
         "facts": facts, "results": {}, "token": token, "shard": shard, "at": at, "queued_at": at,
     }  # fmt: skip
+    if resources := project.get("resources"):
+        item["resources"] = resources
     if traceparent := project.get("traceparent"):
         item["traceparent"] = traceparent
     return Put(run_key(project["run_id"]), item, when=Missing("pk"))

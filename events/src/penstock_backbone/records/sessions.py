@@ -1,13 +1,15 @@
 """The sessions table: one lease a runner process, and what the runners can execute.
 
     SESSIONS / ses_…           {hb, st: live|draining|dead, capacity, at}
-    CATALOG  / <workflow name> {version, stages: [{name, title}], at}
+    CATALOG  / <workflow name> {version, stages: [{name, title}], resources: [name, …], at}
 
 A lease is judged by a sweeper that sees `hb` unchanged for LEASE_SECONDS on its own monotonic clock; clocks
 of different machines are never compared.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from penstock_backbone.inventory import SESSIONS
 from penstock_backbone.vocabulary import Delete, Equals, Exists, Item, Key, Missing, Or, Put, Query, Update
@@ -62,9 +64,13 @@ def all_sessions(cursor: str | None = None) -> Query:
     return Query(SESSIONS, SESSIONS_PK, cursor=cursor)
 
 
-def announce_workflow(name: str, *, version: str, stages: list[dict[str, str]], at: int) -> Put:
+def announce_workflow(
+    name: str, *, version: str, stages: list[dict[str, str]], at: int, resources: Sequence[str] = ()
+) -> Put:
     """Runner, at start: what the API may accept. The newest runner's word stands."""
-    return Put(Key(SESSIONS, CATALOG_PK, name), {"version": version, "stages": stages, "at": at})
+    return Put(
+        Key(SESSIONS, CATALOG_PK, name), {"version": version, "stages": stages, "resources": list(resources), "at": at}
+    )
 
 
 def catalog(cursor: str | None = None) -> Query:

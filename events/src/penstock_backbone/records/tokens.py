@@ -1,7 +1,7 @@
 """The tokens table (orchestrator only): one head a shard, one token a run that waits or runs.
 
     HEAD#<shard> / HEAD                          {seq, cid, pend: [[op, token sk, fence], …]}
-    TK#<shard>   / <tenant>#<priority>#<run id>  {st: waiting|held, f, run, project, tenant, wf, prio, at}
+    TK#<shard>   / <tenant>#<priority>#<run id>  {st: waiting|held, f, run, project, tenant, wf, prio, at, res?}
 
 The head's compare-and-swap on `seq` is the only mutual exclusion; `pend` is the redo list: anyone may
 finish applying it, because every apply is conditional on the fence and does nothing the second time.
@@ -10,7 +10,7 @@ finish applying it, because every apply is conditional on the fence and does not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypedDict, cast
+from typing import Literal, NamedTuple, NotRequired, TypedDict, cast
 
 from penstock_backbone.inventory import TOKENS
 from penstock_backbone.records.projects import ProjectItem
@@ -47,6 +47,7 @@ class TokenItem(TypedDict):
     wf: str
     prio: int
     at: int
+    res: NotRequired[list[str]]
 
 
 def head_key(shard: int) -> Key:
@@ -79,6 +80,8 @@ def enqueue_token(project: ProjectItem, *, token: str, shard: int, at: int) -> P
         "st": WAITING, "f": 0, "run": project["run_id"], "project": project["pk"], "tenant": project["tenant"],
         "wf": project["workflow"], "prio": project["priority"], "at": at,
     }  # fmt: skip
+    if resources := project.get("resources"):
+        item["res"] = resources
     return Put(token_key(shard, token), item, when=Missing("pk"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, Operation
-from penstock_orchestrator.domain.gate import Gate
+from penstock_orchestrator.domain.gate import Gate, Token
 from penstock_orchestrator.domain.limits import Limits
 
 
@@ -61,13 +61,15 @@ def _grant(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
     undo.append(lambda: gate.wait(token))
     gate.hold(token)
     undo.append(lambda: gate.free(token))
-    _assert_within_limits(gate, token.tenant, token.workflow)
+    _assert_within_limits(gate, token)
 
 
-def _assert_within_limits(gate: Gate, tenant: str, workflow: str) -> None:
+def _assert_within_limits(gate: Gate, token: Token) -> None:
     """Our own logic, checked at each grant in production too: it costs nothing beside a commit."""
     occupancy, limits = gate.occupancy, gate.occupancy.limits
-    tenant_limit, workflow_limit = limits.of_tenant(tenant), limits.of_workflow(workflow)
+    tenant_limit = limits.of_tenant(token.tenant)
     assert len(occupancy.held) <= limits.fleet
-    assert tenant_limit is None or occupancy.of_tenant(tenant) <= tenant_limit
-    assert workflow_limit is None or occupancy.of_workflow(workflow) <= workflow_limit
+    assert tenant_limit is None or occupancy.of_tenant(token.tenant) <= tenant_limit
+    for scope in token.kind:
+        limit = limits.of_scope(scope)
+        assert limit is None or occupancy.of_scope(scope) <= limit, scope

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from penstock_backbone.records.limits import HOLDERS_MAX
+from penstock_backbone.records.limits import HOLDERS_MAX, shared_scopes
 from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, Operation, TokenItem
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.line import Place
-from penstock_orchestrator.domain.occupancy import Occupancy
+from penstock_orchestrator.domain.occupancy import Kind, Occupancy
 from penstock_orchestrator.domain.picker import Picker
 
 
@@ -25,21 +25,27 @@ class Token(NamedTuple):
     priority: int
     at: int
     fence: int
+    resources: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        return shared_scopes(self.workflow, self.resources)
 
     @classmethod
     def of(cls, item: TokenItem) -> Token:
         return cls(
-            item["sk"], item["run"], item["project"], item["tenant"], item["wf"], item["prio"], item["at"], item["f"]
-        )
+            item["sk"], item["run"], item["project"], item["tenant"], item["wf"], item["prio"], item["at"], item["f"],
+            tuple(item.get("res", ())),
+        )  # fmt: skip
 
 
 class Board(NamedTuple):
-    """What a tenant may see: counts, its first waiting runs in order, and some of those that hold, with their workflows."""
+    """What a tenant may see: counts, its first waiting runs in order, and some of those that hold, with workflow and resources."""
 
     waiting: int
     held: int
     places: list[str]
-    holders: list[tuple[str, str]]
+    holders: list[tuple[str, ...]]
 
 
 class Gate:
@@ -107,12 +113,8 @@ class Gate:
     def board(self, tenant: str, places_max: int) -> Board:
         places = [place.run for place in islice(self._picker.line_of(tenant), places_max)]
         keys = islice(self.occupancy.held_by(tenant), HOLDERS_MAX)
-        holders = [(token.run, token.workflow) for token in map(self.held.__getitem__, keys)]
+        holders = [(token.run, token.workflow, *token.resources) for token in map(self.held.__getitem__, keys)]
         return Board(self._picker.waiting(tenant), self.occupancy.of_tenant(tenant), places, holders)
-
-    def workflows(self) -> dict[str, int]:
-        """How many tokens each workflow holds, as far as it holds any."""
-        return self.occupancy.by_workflow()
 
     def tenants(self) -> set[str]:
         return {*self._picker.tenants(), *(token.tenant for token in self.held.values())}
@@ -122,30 +124,30 @@ class Gate:
     def wait(self, token: Token) -> None:
         assert not self.knows(token.key), token
         self.waiting[token.key] = token
-        self._picker.add(token.tenant, token.workflow, token.priority, _place(token))
+        self._picker.add(token.tenant, token.kind, token.priority, _place(token))
 
     def leave(self, token: Token) -> None:
         """Out of the line."""
         del self.waiting[token.key]
-        self._picker.remove(token.tenant, token.workflow, token.priority, _place(token))
+        self._picker.remove(token.tenant, token.kind, token.priority, _place(token))
 
     def hold(self, token: Token) -> None:
         assert not self.knows(token.key), token
         self.held[token.key] = token
         self._held_by_run[token.run] = token.key
-        self.occupancy.add(token.key, token.tenant, token.workflow)
+        self.occupancy.add(token.key, token.tenant, token.kind)
         self._occupancy_changed(token)
 
     def free(self, token: Token) -> None:
         """The slot is free again."""
         del self.held[token.key]
         del self._held_by_run[token.run]
-        self.occupancy.remove(token.key, token.tenant, token.workflow)
+        self.occupancy.remove(token.key, token.tenant, token.kind)
         self._occupancy_changed(token)
 
     def _occupancy_changed(self, token: Token) -> None:
         self._picker.tenant_changed(token.tenant)
-        self._picker.workflow_changed(token.workflow)
+        self._picker.kind_changed(token.kind)
 
 
 def _place(token: Token) -> Place:

@@ -1,4 +1,4 @@
-"""How many runs may hold a token: over the fleet, a tenant, a workflow; and how tenants share what there is."""
+"""How many runs may hold a token: over the fleet, of a tenant, of a workflow, with a resource; and how tenants share what there is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from penstock_backbone.records.limits import (
     is_number,
     stated,
     tenant_scope,
-    workflow_scope,
 )
 from penstock_backbone.vocabulary import Item
 
@@ -23,7 +22,7 @@ _TENANTS = tenant_scope("")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`scopes` maps a scope of records.limits to its limit; a tenant or workflow that is absent has none of its own.
+    """`scopes` maps a scope of records.limits to its limit; another scope than the fleet that is absent has none of its own.
 
     A paused scope stands there with 0: it admits nothing, and what it holds drains. `weights` and `min_shares` are by
     tenant, and hold only what is not the default.
@@ -40,8 +39,8 @@ class Limits:
     def of_tenant(self, tenant: str) -> int | None:
         return self.scopes.get(tenant_scope(tenant))
 
-    def of_workflow(self, workflow: str) -> int | None:
-        return self.scopes.get(workflow_scope(workflow))
+    def of_scope(self, scope: str) -> int | None:
+        return self.scopes.get(scope)
 
     def weight(self, tenant: str) -> int:
         return self.weights.get(tenant, WEIGHT_DEFAULT)

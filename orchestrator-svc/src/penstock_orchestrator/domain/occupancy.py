@@ -11,6 +11,9 @@ from penstock_orchestrator.domain.limits import Limits
 _Ordered: TypeAlias = dict[str, None]
 """A set that keeps its order, so that everything drawn from it can be repeated."""
 
+Kind: TypeAlias = tuple[str, ...]
+"""What runs are alike in: the scopes that they share with other tenants' runs (records.limits.shared_scopes)."""
+
 SHARE_PARTS = 1_000_000_000
 """Shares are whole numbers of such parts: fine enough to tell any two shares apart, because weights end at 1,000."""
 ALL_SHARES = SHARE_PARTS * (LIMIT_MAX + 1)
@@ -21,39 +24,41 @@ assert WEIGHT_MAX**2 <= SHARE_PARTS
 class Occupancy:
     """Full means that the limit is reached or passed: one that was lowered below what is held drains."""
 
-    __slots__ = ("_of_tenant", "_of_workflow", "held", "limits")
+    __slots__ = ("_of_scope", "_of_tenant", "held", "limits")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.held: set[str] = set()
         self._of_tenant: dict[str, _Ordered] = {}
-        self._of_workflow: dict[str, _Ordered] = {}
+        self._of_scope: dict[str, _Ordered] = {}
 
-    def add(self, token: str, tenant: str, workflow: str) -> None:
+    def add(self, token: str, tenant: str, kind: Kind) -> None:
         assert token not in self.held, token
         self.held.add(token)
         self._of_tenant.setdefault(tenant, {})[token] = None
-        self._of_workflow.setdefault(workflow, {})[token] = None
+        for scope in kind:
+            self._of_scope.setdefault(scope, {})[token] = None
 
-    def remove(self, token: str, tenant: str, workflow: str) -> None:
+    def remove(self, token: str, tenant: str, kind: Kind) -> None:
         self.held.remove(token)
-        for scopes, name in ((self._of_tenant, tenant), (self._of_workflow, workflow)):
-            del scopes[name][token]
-            if not scopes[name]:
-                del scopes[name]
+        _remove(self._of_tenant, tenant, token)
+        for scope in kind:
+            _remove(self._of_scope, scope, token)
 
     def of_tenant(self, tenant: str) -> int:
         return len(self._of_tenant.get(tenant, ()))
 
-    def of_workflow(self, workflow: str) -> int:
-        return len(self._of_workflow.get(workflow, ()))
+    def of_scope(self, scope: str) -> int:
+        """Of a scope that tenants share."""
+        return len(self._of_scope.get(scope, ()))
 
     def held_by(self, tenant: str) -> Iterator[str]:
         """Its tokens, in the order in which they were taken up here."""
         return iter(self._of_tenant.get(tenant, ()))
 
-    def by_workflow(self) -> dict[str, int]:
-        return {workflow: len(tokens) for workflow, tokens in self._of_workflow.items()}
+    def by_scope(self) -> dict[str, int]:
+        """How many tokens each scope that tenants share holds, as far as it holds any."""
+        return {scope: len(tokens) for scope, tokens in self._of_scope.items()}
 
     def share(self, tenant: str) -> int:
         """Who has the smallest is served next: what it holds for its weight, unless that is less than its least share."""
@@ -68,6 +73,16 @@ class Occupancy:
         limit = self.limits.of_tenant(tenant)
         return limit is not None and self.of_tenant(tenant) >= limit
 
-    def workflow_is_full(self, workflow: str) -> bool:
-        limit = self.limits.of_workflow(workflow)
-        return limit is not None and self.of_workflow(workflow) >= limit
+    def kind_is_full(self, kind: Kind) -> bool:
+        """One full scope is enough."""
+        return any(self._scope_is_full(scope) for scope in kind)
+
+    def _scope_is_full(self, scope: str) -> bool:
+        limit = self.limits.of_scope(scope)
+        return limit is not None and self.of_scope(scope) >= limit
+
+
+def _remove(tokens_of: dict[str, _Ordered], name: str, token: str) -> None:
+    del tokens_of[name][token]
+    if not tokens_of[name]:
+        del tokens_of[name]

@@ -3,16 +3,17 @@
 First the tenants that hold fewer tokens than their least share. Then the tenant that holds the fewest tokens for
 its weight; a tie goes to the one with the oldest waiting run. Inside the tenant the most urgent run: priority 1
 comes first, and AGE_SECONDS of waiting count as much as one priority; inside a priority the oldest run. A tenant
-at its limit takes no part, nor does a workflow at its limit: it is skipped and blocks nobody behind it.
+at its limit takes no part, nor does a workflow or a resource at its limit: its runs are skipped and block nobody
+behind them.
 
 A run's urgency is the time of its acceptance plus AGE_SECONDS for each priority below the first. It never changes
 while the run waits, so everybody who looks computes the same order, nobody has to ask a clock, and nothing has to
 be moved from band to band. A run is overtaken only by runs that are accepted within AGE_SECONDS for each priority
 between them after it.
 
-Each pair of tenant and workflow is a lane. Every workflow ranks its lanes, and one ranking on top compares the
-workflows' first lanes, so that a change costs the logarithm of the number of lanes, times the few workflows
-that one tenant waits in, and the number of waiting runs never matters.
+Runs of one workflow that use the same resources are of one kind. Each pair of tenant and kind is a lane. Every kind
+ranks its lanes, and one ranking on top compares the kinds' first lanes, so that a change costs the logarithm of the
+number of lanes, times the few kinds that one tenant waits in, and the number of waiting runs never matters.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from functools import partial
 from typing import TypeAlias
 
 from penstock_orchestrator.domain.line import Line, Place
-from penstock_orchestrator.domain.occupancy import ALL_SHARES, Occupancy
+from penstock_orchestrator.domain.occupancy import ALL_SHARES, Kind, Occupancy
 from penstock_orchestrator.domain.ranking import Ranking
 
 Urgency: TypeAlias = tuple[int, Place]
@@ -43,7 +44,7 @@ _UNRANKED = -1 - ALL_SHARES
 
 
 class _Lane:
-    """What one tenant has waiting in one workflow: a line for each priority, and whose turn it is among their first."""
+    """What one tenant has waiting of one kind: a line for each priority, and whose turn it is among their first."""
 
     __slots__ = ("_next", "_oldest", "lines")
 
@@ -90,62 +91,65 @@ class _Lane:
 
 
 class Picker:
-    """Reads the occupancy and never changes it; whoever changes it says so with `tenant_changed` and `workflow_changed`.
+    """Reads the occupancy and never changes it; whoever changes it says so with `tenant_changed` and `kind_changed`.
 
     Ranks are made up to date only when somebody asks who is next, so that moves which follow each other cost one
     ranking, and moves that are taken back cost almost nothing.
     """
 
     __slots__ = (
-        "_lanes", "_occupancy", "_of_workflow", "_ranked", "_stale_lanes", "_stale_tenants", "_stale_workflows",
-        "_workflows",
+        "_kinds", "_kinds_in", "_lanes", "_occupancy", "_of_kind", "_ranked", "_stale_kinds", "_stale_lanes",
+        "_stale_tenants",
     )  # fmt: skip
 
     def __init__(self, occupancy: Occupancy) -> None:
         self._occupancy = occupancy
-        self._lanes: dict[str, dict[str, _Lane]] = {}
-        self._of_workflow: dict[str, Ranking] = {}
-        self._workflows = Ranking()
+        self._lanes: dict[str, dict[Kind, _Lane]] = {}
+        self._of_kind: dict[Kind, Ranking[str]] = {}
+        self._kinds: Ranking[Kind] = Ranking()
+        self._kinds_in: dict[str, dict[Kind, None]] = {}
         self._ranked: dict[str, _Standing] = {}
-        self._stale_lanes: set[tuple[str, str]] = set()
+        self._stale_lanes: set[tuple[str, Kind]] = set()
         self._stale_tenants: set[str] = set()
-        self._stale_workflows: set[str] = set()
+        self._stale_kinds: set[Kind] = set()
 
-    def add(self, tenant: str, workflow: str, priority: int, place: Place) -> None:
+    def add(self, tenant: str, kind: Kind, priority: int, place: Place) -> None:
         lanes = self._lanes.get(tenant)
         if lanes is None:
             lanes = self._lanes[tenant] = {}
-        lane = lanes.get(workflow)
+        lane = lanes.get(kind)
         if lane is None:
-            lane = lanes[workflow] = _Lane()
+            lane = lanes[kind] = _Lane()
         if lane.add(priority, place):
-            self._stale_lanes.add((tenant, workflow))
+            self._stale_lanes.add((tenant, kind))
 
-    def remove(self, tenant: str, workflow: str, priority: int, place: Place) -> None:
-        if self._lanes[tenant][workflow].remove(priority, place):
-            self._stale_lanes.add((tenant, workflow))
+    def remove(self, tenant: str, kind: Kind, priority: int, place: Place) -> None:
+        if self._lanes[tenant][kind].remove(priority, place):
+            self._stale_lanes.add((tenant, kind))
 
     def tenant_changed(self, tenant: str) -> None:
         self._stale_tenants.add(tenant)
 
-    def workflow_changed(self, workflow: str) -> None:
-        self._stale_workflows.add(workflow)
+    def kind_changed(self, kind: Kind) -> None:
+        """And with it those that share a scope with it."""
+        for scope in kind:
+            self._stale_kinds.update(self._kinds_in.get(scope, ()))
 
     def everything_changed(self) -> None:
         """New limits: the one change that costs in proportion to the number of lanes."""
         self._stale_tenants.update(self._lanes)
-        self._stale_workflows.update(self._of_workflow)
+        self._stale_kinds.update(self._of_kind)
 
     def next(self) -> str | None:
         """The token whose turn it is, whatever the fleet's limit says; None when nobody may go."""
         self._rank()
-        workflow = self._workflows.first()
-        if workflow is None:
+        kind = self._kinds.first()
+        if kind is None:
             return None
-        tenant = self._of_workflow[workflow].first()
-        assert tenant is not None, workflow
+        tenant = self._of_kind[kind].first()
+        assert tenant is not None, kind
         lanes = self._lanes[tenant].items()
-        _, place = min(lane.next() for name, lane in lanes if not self._occupancy.workflow_is_full(name))
+        _, place = min(lane.next() for name, lane in lanes if not self._occupancy.kind_is_full(name))
         return place.token
 
     def tenants(self) -> Iterator[str]:
@@ -165,19 +169,19 @@ class Picker:
         for tenant in self._stale_tenants:
             self._rank_tenant(tenant)
         self._stale_tenants.clear()
-        for tenant, workflow in self._stale_lanes:
-            self._rank_lane(tenant, workflow, self._standing(tenant))
+        for tenant, kind in self._stale_lanes:
+            self._rank_lane(tenant, kind, self._standing(tenant))
         self._stale_lanes.clear()
-        for workflow in self._stale_workflows:
-            self._rank_workflow(workflow)
-        self._stale_workflows.clear()
+        for kind in self._stale_kinds:
+            self._rank_kind(kind)
+        self._stale_kinds.clear()
 
     def _standing(self, tenant: str) -> _Standing:
         """What all its lanes are ranked by: its share, or None while it is at its limit."""
         return None if self._occupancy.tenant_is_full(tenant) else self._occupancy.share(tenant)
 
     def _rank_tenant(self, tenant: str) -> None:
-        """In each workflow that it waits in. A move that was tried and taken back leaves it where it stood."""
+        """In each kind that it waits for. A move that was tried and taken back leaves it where it stood."""
         lanes = self._lanes.get(tenant)
         if lanes is None:
             return
@@ -185,34 +189,40 @@ class Picker:
         if self._ranked.get(tenant, _UNRANKED) == standing:
             return
         self._ranked[tenant] = standing
-        for workflow in list(lanes):
-            self._rank_lane(tenant, workflow, standing)
+        for kind in list(lanes):
+            self._rank_lane(tenant, kind, standing)
 
-    def _rank_lane(self, tenant: str, workflow: str, standing: _Standing) -> None:
+    def _rank_lane(self, tenant: str, kind: Kind, standing: _Standing) -> None:
         lanes = self._lanes.get(tenant)
-        if lanes is None or workflow not in lanes:
+        if lanes is None or kind not in lanes:
             return
-        lane = lanes[workflow]
-        ranking = self._of_workflow.get(workflow)
+        lane = lanes[kind]
+        ranking = self._of_kind.get(kind)
         if ranking is None:
-            ranking = self._of_workflow[workflow] = Ranking()
-        self._stale_workflows.add(workflow)
+            ranking = self._of_kind[kind] = Ranking()
+            for scope in kind:
+                self._kinds_in.setdefault(scope, {})[kind] = None
+        self._stale_kinds.add(kind)
         if lane.lines and standing is not None:
             oldest = lane.oldest()
             ranking.place(tenant, (standing, oldest.at, oldest.run))
             return
         ranking.place(tenant, None)
         if not lane.lines:
-            del lanes[workflow]
+            del lanes[kind]
             if not lanes:
                 del self._lanes[tenant]
                 self._ranked.pop(tenant, None)
 
-    def _rank_workflow(self, workflow: str) -> None:
-        ranking = self._of_workflow.get(workflow)
-        if ranking is None or self._occupancy.workflow_is_full(workflow):
-            self._workflows.place(workflow, None)
+    def _rank_kind(self, kind: Kind) -> None:
+        ranking = self._of_kind.get(kind)
+        if ranking is None or self._occupancy.kind_is_full(kind):
+            self._kinds.place(kind, None)
             return
-        self._workflows.place(workflow, ranking.first_rank())
+        self._kinds.place(kind, ranking.first_rank())
         if not len(ranking):
-            del self._of_workflow[workflow]
+            del self._of_kind[kind]
+            for scope in kind:
+                del self._kinds_in[scope][kind]
+                if not self._kinds_in[scope]:
+                    del self._kinds_in[scope]

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import heapq
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
+Name = TypeVar("Name", str, tuple[str, ...])
 Rank: TypeAlias = tuple[int, int, str]
 STALE_ENTRIES_MIN = 64
 
 
-class Ranking:
+class Ranking(Generic[Name]):
     """A heap that forgets lazily: an entry counts only while it equals the name's present rank."""
 
     __slots__ = ("_heap", "_ranks")
 
     def __init__(self) -> None:
-        self._ranks: dict[str, Rank] = {}
-        self._heap: list[tuple[Rank, str]] = []
+        self._ranks: dict[Name, Rank] = {}
+        self._heap: list[tuple[Rank, Name]] = []
 
     def __len__(self) -> int:
         return len(self._ranks)
 
-    def place(self, name: str, rank: Rank | None) -> None:
+    def place(self, name: Name, rank: Rank | None) -> None:
         """None takes the name out."""
         if rank == self._ranks.get(name):
             return
@@ -34,7 +35,7 @@ class Ranking:
             self._heap = [(present, known) for known, present in self._ranks.items()]
             heapq.heapify(self._heap)
 
-    def first(self) -> str | None:
+    def first(self) -> Name | None:
         heap = self._heap
         while heap:
             rank, name = heap[0]

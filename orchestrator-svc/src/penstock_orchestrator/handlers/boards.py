@@ -62,13 +62,12 @@ class Boards:
         occupancy = self._shard.gate.occupancy
         if scope == FLEET:
             return write_in_use(scope, held=len(occupancy.held), durations=(), at=at)
-        workflow = scope.removeprefix(_WORKFLOWS)
-        durations = self._durations.of(workflow)
-        return write_in_use(scope, held=occupancy.of_workflow(workflow), durations=durations, at=at)
+        durations = self._durations.of(scope.removeprefix(_WORKFLOWS)) if scope.startswith(_WORKFLOWS) else ()
+        return write_in_use(scope, held=occupancy.of_scope(scope), durations=durations, at=at)
 
     async def _recall(self, scope: str) -> None:
         """The board remembers what was measured before this process began."""
-        if scope == FLEET or self._durations.recalls(scope.removeprefix(_WORKFLOWS)):
+        if not scope.startswith(_WORKFLOWS) or self._durations.recalls(scope.removeprefix(_WORKFLOWS)):
             return
         page = await self._tables.query(in_use_of(scope))
         earlier = page.items[0]["durations"] if page.items else []

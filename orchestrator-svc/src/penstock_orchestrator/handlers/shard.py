@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
-from penstock_backbone.records.limits import FLEET, PLACES_MAX, workflow_scope
+from penstock_backbone.records.limits import FLEET, PLACES_MAX, is_shared
 from penstock_backbone.records.tokens import (
     Operation,
     TokenItem,
@@ -69,11 +69,11 @@ class Shard:
             for tenant in old.tenants() | self.gate.tenants()
             if old.board(tenant, PLACES_MAX) != self.gate.board(tenant, PLACES_MAX)
         }
-        before, now = old.workflows(), self.gate.workflows()
-        scopes = {workflow_scope(name) for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+        before, now = old.occupancy.by_scope(), self.gate.occupancy.by_scope()
+        scopes = {scope for scope in before.keys() | now.keys() if before.get(scope) != now.get(scope)}
         if not self._was_loaded:
             # What an earlier process has drawn last may show what is over since.
-            scopes |= {scope for scope in limits.scopes if scope.startswith(workflow_scope(""))}
+            scopes |= set(filter(is_shared, limits.scopes))
         if scopes or not self._was_loaded:
             self.changed_scopes |= scopes | {FLEET}
         self._was_loaded = True
@@ -134,7 +134,7 @@ class Shard:
         for operation in operations:
             token = self.gate.held.get(operation.token) or self.gate.waiting[operation.token]
             self.changed.add(token.tenant)
-            self.changed_scopes |= {FLEET, workflow_scope(token.workflow)}
+            self.changed_scopes |= {FLEET, *token.kind}
             self.gate.apply(operation)
         self._redo = _unsettled(operations, answers) if answers else list(operations)
         self._seq += 1

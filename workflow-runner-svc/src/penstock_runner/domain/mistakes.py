@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
 
+from penstock_backbone.records.limits import RESOURCE_NAME_PATTERN, RESOURCES_MAX
 from penstock_runner.authoring import STAGE_NAME_PATTERN, STAGES_MAX, Stage, Workflow
 
 VERSION_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"
@@ -56,6 +57,10 @@ def _of_workflow(workflow: Workflow) -> Iterator[str]:
         return
     if not 1 <= len(workflow.stages) <= STAGES_MAX:
         yield f"it has {len(workflow.stages)} stages, and 1 to {STAGES_MAX} are possible"
+    lists = [stage.resources for stage in workflow.stages if isinstance(stage, Stage)]
+    used = {repr(name) for names in lists if isinstance(names, tuple) for name in names}
+    if len(used) > RESOURCES_MAX:
+        yield f"its stages use {len(used)} resources, and up to {RESOURCES_MAX} are possible"
     if workflow.timeout_seconds is not None and not 0 < workflow.timeout_seconds <= RUN_TIMEOUT_SECONDS_MAX:
         yield (
             f"timeout_seconds is {workflow.timeout_seconds}, and up to {RUN_TIMEOUT_SECONDS_MAX:.0f} are possible, "
@@ -90,6 +95,16 @@ def _of_stage(stage: Stage, names: Container[str]) -> Iterator[str]:
         yield f"timeout_seconds is {stage.timeout_seconds}, and up to {TIMEOUT_SECONDS_MAX:.0f} are possible"
     if not isinstance(stage.final_errors, tuple) or not all(map(_is_error, stage.final_errors)):
         yield "final_errors must be a tuple of exception classes"
+    yield from _of_resources(stage)
+
+
+def _of_resources(stage: Stage) -> Iterator[str]:
+    if not isinstance(stage.resources, tuple):
+        yield f'resources must be a tuple of names: ("model:sonnet",), not {stage.resources!r:.60}'
+        return
+    for name in stage.resources:
+        if not _matches(RESOURCE_NAME_PATTERN, name):
+            yield f"the resource {name!r:.100} must be a sort and a name, as in model:sonnet"
 
 
 def _of_function(stage: Stage) -> Iterator[str]:

@@ -30,6 +30,10 @@ class Plan:
         count = max(depth.values()) + 1
         return [[stage for name, stage in self.stages.items() if depth[name] == number] for number in range(count)]
 
+    def resources(self) -> tuple[str, ...]:
+        """What any stage uses: a run is counted at each of them from its admission to its end."""
+        return tuple(sorted({name for stage in self.stages.values() for name in stage.resources}))
+
     def startable(self, finished: Container[str]) -> tuple[Stage, ...]:
         """For a run that begins or resumes: the unfinished stages whose needs are finished."""
         return tuple(

@@ -41,7 +41,7 @@ async def announce(world: World, plans: Sequence[Plan]) -> None:
 def _announcement(plan: Plan, at: int) -> Write:
     workflow = plan.workflow
     stages = [{"name": stage.name, "title": stage.title or _title(stage.name)} for stage in workflow.stages]
-    return announce_workflow(workflow.name, version=workflow.version, stages=stages, at=at)
+    return announce_workflow(workflow.name, version=workflow.version, stages=stages, resources=plan.resources(), at=at)
 
 
 def _title(name: str) -> str:
