@@ -30,7 +30,7 @@ IMPURE_MODULES = (
 PURE_PARTS = ("pathlib.PurePath", "pathlib.PurePosixPath", "io.BytesIO", "io.StringIO")
 """Parts of those modules that touch nothing outside the process."""
 
-PURE_LIBRARIES = ("msgspec", "pydantic")
+PURE_LIBRARIES = ("msgspec", "pydantic", "pydantic_core")
 
 IMPURE_CALLS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})
 CLOCK_METHODS = frozenset({"now", "utcnow", "today"})

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 from tests.infra.asked import AskedEngine
 from tests.infra.recorder import Program
+from tests.runner.inline_workers import InlineWorkers
 from tests.runner.rig import CountingIds, NoChance, Process, registry
 from tests.runner.stages import Word, stage, workflow
 from tests.runner.virtual_time import VirtualClock
@@ -73,6 +74,7 @@ class Cloud:
             ids=self.ids,
             chance=NoChance(),
             telemetry=silent(),
+            workers=InlineWorkers(),
         )
         return Process(Runner(world, registry(self.workflow), capacity=2, first_session=None))
 

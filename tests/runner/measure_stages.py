@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
+from tests.runner.inline_workers import InlineWorkers
 from tests.runner.rig import Rig, registry
 from tests.runner.stages import in_a_row
 
@@ -65,7 +66,9 @@ async def measure(*, spans: Path | None) -> None:
     workflow = in_a_row(STAGES)
     tables = Timed(engine)
     telemetry = start("workflow-runner", store_path=spans, otlp=False) if spans else silent()
-    world = World(tables, engine.queues, engine.blobs, rig.clock, SystemIds(), SystemChance(), telemetry)
+    world = World(
+        tables, engine.queues, engine.blobs, rig.clock, SystemIds(), SystemChance(), telemetry, InlineWorkers()
+    )
     run_ids = [await rig.submit(workflow, traceparent=TRACEPARENT) for _ in range(RUNS)]
     runner = Runner(world, registry(workflow), capacity=50, first_session=None)
     stop, hurry = asyncio.Event(), asyncio.Event()

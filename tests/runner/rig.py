@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from tests.runner.faults import Faults
+from tests.runner.inline_workers import InlineWorkers
 from tests.runner.virtual_time import VirtualClock
 
 from penstock_backbone.inventory import DISPATCH_QUEUE, RUNS
@@ -22,7 +23,7 @@ from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import Item, Outgoing, Query, Written
 from penstock_runner.authoring import Workflow
 from penstock_runner.handlers.runner import Runner
-from penstock_runner.ports import World
+from penstock_runner.ports import Workers, World
 from penstock_runner.registry import Registry
 
 Given = ParamSpec("Given")
@@ -68,6 +69,7 @@ class Rig:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.telemetry = silent()
+        self.workers: Workers = InlineWorkers()
         self.ids = CountingIds()
         self.engine = MemoryEngine(self.clock, self.ids)
         self.processes: list[Process] = []
@@ -82,6 +84,7 @@ class Rig:
             ids=self.ids,
             chance=NoChance(),
             telemetry=self.telemetry,
+            workers=self.workers,
         )
 
     def start(

@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.runner.rig import Rig
+from tests.runner.test_workers import is_running, read
 
 from penstock_backbone.embedded import EmbeddedEngine
 from penstock_backbone.records.runs import SUCCEEDED
@@ -46,6 +49,7 @@ def process(module: str, environment: Mapping[str, str], *arguments: str) -> Ite
     [
         ("PENSTOCK_RUNNER_CAPACITY", "many", "PENSTOCK_RUNNER_CAPACITY is 'many': set it to a number from 1 to 1000"),
         ("PENSTOCK_RUNNER_CAPACITY", "0", "PENSTOCK_RUNNER_CAPACITY is '0': set it to a number from 1 to 1000"),
+        ("PENSTOCK_WORKER_MEMORY_MB", "1", "PENSTOCK_WORKER_MEMORY_MB is '1': set it to a number from 128 to 1048576"),
         ("PENSTOCK_DRAFT_PACE_SECONDS", "nan", "PENSTOCK_DRAFT_PACE_SECONDS is 'nan': set it to a number from 0 to 60"),
         ("PENSTOCK_ENGINE", "postgres", "PENSTOCK_ENGINE is 'postgres': set it to embedded or aws"),
     ],
@@ -71,6 +75,35 @@ def test_a_runner_serves_named_workflows_beside_broken_ones_and_ends_with_0_at_s
     assert "tests.runner.not_there: could not be loaded (no such module)" in said
     assert "Serving agent_build 1, sample 1 with 64 slots." in said
     assert "Traceback" not in said
+
+
+def test_a_killed_runner_takes_its_workers_with_it_even_one_that_hangs_in_c(tmp_path: Path) -> None:
+    told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.blocking_stages")
+    with process("penstock_backbone.embedded.main", told), process("penstock_runner.main", told) as runner:
+        asyncio.run(one_run_begins(tmp_path, "hangs_long", str(tmp_path / "pid")))
+        worker = int(wait_for(lambda: read(tmp_path / "pid")))
+        runner.kill()
+        assert wait_for(lambda: not is_running(worker))
+
+
+def wait_for(seen: Callable[[], Any]) -> Any:
+    for _ in range(PATIENCE_SECONDS * 50):
+        if answer := seen():
+            return answer
+        time.sleep(0.02)  # noqa: TID251  # real processes take real time
+    raise AssertionError("it did not happen")
+
+
+async def one_run_begins(data: Path, workflow: str, requirement: str) -> None:
+    clock = SystemClock()
+    rig = Rig()
+    engine = EmbeddedEngine(data / "s", data / "artifacts", clock)
+    rig.clock, rig.ids, rig.engine = clock, SystemIds(), engine  # type: ignore[assignment]  # the real ones
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await rig.submit(workflow, requirement=requirement)
+    finally:
+        await engine.close()
 
 
 def test_a_runner_without_a_store_waits_for_it_and_can_be_stopped(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 from tests.runner.stages import Word, nothing, stage, workflow
 
-from penstock_runner.authoring import STAGES_MAX, Stage, StageContext, Workflow
+from penstock_runner.authoring import STAGES_MAX, BlockingContext, Stage, StageContext, Workflow
 from penstock_runner.domain.mistakes import Problem
 from penstock_runner.domain.plan import GiveUp, Plan, TryAgain, after_failure, backoff_seconds, make_plan
 
@@ -30,7 +30,7 @@ def names(stages: tuple[Stage, ...]) -> list[str]:
     return [stage.name for stage in stages]
 
 
-def not_async(context: StageContext) -> Word:
+def blocking(context: BlockingContext) -> Word:
     return Word()
 
 
@@ -112,13 +112,10 @@ def test_a_stage_runs_anything_that_is_async_and_callable(run: Any) -> None:
         ),
         (
             (stage("a", takes_more),),  # type: ignore[arg-type]  # the mistake under test
-            "workflow sample, stage a: what it runs must be an async function that takes the context, and nothing else",
+            "workflow sample, stage a: what it runs must be a function that takes the context, and nothing else",
         ),
         ((stage("a", output=str),), "workflow sample, stage a: its output must be a pydantic model class"),
-        (
-            (stage("a", not_async),),  # type: ignore[arg-type]  # the mistake under test
-            "workflow sample, stage a: what it runs must be an async function that takes the context",
-        ),
+        ((stage("a", 7),), "workflow sample, stage a: what it runs must be a function that takes the context"),  # type: ignore[arg-type]  # the mistake under test
         (("a",), "workflow sample, 'a' is not a Stage"),
     ],
 )  # fmt: skip
@@ -131,6 +128,17 @@ def test_a_workflow_has_a_name_a_version_and_a_limited_number_of_stages() -> Non
     assert "its version '' must match" in problem_of(workflow(stage("a"), version=""))
     assert "51 stages" in problem_of(workflow(*(stage(f"s{n}") for n in range(STAGES_MAX + 1))))
     assert isinstance(make_plan(workflow(*(stage(f"s{n}") for n in range(STAGES_MAX)))), Plan)
+
+
+def test_a_plain_function_is_a_blocking_stage_and_must_be_found_by_another_process() -> None:
+    def local(context: BlockingContext) -> Word:
+        return Word()
+
+    assert plan_of(stage("a", blocking), stage("b")).blocking == {"a"}
+    assert problem_of(workflow(stage("a", local))).startswith(
+        "workflow sample, stage a: it is a plain function, so it runs in a worker process: it, its output and its "
+        "final_errors must stand at the top of a module ("
+    )
 
 
 def test_a_run_may_have_a_time_limit_of_its_own() -> None:

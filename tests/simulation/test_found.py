@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from tests.runner.inline_workers import InlineWorkers
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.machine import LocalClock, NumberedIds, SeededChance, stream_of
 
@@ -41,7 +42,14 @@ def play(story: Callable[[Heartbeat, LostAnswers, MemoryEngine, LocalClock], Awa
     tables: Any = LostAnswers(engine)
     chance = SeededChance(stream_of(1, "chance"))
     world = World(
-        tables=tables, queues=engine.queues, blobs=engine.blobs, clock=clock, ids=ids, chance=chance, telemetry=silent()
+        tables=tables,
+        queues=engine.queues,
+        blobs=engine.blobs,
+        clock=clock,
+        ids=ids,
+        chance=chance,
+        telemetry=silent(),
+        workers=InlineWorkers(),
     )
 
     async def played() -> None:

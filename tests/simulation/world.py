@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from tests.runner.inline_workers import InlineWorkers
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.checks import Checks
 from tests.simulation.loop import SimulationLoop, Stuck
@@ -223,7 +224,7 @@ class World:
         stop, hurry = asyncio.Event(), asyncio.Event()
         runner = runner_on(
             engine,
-            RunnerSurroundings(process.clock, process.ids, process.chance, telemetry),
+            RunnerSurroundings(process.clock, process.ids, process.chance, telemetry, InlineWorkers()),
             registry_of(self._plan.seed, process.clock),
             capacity=RUNNER_CAPACITY,
             first_session=f"ses_first_{process.life}",

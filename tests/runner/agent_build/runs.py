@@ -8,11 +8,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import cast
 
 from pydantic import BaseModel
 
 from penstock_events.facts import Artifact, Usage
-from penstock_runner.authoring import OutputModel, ProjectInput, Workflow
+from penstock_runner.authoring import OutputModel, ProjectInput, StageFunction, Workflow
+from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.workflows.agent_build.documents import SourceFile
 from penstock_runner.workflows.agent_build.drafter.offline import OfflineDrafter
 from penstock_runner.workflows.agent_build.workbench import Outcome, Ran
@@ -42,7 +44,7 @@ class Context:
     project: ProjectInput
     outputs: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
-    usage: list[Usage] = field(default_factory=list)
+    usage: UsageTotal = field(default_factory=UsageTotal)
     stage: str = ""
     run_id: str = "run_1"
     project_id: str = "prj_1"
@@ -64,7 +66,7 @@ class Context:
         return self.artifacts[name]
 
     def report_usage(self, usage: Usage) -> None:
-        self.usage.append(usage)
+        self.usage.add(**usage.model_dump(exclude_none=True))
 
     def files(self) -> list[SourceFile]:
         """The package as it was delivered."""
@@ -95,7 +97,7 @@ async def carry_out(workflow: Workflow, asked: ProjectInput, kind: type[Context]
     context = kind(asked)
     for stage in workflow.stages:
         context.stage = stage.name
-        output: BaseModel = await stage.run(context)
+        output: BaseModel = await cast(StageFunction, stage.run)(context)
         assert isinstance(output, stage.output)
         context.outputs[stage.name] = output.model_dump_json()
     return context

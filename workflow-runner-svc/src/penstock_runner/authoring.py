@@ -37,7 +37,22 @@ class ProjectInput(BaseModel):
     tags: tuple[str, ...] = ()
 
 
-class StageContext(Protocol):
+class UsageMeter(Protocol):
+    """What the model calls of one attempt really consumed; the sum travels in StageCompleted."""
+
+    def add(
+        self,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        tool_calls: int | None = None,
+        cost_microusd: int | None = None,
+    ) -> None:
+        """Only what was measured: a number that is left out stays absent. Negative numbers are a ValueError."""
+        ...
+
+
+class _Context(Protocol):
     """One attempt of one stage, as its code sees it."""
 
     @property
@@ -65,9 +80,15 @@ class StageContext(Protocol):
         """Bound to run and stage."""
         ...
 
+    @property
+    def usage(self) -> UsageMeter: ...
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         """The result of a stage named in `needs` (directly or through others)."""
         ...
+
+
+class StageContext(_Context, Protocol):
+    """For a stage that is an `async def`."""
 
     async def put_artifact(self, name: str, data: bytes) -> Artifact:
         """Stores a file under run, fence and `name` ("package/README.md"); it is listed when the run succeeds."""
@@ -78,11 +99,32 @@ class StageContext(Protocol):
         ...
 
     def report_usage(self, usage: Usage) -> None:
-        """Adds what a model call really consumed; the stage's sum travels in StageCompleted."""
+        """The same as `usage.add`, for a whole Usage."""
         ...
 
 
+class BlockingContext(_Context, Protocol):
+    """For a stage that is a plain `def`, in its worker process."""
+
+    def put_artifact(self, name: str, data: bytes) -> Artifact:
+        """As in StageContext."""
+        ...
+
+    def get_artifact(self, name: str) -> bytes:
+        """As in StageContext."""
+        ...
+
+
+class StageStopped(BaseException):
+    """Raised inside a blocking stage that is being ended by its time limit or with its run: it has KILL_SECONDS to
+    clean up in `finally`, and then its process is killed."""
+
+
 StageFunction: TypeAlias = Callable[[StageContext], Awaitable[BaseModel]]
+"""An `async def`: runs on the runner's loop, for work that waits."""
+BlockingFunction: TypeAlias = Callable[[BlockingContext], BaseModel]
+"""A plain `def`: may block and compute. It runs in a worker process, whose crash or hang touches no other run, and so
+it must stand at the top of its module."""
 
 
 def _where(depth: int) -> str:
@@ -105,7 +147,7 @@ class Stage:
     """
 
     name: str
-    run: StageFunction
+    run: StageFunction | BlockingFunction
     output: type[BaseModel]
     title: str = ""
     needs: tuple[str, ...] | None = None

@@ -11,35 +11,41 @@ from penstock_backbone.errors import Fatal
 from penstock_backbone.ports import Chance, Clock, Ids
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
+from penstock_runner.adapters.workers.pool import WorkerPool, WorkerSettings
 from penstock_runner.handlers.runner import Runner
-from penstock_runner.ports import World
+from penstock_runner.ports import Workers, World
 from penstock_runner.registry import Loaded, Registry, installed_modules, load
 from penstock_runner.workflows import built_in
 
 CAPACITY_DEFAULT = 64
 CAPACITY_MAX = 1000
+WORKER_MEMORY_MB_DEFAULT = 2048
+WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX = 128, 1024 * 1024
 DRAFT_PACE_SECONDS_MAX = 60.0
 SERVICE = "workflow-runner"
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the machine gives: time, ids, chance, and where spans go."""
+    """What the machine gives: time, ids, chance, where spans go, and where blocking stages run."""
 
     clock: Clock
     ids: Ids
     chance: Chance
     telemetry: Telemetry
+    workers: Workers
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`capacity`: how many runs this process executes at once. `session`: the id its supervisor chose for it.
+    """`capacity`: how many runs this process executes at once, and how many worker processes its blocking stages may
+    have; `worker_memory_mb`: the address space of each. `session`: the id its supervisor chose for it.
     `draft_pace_seconds`: how long agent_build's offline drafter pretends to think, for people who watch it.
     """
 
     engine: EngineSettings
     capacity: int
+    worker_memory_mb: int
     session: str | None
     draft_pace_seconds: float
     otlp: bool
@@ -49,9 +55,16 @@ class Settings:
         capacity = environment.get("PENSTOCK_RUNNER_CAPACITY", str(CAPACITY_DEFAULT))
         if not capacity.isdecimal() or not 1 <= int(capacity) <= CAPACITY_MAX:
             raise Fatal(f"PENSTOCK_RUNNER_CAPACITY is {capacity!r}: set it to a number from 1 to {CAPACITY_MAX}")
+        memory = environment.get("PENSTOCK_WORKER_MEMORY_MB", str(WORKER_MEMORY_MB_DEFAULT))
+        if not memory.isdecimal() or not WORKER_MEMORY_MB_MIN <= int(memory) <= WORKER_MEMORY_MB_MAX:
+            raise Fatal(
+                f"PENSTOCK_WORKER_MEMORY_MB is {memory!r}: set it to a number from {WORKER_MEMORY_MB_MIN} "
+                f"to {WORKER_MEMORY_MB_MAX}"
+            )
         return cls(
             engine=EngineSettings.from_environment(environment),
             capacity=int(capacity),
+            worker_memory_mb=int(memory),
             session=environment.get("PENSTOCK_SESSION") or None,
             draft_pace_seconds=_pace(environment.get("PENSTOCK_DRAFT_PACE_SECONDS", "0")),
             otlp=bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
@@ -87,6 +100,7 @@ def runner_on(
         ids=given.ids,
         chance=given.chance,
         telemetry=given.telemetry,
+        workers=given.workers,
     )
     return Runner(world, registry, capacity=capacity, first_session=first_session)
 
@@ -98,9 +112,14 @@ async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[R
     engine = await open_engine(settings.engine, clock)
     spans = settings.engine.data / "spans.db" if settings.engine.engine == "embedded" else None
     telemetry = start(SERVICE, store_path=spans, otlp=settings.otlp)
-    given = Surroundings(clock, SystemIds(), SystemChance(), telemetry)
+    workers = WorkerPool(
+        WorkerSettings(settings.capacity, settings.worker_memory_mb * 1024 * 1024, registry.blocking_modules())
+    )
+    given = Surroundings(clock, SystemIds(), SystemChance(), telemetry, workers)
     try:
+        await workers.warm()
         yield runner_on(engine, given, registry, capacity=settings.capacity, first_session=settings.session)
     finally:
+        await workers.close()
         telemetry.shutdown()
         await engine.close()

@@ -3,14 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from penstock_backbone.ports import Blobs, Chance, Clock, Ids, Queues, Tables
 from penstock_backbone.telemetry import Telemetry
+from penstock_events.facts import Artifact
+from penstock_runner.authoring import ProjectInput, Stage, UsageMeter
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt of a blocking stage."""
+
+    stage: Stage
+    run_id: str
+    project_id: str
+    tenant: str
+    attempt: int
+    project: ProjectInput
+
+
+class Desk(Protocol):
+    """The runner's side of a job, from which its worker asks for what its stage asks of the context.
+
+    What it raises, the stage's code raises.
+    """
+
+    @property
+    def usage(self) -> UsageMeter: ...
+    def begin(self) -> None:
+        """A worker has taken the job: its time runs from here."""
+        ...
+
+    def output_text(self, stage: str) -> bytes:
+        """The JSON text of an earlier stage's result."""
+        ...
+
+    async def put_artifact(self, name: str, data: bytes) -> Artifact: ...
+    async def get_artifact(self, name: str) -> bytes: ...
+    def say(self, level: int, text: str) -> None:
+        """One line that the stage has logged or printed."""
+        ...
+
+
+class JobFailed(Exception):
+    """The stage's code has raised `error` (a class name)."""
+
+    def __init__(self, error: str, message: str, *, final: bool) -> None:
+        super().__init__(message)
+        self.error = error
+        self.final = final
+
+
+class WorkerLost(Exception):
+    """The worker process ended before the stage did: it crashed, or somebody killed it."""
+
+
+class Workers(Protocol):
+    """Where blocking stages run, one job a worker."""
+
+    async def run(self, job: Job, desk: Desk) -> bytes:
+        """The JSON text of the result. Raises JobFailed or WorkerLost. Cancelled, it ends the stage whatever that
+        does, within KILL_SECONDS, and returns only when nothing of it runs any more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Each part is a port of the backbone; bootstrap.py fills in the real ones, tests and simulations theirs."""
+    """The backbone's ports, and the runner's own; bootstrap.py fills in the real ones, tests and simulations theirs."""
 
     tables: Tables
     queues: Queues
@@ -19,3 +79,4 @@ class World:
     ids: Ids
     chance: Chance
     telemetry: Telemetry
+    workers: Workers

@@ -52,6 +52,11 @@ class Registry:
         """Every version of every workflow."""
         return list(self._versions.values())
 
+    def blocking_modules(self) -> tuple[str, ...]:
+        """Where the plain functions among the stages stand."""
+        stages = [plan.stages[name] for plan in self.plans() for name in sorted(plan.blocking)]
+        return tuple(dict.fromkeys(stage.run.__module__ for stage in stages))
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -108,13 +109,22 @@ def _of_resources(stage: Stage) -> Iterator[str]:
 
 
 def _of_function(stage: Stage) -> Iterator[str]:
-    if not _is_async(stage.run):
-        yield "what it runs must be an async function that takes the context"
+    if not callable(stage.run):
+        yield "what it runs must be a function that takes the context"
         return
     try:
         inspect.signature(stage.run).bind(None)
     except TypeError:
-        yield "what it runs must be an async function that takes the context, and nothing else"
+        yield "what it runs must be a function that takes the context, and nothing else"
+    if is_async(stage):
+        return
+    try:
+        pickle.dumps((stage.run, stage.output, stage.final_errors))
+    except Exception as error:  # noqa: BLE001  # whatever a class or a function object answers to pickle
+        yield (
+            "it is a plain function, so it runs in a worker process: it, its output and its final_errors must stand "
+            f"at the top of a module ({error!s:.200}); or make it an async def"
+        )
 
 
 def _of_output(stage: Stage) -> Iterator[str]:
@@ -148,6 +158,7 @@ def _is_error(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Exception)
 
 
-def _is_async(function: object) -> bool:
+def is_async(stage: Stage) -> bool:
     """An object with an async __call__ is as good as a function."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # the method itself is looked at, not whether there is one
+    run = stage.run
+    return inspect.iscoroutinefunction(run) or inspect.iscoroutinefunction(getattr(run, "__call__", None))  # noqa: B004  # the method itself is looked at, not whether there is one

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from penstock_runner.authoring import Stage, Workflow
-from penstock_runner.domain.mistakes import BACKOFF_SECONDS_MAX, Problem, mistakes
+from penstock_runner.domain.mistakes import BACKOFF_SECONDS_MAX, Problem, is_async, mistakes
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A valid workflow with its order worked out. `needs` is what was written, or the stage before; `before` is
-    everything that `needs` leads to; `dependents` is `needs` read backwards, in the workflow's order.
+    everything that `needs` leads to; `dependents` is `needs` read backwards, in the workflow's order. The stages in
+    `blocking` are plain functions, for a worker process.
     """
 
     workflow: Workflow
@@ -21,6 +22,7 @@ class Plan:
     needs: Mapping[str, tuple[str, ...]]
     before: Mapping[str, frozenset[str]]
     dependents: Mapping[str, tuple[Stage, ...]]
+    blocking: frozenset[str]
 
     def steps(self) -> list[list[Stage]]:
         """The stages by the earliest moment at which they can start: those of one step may run side by side."""
@@ -68,6 +70,7 @@ def make_plan(workflow: Workflow) -> Plan | Problem:
             name: tuple(stage for stage in workflow.stages if name in needs[stage.name])
             for name in needs
         },
+        blocking=frozenset(stage.name for stage in workflow.stages if not is_async(stage)),
     )  # fmt: skip
 
 

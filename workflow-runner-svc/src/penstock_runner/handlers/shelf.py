@@ -14,7 +14,6 @@ from penstock_runner.authoring import FinalError, OutputModel
 from penstock_runner.handlers.patience import repeated
 from penstock_runner.ports import World
 
-OUTPUT_BYTES_MAX = 4 * 1024 * 1024
 ARTIFACT_BYTES_MAX = 64 * 1024 * 1024
 ARTIFACTS_MAX = 128
 """Of one run: RunSucceeded lists them all and stays under 64 KB."""
@@ -52,6 +51,10 @@ class Shelf:
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         """Decoded anew each time, so that it is the same in a run that resumed, and nobody can change it for others."""
         return model.model_validate_json(self._outputs[stage])
+
+    def text_of(self, stage: str) -> bytes:
+        """The JSON text that `output_of` decodes."""
+        return self._outputs[stage]
 
     async def store_result(self, stage: str, output: bytes, artifacts: Sequence[StoredArtifact]) -> str | BlobRef:
         """What goes into the run's item: the envelope, or where it is."""

@@ -10,8 +10,6 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from opentelemetry.trace import SpanContext
-from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError
 
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.results import StoredArtifact
@@ -19,10 +17,12 @@ from penstock_backbone.records.runs import MESSAGE_CHARS_MAX
 from penstock_backbone.vocabulary import BlobRef
 from penstock_events.facts import Artifact, Usage
 from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, Stage
+from penstock_runner.domain.output import text_of
 from penstock_runner.domain.plan import Plan
-from penstock_runner.handlers.shelf import OUTPUT_BYTES_MAX, Shelf
+from penstock_runner.domain.usage import UsageTotal
+from penstock_runner.handlers.shelf import Shelf
 from penstock_runner.handlers.watchdog import Watchdog
-from penstock_runner.ports import World
+from penstock_runner.ports import Job, JobFailed, World
 
 ERROR_CHARS_MAX = 100
 
@@ -73,15 +73,16 @@ class _RunLog(logging.LoggerAdapter[logging.Logger]):
 
 
 class Attempt:
-    """Is the StageContext of the stage's code, and what the watchdog ends when it takes too long."""
+    """Is the StageContext of the stage's code, the desk of its worker where it is a plain function, and what the
+    watchdog ends when it takes too long."""
 
-    __slots__ = ("_artifacts", "_claimed", "_expired", "_stage", "_task", "_usage", "attempt", "deadline")
+    __slots__ = ("_artifacts", "_claimed", "_expired", "_stage", "_task", "attempt", "deadline", "usage")
 
     def __init__(self, claimed: ClaimedRun, stage: Stage, attempt: int) -> None:
         self._claimed = claimed
         self._stage = stage
         self._artifacts: dict[str, StoredArtifact] = {}
-        self._usage: dict[str, int] | None = None
+        self.usage = UsageTotal()
         self._expired = False
         self._task: asyncio.Task[Any] | None = None
         self.attempt = attempt
@@ -119,11 +120,12 @@ class Attempt:
         return _RunLog(_stage_log, {"run": self.run_id, "stage": self.stage})
 
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
-        if stage not in self._claimed.plan.before[self._stage.name]:
-            raise FinalError(
-                f"Stage {self._stage.name} uses the output of {stage!r:.60} without needing it: add it to needs."
-            )
+        self._require(stage)
         return self._claimed.shelf.output_of(stage, model)
+
+    def output_text(self, stage: str) -> bytes:
+        self._require(stage)
+        return self._claimed.shelf.text_of(stage)
 
     async def put_artifact(self, name: str, data: bytes) -> Artifact:
         stored = await self._claimed.shelf.put(name, data)
@@ -134,9 +136,10 @@ class Attempt:
         return await self._claimed.shelf.get(name, self._artifacts, tuple(self._claimed.plan.stages))
 
     def report_usage(self, usage: Usage) -> None:
-        total = self._usage = self._usage or {}
-        for name, amount in usage.model_dump(exclude_none=True).items():
-            total[name] = total.get(name, 0) + amount
+        self.usage.add(**usage.model_dump(exclude_none=True))
+
+    def say(self, level: int, text: str) -> None:
+        self.log.log(level, "%s", text)
 
     # --- how it is run ----------------------------------------------------------------------------
 
@@ -145,16 +148,20 @@ class Attempt:
         claimed = self._claimed
         clock = claimed.world.clock
         began = clock.monotonic()
-        self.deadline = began + self._stage.timeout_seconds
         outcome: AttemptOutcome | None = None
         try:
-            output = await self._call()
-            outcome = await self._succeeded(output, _milliseconds(clock.monotonic() - began))
+            text = await self._call()
+            outcome = await self._succeeded(text, _milliseconds(clock.monotonic() - began))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
             outcome = _failed(error, self._stage, _milliseconds(clock.monotonic() - began))
         finally:
             self._record_span(outcome, clock.monotonic() - began)
         return outcome
+
+    def begin(self) -> None:
+        """The stage's code begins: from here its time is limited."""
+        self.deadline = self._claimed.world.clock.monotonic() + self._stage.timeout_seconds
+        self._claimed.watchdog.watch(self)
 
     def expire(self) -> None:
         """The time is over: the stage's code is cancelled where it waits."""
@@ -162,13 +169,16 @@ class Attempt:
         self._expired = True
         self._task.cancel()
 
-    async def _call(self) -> BaseModel:
-        """An attempt that was expired, or is being stopped, stays so, whatever its code made of the cancellation."""
+    async def _call(self) -> bytes:
+        """The JSON text of the result. An attempt that was expired, or is being stopped, stays so, whatever its code
+        made of the cancellation."""
         task = self._task = asyncio.current_task()
         assert task is not None
-        self._claimed.watchdog.watch(self)
         try:
-            return await self._stage.run(self)
+            if self._stage.name in self._claimed.plan.blocking:
+                return await self._claimed.world.workers.run(self._job(), self)
+            self.begin()
+            return text_of(await self._stage.run(self), self._stage.output)  # type: ignore[arg-type,misc]  # an async one, says the plan
         except asyncio.CancelledError:
             raise StageCancelled("the stage's code was cancelled from within") from None
         finally:
@@ -180,18 +190,19 @@ class Attempt:
             if self._expired:
                 raise StageTimeout(f"the stage took longer than {self._stage.timeout_seconds:g} s")
 
-    async def _succeeded(self, output: BaseModel, duration_ms: int) -> Succeeded:
-        if not isinstance(output, self._stage.output):
-            raise FinalError(f"the stage returned {type(output).__name__} instead of {self._stage.output.__name__}")
-        try:
-            text = output.model_dump_json(by_alias=True, round_trip=True).encode()
-        except (PydanticSerializationError, UnicodeEncodeError) as error:
-            raise FinalError(f"the output cannot be written as JSON: {error}") from error
-        if len(text) > OUTPUT_BYTES_MAX:
-            raise FinalError(f"the output has {len(text)} bytes and {OUTPUT_BYTES_MAX} are possible: put an artifact")
+    def _job(self) -> Job:
+        return Job(self._stage, self.run_id, self.project_id, self.tenant, self.attempt, self.project)
+
+    def _require(self, stage: str) -> None:
+        if stage not in self._claimed.plan.before[self._stage.name]:
+            raise FinalError(
+                f"Stage {self._stage.name} uses the output of {stage!r:.60} without needing it: add it to needs."
+            )
+
+    async def _succeeded(self, text: bytes, duration_ms: int) -> Succeeded:
         artifacts = tuple(self._artifacts.values())
         stored = await self._claimed.shelf.store_result(self._stage.name, text, artifacts)
-        return Succeeded(text, stored, artifacts, self._usage, duration_ms)
+        return Succeeded(text, stored, artifacts, self.usage.total, duration_ms)
 
     def _record_span(self, outcome: AttemptOutcome | None, seconds: float) -> None:
         """`outcome` None: the attempt was stopped."""
@@ -221,11 +232,14 @@ class StageCancelled(Exception):
 
 
 def _failed(error: BaseException, stage: Stage, duration_ms: int) -> Failed:
+    name, final = type(error).__name__, isinstance(error, (FinalError, *stage.final_errors))
+    if isinstance(error, JobFailed):
+        name, final = error.error, error.final
     message = str(error) or repr(error)
     return Failed(
-        error=type(error).__name__[:ERROR_CHARS_MAX],
+        error=name[:ERROR_CHARS_MAX],
         message=message[:MESSAGE_CHARS_MAX].encode(errors="replace").decode(),
-        final=isinstance(error, (FinalError, *stage.final_errors)),
+        final=final,
         duration_ms=duration_ms,
     )
 

@@ -1,0 +1,23 @@
+"""The JSON text of what a stage returned, or why it has none."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from penstock_runner.authoring import FinalError
+
+OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+
+
+def text_of(output: object, model: type[BaseModel]) -> bytes:
+    """Raises FinalError: the same code would return the same again."""
+    if not isinstance(output, model):
+        raise FinalError(f"the stage returned {type(output).__name__} instead of {model.__name__}")
+    try:
+        text = output.model_dump_json(by_alias=True, round_trip=True).encode()
+    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        raise FinalError(f"the output cannot be written as JSON: {error}") from error
+    if len(text) > OUTPUT_BYTES_MAX:
+        raise FinalError(f"the output has {len(text)} bytes and {OUTPUT_BYTES_MAX} are possible: put an artifact")
+    return text
