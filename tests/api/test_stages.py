@@ -52,6 +52,15 @@ def test_a_workflow_that_nobody_announces_has_no_number_of_stages() -> None:
     assert (found.total, found.completed, found.stages) == (None, 0, [])
 
 
+def test_a_running_stage_shows_how_far_it_has_come_and_one_that_has_ended_does_not() -> None:
+    run = run_of(started(), begun("a", 11), completed("a", 12), begun("b", 13))
+    run["progress"] = {"a": [900, "nearly"], "b": [250, "reading"]}
+    first, second = snapshot(run, ANNOUNCED).stages
+    assert first.progress is None
+    assert second.progress is not None
+    assert (second.progress.fraction, second.progress.line) == (0.25, "reading")
+
+
 def test_a_running_stage_is_shown_as_running() -> None:
     found = snapshot(run_of(started(), begun("a", 11)), ANNOUNCED)
     assert [stage.status for stage in found.stages] == ["running", "pending"]

@@ -15,15 +15,18 @@ from penstock_runner.authoring import Stage, Workflow
 from pydantic import BaseModel
 
 class Page(BaseModel):
-    text: str = ""
+    parts: list[str] = []
 
 async def work(context):
+    return Page()
+
+async def work_on(context, part):
     return Page()
 
 WORKFLOWS = (
     Workflow("report", "3", (
         Stage("read", work, Page),
-        Stage("sum_up", work, Page, needs=("read",), timeout_seconds=90),
+        Stage("sum_up", work_on, Page, each="read.parts", needs=("read",), timeout_seconds=90),
         Stage("translate", work, Page, needs=("read",), attempts_max=5),
         Stage("print", work, Page, needs=("sum_up", "translate")),
     ), timeout_seconds=7200),
@@ -46,11 +49,11 @@ def test_a_good_workflow_is_shown_as_its_steps_in_order(tmp_path: Path) -> None:
     assert (said.returncode, said.stderr) == (0, "")
     assert [line.rstrip() for line in said.stdout.splitlines()] == [
         "report version 3, 4 stages, 2 h at most",
-        "  step  stage      after              gives  attempts  time limit",
-        "   1    read       –                  Page   3         1 h",
-        "   2 ┌  sum_up     read               Page   3         90 s",
-        "     └  translate  read               Page   5         1 h",
-        "   3    print      sum_up, translate  Page   3         1 h",
+        "  step  stage                after              gives  attempts  time limit",
+        "   1    read                 –                  Page   3         1 h",
+        "   2 ┌  sum_up × read.parts  read               Page   3         90 s",
+        "     └  translate            read               Page   5         1 h",
+        "   3    print                sum_up, translate  Page   3         1 h",
         "",
         "✓ 1 workflow can be served",
     ]
@@ -64,7 +67,7 @@ def test_faults_are_told_with_file_and_line_beside_what_can_be_served_and_the_ex
     said = checked(tmp_path, "faulty", "report", "absent")
     assert said.returncode == 1
     assert (
-        f"✗ faulty: workflow report, stage print: it needs 'sum', and no stage has that name ({tmp_path}/faulty.py, line 16)"
+        f"✗ faulty: workflow report, stage print: it needs 'sum', and no stage has that name ({tmp_path}/faulty.py, line 19)"
         in said.stdout
     )
     assert "✗ absent: could not be loaded (no such module)" in said.stdout

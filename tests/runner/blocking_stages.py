@@ -26,6 +26,8 @@ def plain(context: BlockingContext) -> Found:
     context.log.info("looking at %s", context.project.name)
     context.usage.add(input_tokens=3)
     context.usage.add(input_tokens=4, cost_microusd=2)
+    context.progress(0.5, "half-way")
+    context.progress(None, "nobody knows")
     put = context.put_artifact("notes/a.txt", b"abc")
     assert context.get_artifact("notes/a.txt") == b"abc"
     return Found(text=f"{context.output_of('first', Found).text} {put.size} {context.idempotency_key}", pid=os.getpid())

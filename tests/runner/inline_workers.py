@@ -22,7 +22,7 @@ class InlineWorkers:
         try:
             run: Any = job.stage.run
             assert not inspect.iscoroutinefunction(run)
-            output = text_of(run(context), job.stage.output)
+            output = text_of(run(context, *job.arguments), job.stage.output)
         except Exception as error:  # noqa: BLE001  # whatever the stage raises
             final = isinstance(error, (FinalError, *job.stage.final_errors))
             raise JobFailed(type(error).__name__, str(error), final=final) from None
@@ -37,7 +37,8 @@ class _Context:
         self.put: dict[str, bytes] = {}
         self.run_id, self.project_id, self.tenant = job.run_id, job.project_id, job.tenant
         self.stage, self.attempt, self.project = job.stage.name, job.attempt, job.project
-        self.idempotency_key = f"{job.run_id}:{job.stage.name}"
+        self.idempotency_key = job.idempotency_key
+        self.progress = desk.progress
         self.log = logging.LoggerAdapter(logging.getLogger("tests.inline"), {})
         self.usage = desk.usage
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from penstock_runner.authoring import BlockingFunction, Stage, StageContext, StageFunction, Workflow
+from penstock_runner.authoring import Stage, StageContext, Workflow
 
 
 class Word(BaseModel):
@@ -25,7 +25,7 @@ def says(text: str) -> Callable[[StageContext], Awaitable[Word]]:
     return stage
 
 
-def stage(name: str, run: StageFunction | BlockingFunction = nothing, **settings: Any) -> Stage:
+def stage(name: str, run: Callable[..., Any] = nothing, **settings: Any) -> Stage:
     return Stage(name, run, **{"output": Word, **settings})
 
 

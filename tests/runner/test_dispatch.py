@@ -16,7 +16,16 @@ BODY = {"run": "run_1", "fence": 3, "token": "t", "tenant": "acme"}
 
 
 def decided(*, receives: int = 1, tenant: str = "acme", **changes: Any) -> Decision:
-    run = {"tenant": "acme", "state": QUEUED, "fence": 2, "workflow": "sample", "results": {}, **changes}
+    run = {
+        "tenant": "acme",
+        "state": QUEUED,
+        "fence": 2,
+        "workflow": "sample",
+        "results": {},
+        "seq": 2,
+        "facts": {},
+        **changes,
+    }
     find = registry(in_a_row(3)).find
     return decide(Dispatch("run_1", 3, tenant, None), as_run(run), receives=receives, find=find)
 

@@ -111,7 +111,7 @@ def test_a_stage_runs_anything_that_is_async_and_callable(run: Any) -> None:
             "workflow sample, stage a: final_errors must be a tuple of exception classes",
         ),
         (
-            (stage("a", takes_more),),  # type: ignore[arg-type]  # the mistake under test
+            (stage("a", takes_more),),
             "workflow sample, stage a: what it runs must be a function that takes the context, and nothing else",
         ),
         ((stage("a", output=str),), "workflow sample, stage a: its output must be a pydantic model class"),

@@ -35,6 +35,10 @@ class Desk:
         self.files: dict[str, bytes] = {}
         self.said: list[tuple[int, str]] = []
         self.begun = 0
+        self.came: list[tuple[float | None, str]] = []
+
+    def progress(self, fraction: float | None, line: str = "") -> None:
+        self.came.append((fraction, line))
 
     def begin(self) -> None:
         self.begun += 1
@@ -57,7 +61,9 @@ class Desk:
 
 def job(run: BlockingFunction, requirement: str = "", output: type[BaseModel] = Found) -> Job:
     stage = Stage("look", run, output)
-    return Job(stage, "run_1", "prj_1", "acme", 1, ProjectInput(name="A project", requirement=requirement))
+    return Job(
+        stage, "run_1", "prj_1", "acme", 1, ProjectInput(name="A project", requirement=requirement), "run_1:look"
+    )
 
 
 @contextlib.asynccontextmanager
@@ -96,6 +102,7 @@ async def test_a_plain_function_has_the_same_context_in_a_process_of_its_own(poo
     assert desk.usage.total == {"input_tokens": 7, "cost_microusd": 2}
     assert desk.said == [(logging.INFO, "looking at A project")]
     assert desk.begun == 1
+    assert desk.came == [(0.5, "half-way"), (None, "nobody knows")]
 
 
 @with_workers

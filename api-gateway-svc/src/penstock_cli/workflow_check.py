@@ -70,7 +70,7 @@ def _step(number: int, place: int, count: int) -> str:
 
 def _columns(plan: Plan, stage: Stage) -> tuple[str, ...]:
     return (
-        stage.name,
+        stage.name if stage.each is None else f"{stage.name} × {stage.each}",
         ", ".join(plan.needs[stage.name]) or "–",
         stage.output.__name__,
         str(stage.attempts_max),

@@ -45,6 +45,7 @@ class Context:
     outputs: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
     usage: UsageTotal = field(default_factory=UsageTotal)
+    came: list[tuple[float | None, str]] = field(default_factory=list)
     stage: str = ""
     run_id: str = "run_1"
     project_id: str = "prj_1"
@@ -57,6 +58,12 @@ class Context:
 
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         return model.model_validate_json(self.outputs[stage])
+
+    def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
+        raise NotImplementedError("no stage of agent_build runs through a list")
+
+    def progress(self, fraction: float | None, line: str = "") -> None:
+        self.came.append((fraction, line))
 
     async def put_artifact(self, name: str, data: bytes) -> Artifact:
         self.artifacts[name] = data

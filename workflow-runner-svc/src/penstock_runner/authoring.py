@@ -13,7 +13,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -70,20 +70,30 @@ class _Context(Protocol):
 
     @property
     def idempotency_key(self) -> str:
-        """`run:stage`, the same for every attempt: give it to third parties."""
+        """`run:stage` (`run:stage:3` for an item of a list), the same for every attempt: give it to third parties."""
         ...
 
     @property
     def project(self) -> ProjectInput: ...
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Bound to run and stage."""
+        """Bound to run and stage; secrets are taken out, and megabytes cut."""
         ...
 
     @property
     def usage(self) -> UsageMeter: ...
+    def progress(self, fraction: float | None, line: str = "") -> None:
+        """How far the stage has come, 0 to 1 or None where that is not known, and what it does. Shown to whoever
+        watches the run, about once a second at most; the newest word counts, and none is kept. A stage with `each`
+        shows how many of its items are done instead."""
+        ...
+
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         """The result of a stage named in `needs` (directly or through others)."""
+        ...
+
+    def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
+        """The results of a stage with `each`, in the order of its list."""
         ...
 
 
@@ -125,6 +135,23 @@ StageFunction: TypeAlias = Callable[[StageContext], Awaitable[BaseModel]]
 BlockingFunction: TypeAlias = Callable[[BlockingContext], BaseModel]
 """A plain `def`: may block and compute. It runs in a worker process, whose crash or hang touches no other run, and so
 it must stand at the top of its module."""
+ItemFunction: TypeAlias = Callable[[StageContext, Any], Awaitable[BaseModel]]
+BlockingItemFunction: TypeAlias = Callable[[BlockingContext, Any], BaseModel]
+"""For a stage with `each`: the same two, with the item of the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailure:
+    """Why a run fails. `stage` None: not because of one stage."""
+
+    stage: str | None
+    error: str
+    message: str
+
+
+FailureHook: TypeAlias = Callable[[StageContext, RunFailure], Awaitable[None]]
+FAILURE_HOOK = "on_failure"
+"""The hook's name where a stage's would stand: in logs, in traces and in its idempotency key."""
 
 
 def _where(depth: int) -> str:
@@ -141,13 +168,17 @@ class Stage:
     `backoff_seconds`, `attempts_max` times in all, unless it raises FinalError or one of `final_errors`. Chance takes
     up to `jitter` (0 to 1) of each back-off away, so that runs that failed together do not come back together.
 
+    `each` "pages.urls" runs the stage once for each item of the list `urls` in the output of the stage `pages`, and
+    `run` takes the item after the context. At most `at_once` items run side by side; each has attempts and a time limit
+    of its own, and stays finished once it is.
+
     `resources`: what it uses that is scarce for the whole fleet, as sort and name: ("model:sonnet",). A run is
     admitted when each resource that any of its stages uses has a slot free (/v1/limits/resource/model:sonnet), and
     holds one of each until it ends.
     """
 
     name: str
-    run: StageFunction | BlockingFunction
+    run: StageFunction | BlockingFunction | ItemFunction | BlockingItemFunction
     output: type[BaseModel]
     title: str = ""
     needs: tuple[str, ...] | None = None
@@ -157,6 +188,8 @@ class Stage:
     jitter: float = 0.5
     final_errors: tuple[type[Exception], ...] = ()
     resources: tuple[str, ...] = ()
+    each: str | None = None
+    at_once: int = 8
     where: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
@@ -165,12 +198,18 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """`timeout_seconds` None: the run as a whole has no limit of its own; its stages have theirs."""
+    """`timeout_seconds` None: the run as a whole has no limit of its own; its stages have theirs.
+
+    `on_failure` is called when a stage has failed for good, before the run ends `failed`. It is called again when its
+    runner is lost or it raises, so it gives its context's idempotency key to whoever must not hear twice. It may read
+    the outputs of finished stages. It changes nothing: the run fails whatever becomes of it.
+    """
 
     name: str
     version: str
     stages: tuple[Stage, ...]
     timeout_seconds: float | None = None
+    on_failure: FailureHook | None = None
     where: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:

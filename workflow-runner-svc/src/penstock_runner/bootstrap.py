@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
 from penstock_backbone.errors import Fatal
@@ -12,6 +13,7 @@ from penstock_backbone.ports import Chance, Clock, Ids
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
 from penstock_runner.adapters.workers.pool import WorkerPool, WorkerSettings
+from penstock_runner.domain.redaction import Redaction
 from penstock_runner.handlers.runner import Runner
 from penstock_runner.ports import Workers, World
 from penstock_runner.registry import Loaded, Registry, installed_modules, load
@@ -34,6 +36,7 @@ class Surroundings:
     chance: Chance
     telemetry: Telemetry
     workers: Workers
+    redact: Callable[[str], str] = field(default_factory=Redaction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def runner_on(
         chance=given.chance,
         telemetry=given.telemetry,
         workers=given.workers,
+        redact=given.redact,
     )
     return Runner(world, registry, capacity=capacity, first_session=first_session)
 
@@ -115,7 +119,7 @@ async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[R
     workers = WorkerPool(
         WorkerSettings(settings.capacity, settings.worker_memory_mb * 1024 * 1024, registry.blocking_modules())
     )
-    given = Surroundings(clock, SystemIds(), SystemChance(), telemetry, workers)
+    given = Surroundings(clock, SystemIds(), SystemChance(), telemetry, workers, Redaction.of_environment(os.environ))
     try:
         await workers.warm()
         yield runner_on(engine, given, registry, capacity=settings.capacity, first_session=settings.session)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from penstock_backbone.ports import Blobs, Chance, Clock, Ids, Queues, Tables
 from penstock_backbone.telemetry import Telemetry
 from penstock_events.facts import Artifact
 from penstock_runner.authoring import ProjectInput, Stage, UsageMeter
+from penstock_runner.domain.redaction import Redaction
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One attempt of a blocking stage."""
+    """One attempt of a blocking stage. `arguments`: what its function takes besides the context."""
 
     stage: Stage
     run_id: str
@@ -21,6 +23,8 @@ class Job:
     tenant: str
     attempt: int
     project: ProjectInput
+    idempotency_key: str
+    arguments: tuple[Any, ...] = ()
 
 
 class Desk(Protocol):
@@ -36,8 +40,10 @@ class Desk(Protocol):
         ...
 
     def output_text(self, stage: str) -> bytes:
-        """The JSON text of an earlier stage's result."""
+        """The JSON text of an earlier stage's result; an array for one with `each`."""
         ...
+
+    def progress(self, fraction: float | None, line: str = "") -> None: ...
 
     async def put_artifact(self, name: str, data: bytes) -> Artifact: ...
     async def get_artifact(self, name: str) -> bytes: ...
@@ -80,3 +86,4 @@ class World:
     chance: Chance
     telemetry: Telemetry
     workers: Workers
+    redact: Callable[[str], str] = field(default_factory=Redaction)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from penstock_api.domain.views import Failure, StagesSnapshot, StageStatus, StageUsage, StageView
+from penstock_api.domain.views import Failure, StageProgress, StagesSnapshot, StageStatus, StageUsage, StageView
 from penstock_backbone.records.runs import FactItem, RunItem, story
 from penstock_backbone.records.times import to_text
 
@@ -101,12 +101,15 @@ def snapshot(run: RunItem | None, announced: CatalogStages | None) -> StagesSnap
             for stage in stages.by_name.values():
                 stage.end()
     titles = {stage["name"]: stage.get("title") or None for stage in announced or ()}
-    views = [_view(stage, titles.get(stage.name)) for stage in stages.by_name.values()]
+    came = (run.get("progress") or {}) if run else {}
+    views = [_view(stage, titles.get(stage.name), came.get(stage.name)) for stage in stages.by_name.values()]
     completed = sum(view.status == "completed" for view in views)
     return StagesSnapshot(total=len(views) if stages.known or views else None, completed=completed, stages=views)
 
 
-def _view(stage: _Stage, title: str | None) -> StageView:
+def _view(stage: _Stage, title: str | None, came: Sequence[Any] | None) -> StageView:
+    """`came` outlives its attempt until the next write, so it counts only while the stage runs."""
+    running = stage.status in ("running", "retrying")
     return StageView(
         name=stage.name,
         title=title,
@@ -117,7 +120,12 @@ def _view(stage: _Stage, title: str | None) -> StageView:
         duration_ms=stage.duration_ms,
         error=stage.error,
         usage=stage.usage,
+        progress=_progress(*came) if came and running else None,
     )
+
+
+def _progress(thousandths: int | None, line: str) -> StageProgress:
+    return StageProgress(fraction=None if thousandths is None else thousandths / 1000, line=line)
 
 
 def _text(at: int | None) -> str | None:

@@ -29,6 +29,13 @@ class Failure(Struct, frozen=True, kw_only=True):
     stage: str | None = None
 
 
+class StageProgress(Struct, frozen=True, kw_only=True):
+    """What a running stage said last of how far it has come: a hint that no event tells of."""
+
+    fraction: Annotated[float | None, Meta(description="From 0 to 1; null where the stage does not know.")]
+    line: str
+
+
 class StageView(Struct, frozen=True, kw_only=True):
     """`started_at`, `attempt`, `duration_ms` and `error` are those of the latest attempt."""
 
@@ -47,6 +54,7 @@ class StageView(Struct, frozen=True, kw_only=True):
     duration_ms: int | None
     error: Failure | None
     usage: StageUsage | None
+    progress: StageProgress | None = None
 
 
 class StagesSnapshot(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,8 @@
 """What stands in a run's `results` for a finished stage: its output and the files it left, in one JSON envelope.
 
     {"output": <the stage's result, as its pydantic model dumped it>,
-     "artifacts": [[name, blob key, sha256, size], …]}          absent when there are none
+     "artifacts": [[name, blob key, sha256, size], …],          absent when there are none
+     "usage": {"input_tokens": 3, …}}                           only of an item of a list, until its stage is finished
 
 The envelope stands in the item up to RESULT_INLINE_BYTES_MAX; a larger one is a blob, and the item holds its
 [key, sha256, size] (records.runs.result_of). Whoever wants a file of a run looks its name up here, because
@@ -10,7 +11,7 @@ the key of its blob is nobody else's business; RunSucceeded lists names, sizes a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -36,16 +37,22 @@ class StoredResult(msgspec.Struct, frozen=True):
 
     output: msgspec.Raw
     artifacts: tuple[StoredArtifact, ...] = ()
+    usage: dict[str, int] | None = None
 
 
 _decoder = msgspec.json.Decoder(StoredResult)
 
 
-def encode_result(output: bytes, artifacts: Sequence[StoredArtifact] = ()) -> bytes:
+def encode_result(
+    output: bytes, artifacts: Sequence[StoredArtifact] = (), usage: Mapping[str, int] | None = None
+) -> bytes:
     """`output` is the JSON text of the stage's result in UTF-8; it is taken as it is."""
-    if not artifacts:
-        return b'{"output":' + output + b"}"
-    return b'{"output":' + output + b',"artifacts":' + msgspec.json.encode(artifacts) + b"}"
+    text = b'{"output":' + output
+    if artifacts:
+        text += b',"artifacts":' + msgspec.json.encode(artifacts)
+    if usage:
+        text += b',"usage":' + msgspec.json.encode(usage)
+    return text + b"}"
 
 
 def decode_result(stored: str | bytes) -> StoredResult:

@@ -1,17 +1,20 @@
 """The runs table: one item a run, the truth of its state and of its story.
 
     run_…  / RUN  {project_id, tenant, workflow, version?, priority, state, fence, session?, attempt,
-                   seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, token, shard, resources?, at, …}
+                   seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, token, shard, resources?,
+                   at, …}
 
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
 the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
 run ever accepted. `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
 otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
+A stage that runs once for each item of a list has a result "stage.0", "stage.1", … for each finished item, until it is
+finished itself. `progress` holds [thousandths done or None, a line] of running stages; no fact tells of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from penstock_backbone.inventory import RUNS
@@ -62,6 +65,7 @@ class RunItem(TypedDict):
     since: int
     facts: dict[str, FactItem]
     results: dict[str, str | list[Any]]
+    progress: NotRequired[dict[str, list[Any]]]
     token: str
     shard: int
     at: int
@@ -137,7 +141,8 @@ def claim_run(
     changes |= {"fence": fence, "session": session, "attempt": attempt, "version": version}
     if "started_at" not in run:
         changes["started_at"] = at
-    return Update(run_key(run["pk"]), changes, when=Equals("state", QUEUED) & Less("fence", fence) & _at(run))
+    when = Equals("state", QUEUED) & Less("fence", fence) & _at(run)
+    return Update(run_key(run["pk"]), changes, when=when, remove=("progress",))
 
 
 def is_claimed_by(item: Item, *, fence: int, session: str) -> bool:
@@ -153,8 +158,11 @@ def commit_facts(
     facts: Sequence[FactItem],
     results: dict[str, str | BlobRef],
     at: int,
+    forget: Iterable[str] = (),
+    progress: Mapping[str, list[Any]] | None = None,
 ) -> Update:
-    """Runner: facts seq+1… in one write, with the results of the stages that they complete.
+    """Runner: facts seq+1… in one write, with the results of the stages that they complete, and without those of
+    `forget`. Without any fact, `since` says that there is nothing new to tell.
 
     Refused: see is_committed for one's own earlier success; a higher `seq` under the same fence means that
     somebody else added a fact (a cancel), so read again; another fence or state means the run was lost.
@@ -162,7 +170,9 @@ def commit_facts(
     changes = _append(seq, facts)
     changes |= {f"results/{stage}": _result(result) for stage, result in results.items()}
     changes["at"] = at
-    return Update(run_key(run_id), changes, when=_mine(fence, seq))
+    if progress is not None:
+        changes["progress"] = dict(progress)
+    return Update(run_key(run_id), changes, when=_mine(fence, seq), remove=tuple(f"results/{name}" for name in forget))
 
 
 def end_run(
@@ -174,18 +184,26 @@ def end_run(
     facts: Sequence[FactItem],
     results: dict[str, str | BlobRef],
     at: int,
+    forget: Iterable[str] = (),
 ) -> Update:
     """Runner: the last facts and the terminal state in one write."""
-    commit = commit_facts(run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at)
-    return Update(commit.key, commit.set | _state(run, state, at), when=commit.when, remove=("session",))
+    commit = commit_facts(run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at, forget=forget)
+    remove = (*commit.remove, "session", "progress")
+    return Update(commit.key, commit.set | _state(run, state, at), when=commit.when, remove=remove)
 
 
-def is_committed(item: Item, *, fence: int, seq: int, facts: Sequence[FactItem]) -> bool:
-    """Whether a refused commit had in truth succeeded before: the story holds just these facts at these numbers."""
+def is_committed(
+    item: Item, *, fence: int, seq: int, facts: Sequence[FactItem], results: Mapping[str, str | BlobRef] | None = None
+) -> bool:
+    """Whether a refused commit had in truth succeeded before: the story holds just these facts at these numbers, and,
+    where a commit had no fact, the item these results."""
     stored = item.get("facts", {})
-    return item.get("fence") == fence and all(
-        stored.get(str(seq + offset)) == expected for offset, expected in enumerate(facts, start=1)
-    )
+    if item.get("fence") != fence:
+        return False
+    if not facts:
+        kept = item.get("results", {})
+        return all(kept.get(name) == _result(result) for name, result in (results or {}).items())
+    return all(stored.get(str(seq + offset)) == expected for offset, expected in enumerate(facts, start=1))
 
 
 def fence_off(run: RunItem, *, reason: str, at: int) -> Update:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from penstock_backbone.records.runs import QUEUED, RunItem
 from penstock_runner.authoring import Stage
+from penstock_runner.domain.failing import failing
 from penstock_runner.domain.plan import Plan
 
 ID_CHARS_MAX = 100
@@ -87,4 +88,4 @@ def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: Find
         if receives >= LEAVES_MAX:
             return Drop(f"no runner that was asked knows {name}")
         return Leave(LEAVE_SECONDS * receives, f"this runner does not know {name}")
-    return Claim(plan, plan.startable(run["results"]))
+    return Claim(plan, () if failing(run) else plan.startable(run["results"]))

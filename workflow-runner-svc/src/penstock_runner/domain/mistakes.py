@@ -5,20 +5,24 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_origin
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
 
 from penstock_backbone.records.limits import RESOURCE_NAME_PATTERN, RESOURCES_MAX
-from penstock_runner.authoring import STAGE_NAME_PATTERN, STAGES_MAX, Stage, Workflow
+from penstock_runner.authoring import FAILURE_HOOK, STAGE_NAME_PATTERN, STAGES_MAX, Stage, Workflow
 
 VERSION_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"
 ATTEMPTS_MAX = 20
 TIMEOUT_SECONDS_MAX = 24 * 3600.0
 RUN_TIMEOUT_SECONDS_MAX = 30 * 24 * 3600.0
 BACKOFF_SECONDS_MAX = 60.0
+AT_ONCE_MAX = 64
+ITEMS_MAX = 100
+"""Of the list of a stage with `each`: each finished one stands in the run's item for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ def mistakes(workflow: Workflow) -> Iterator[Problem]:
     if not _matches(STAGE_NAME_PATTERN, workflow.name):
         yield Problem(f"workflow {workflow.name!r:.60}: its name must match {STAGE_NAME_PATTERN}", workflow.where)
     here = f"workflow {workflow.name}"
-    for sentence in _of_workflow(workflow):
+    for sentence in (*_of_workflow(workflow), *_of_hook(workflow)):
         yield Problem(f"{here}: {sentence}", workflow.where)
     for sentence, where in _of_names(workflow):
         yield Problem(f"{here}, {sentence}", where or workflow.where)
@@ -69,6 +73,36 @@ def _of_workflow(workflow: Workflow) -> Iterator[str]:
         )
 
 
+def _of_hook(workflow: Workflow) -> Iterator[str]:
+    hook = workflow.on_failure
+    if hook is None:
+        return
+    try:
+        fits = is_async(hook) and inspect.signature(hook).bind(None, None) is not None
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        yield "on_failure must be an async function that takes the context and the failure"
+    if any(isinstance(stage, Stage) and stage.name == FAILURE_HOOK for stage in workflow.stages):
+        yield f"no stage can be called {FAILURE_HOOK} beside the hook of that name"
+
+
+def of_each(stage: Stage, stages: Mapping[str, Stage], before: Container[str]) -> str | None:
+    """What is wrong with the list that the stage runs through; `before` are the stages that end before it begins."""
+    assert stage.each is not None
+    source, dot, field = stage.each.partition(".")
+    if not dot or source not in stages:
+        return f'each is {stage.each!r:.60}, and must be "stage.field" with the name of a stage'
+    if source not in before:
+        return f"each reads the output of {source}, so {source} must be in needs"
+    found = stages[source].output.model_fields.get(field)
+    if stages[source].each is not None or found is None:
+        return f"each reads the field {field!r:.60}, which the output of {source} does not have"
+    if get_origin(found.annotation) not in (list, tuple):
+        return f"each reads the field {field} of {source}, which must be a list or a tuple"
+    return None
+
+
 def _of_names(workflow: Workflow) -> Iterator[tuple[str, str]]:
     seen = set()
     for stage in workflow.stages:
@@ -94,6 +128,8 @@ def _of_stage(stage: Stage, names: Container[str]) -> Iterator[str]:
         yield f"jitter is {stage.jitter}, and 0 to 1 are possible"
     if not 0 < stage.timeout_seconds <= TIMEOUT_SECONDS_MAX:
         yield f"timeout_seconds is {stage.timeout_seconds}, and up to {TIMEOUT_SECONDS_MAX:.0f} are possible"
+    if not 1 <= stage.at_once <= AT_ONCE_MAX:
+        yield f"at_once is {stage.at_once}, and 1 to {AT_ONCE_MAX} are possible"
     if not isinstance(stage.final_errors, tuple) or not all(map(_is_error, stage.final_errors)):
         yield "final_errors must be a tuple of exception classes"
     yield from _of_resources(stage)
@@ -112,11 +148,13 @@ def _of_function(stage: Stage) -> Iterator[str]:
     if not callable(stage.run):
         yield "what it runs must be a function that takes the context"
         return
+    given = (None,) if stage.each is None else (None, None)
     try:
-        inspect.signature(stage.run).bind(None)
+        inspect.signature(stage.run).bind(*given)
     except TypeError:
-        yield "what it runs must be a function that takes the context, and nothing else"
-    if is_async(stage):
+        takes = "the context, and nothing else" if stage.each is None else "the context and the item"
+        yield f"what it runs must be a function that takes {takes}"
+    if is_async(stage.run):
         return
     try:
         pickle.dumps((stage.run, stage.output, stage.final_errors))
@@ -158,7 +196,6 @@ def _is_error(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, Exception)
 
 
-def is_async(stage: Stage) -> bool:
+def is_async(run: object) -> bool:
     """An object with an async __call__ is as good as a function."""
-    run = stage.run
     return inspect.iscoroutinefunction(run) or inspect.iscoroutinefunction(getattr(run, "__call__", None))  # noqa: B004  # the method itself is looked at, not whether there is one

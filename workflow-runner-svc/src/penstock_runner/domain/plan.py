@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from penstock_runner.authoring import Stage, Workflow
-from penstock_runner.domain.mistakes import BACKOFF_SECONDS_MAX, Problem, is_async, mistakes
+from penstock_runner.domain.mistakes import BACKOFF_SECONDS_MAX, Problem, is_async, mistakes, of_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class Plan:
         """What any stage uses: a run is counted at each of them from its admission to its end."""
         return tuple(sorted({name for stage in self.stages.values() for name in stage.resources}))
 
+    def finished(self, results: Iterable[str]) -> set[str]:
+        """The stages that are finished, from the names of the results: items of a list have names of their own."""
+        return {name for name in results if name in self.stages}
+
     def startable(self, finished: Container[str]) -> tuple[Stage, ...]:
         """For a run that begins or resumes: the unfinished stages whose needs are finished."""
         return tuple(
@@ -61,16 +65,20 @@ def make_plan(workflow: Workflow) -> Plan | Problem:
     before = _before(needs)
     if isinstance(before, Problem):
         return Problem(f"workflow {workflow.name}: {before.sentence}", workflow.where)
+    stages = {stage.name: stage for stage in workflow.stages}
+    for stage in workflow.stages:
+        if stage.each is not None and (sentence := of_each(stage, stages, before[stage.name])):
+            return Problem(f"workflow {workflow.name}, stage {stage.name}: {sentence}", stage.where)
     return Plan(
         workflow=workflow,
-        stages={stage.name: stage for stage in workflow.stages},
+        stages=stages,
         needs=needs,
         before=before,
         dependents={
             name: tuple(stage for stage in workflow.stages if name in needs[stage.name])
             for name in needs
         },
-        blocking=frozenset(stage.name for stage in workflow.stages if not is_async(stage)),
+        blocking=frozenset(stage.name for stage in workflow.stages if not is_async(stage.run)),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from penstock_runner.domain.dispatch import Claim, Dispatch, Drop, Leave, decide
 from penstock_runner.handlers.execution import Execution
 from penstock_runner.handlers.journal import Journal
 from penstock_runner.handlers.patience import pause, repeated
+from penstock_runner.handlers.progress import Progress
 from penstock_runner.handlers.session import Heartbeat, Session
 from penstock_runner.handlers.shelf import Shelf
 from penstock_runner.handlers.stage import ClaimedRun
@@ -224,6 +225,7 @@ class Claims:
         if session.fenced or self._heartbeat.draining:
             return
         world, run, plan, fence = self._world, candidate.run, candidate.claim.plan, candidate.dispatch.fence
+        journal = Journal(world, session, run, fence, seq=write.set["seq"])
         claimed = ClaimedRun(
             world=world,
             watchdog=self._watchdog,
@@ -231,9 +233,9 @@ class Claims:
             run_id=run["pk"],
             project=candidate.project,
             shelf=Shelf(world, run["pk"], fence),
+            progress=Progress(world, journal),
             trace=parent_of(run.get("traceparent")),
         )
-        journal = Journal(world, session, run, fence, seq=write.set["seq"])
         execution = Execution(claimed, journal, run, self._closed)
         session.work[execution.key] = execution
         self.executions[execution.key] = execution

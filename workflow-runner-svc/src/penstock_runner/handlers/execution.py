@@ -10,8 +10,11 @@ from typing import Any, assert_never
 from penstock_backbone.errors import BlobCorrupt, BlobMissing
 from penstock_backbone.records.runs import FAILED, MESSAGE_CHARS_MAX, SUCCEEDED, FactItem, RunItem, fact
 from penstock_backbone.records.times import to_ms
-from penstock_runner.authoring import Stage
+from penstock_runner.authoring import RunFailure, Stage
+from penstock_runner.domain.failing import failing
 from penstock_runner.domain.plan import GiveUp, TryAgain, after_failure
+from penstock_runner.handlers.failure_hook import tell
+from penstock_runner.handlers.fan_out import Ended, FanOut
 from penstock_runner.handlers.journal import Journal, RunEnded, RunLost
 from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Succeeded, to_nanoseconds
 
@@ -32,10 +35,11 @@ class Execution:
         self._journal = journal
         self._run = run
         self._on_closed = on_closed
-        self._finished = set(run["results"])
+        self._finished = claimed.plan.finished(run["results"])
         self._branches: dict[asyncio.Task[None], None] = {}
         self._claimed_at = claimed.world.clock.monotonic()
         self._draining = False
+        self._failing = False
         self.key = (claimed.run_id, journal.fence)
         self.session = journal.session
 
@@ -58,6 +62,9 @@ class Execution:
             except (BlobMissing, BlobCorrupt) as error:
                 await self._fail("ResultLost", f"The result of a finished stage cannot be read: {error}")
                 return
+        if (failure := failing(self._run)) is not None:
+            await self._end_failed(failure)
+            return
         first = self._claimed.plan.startable(self._finished)
         if not first:
             await self._journal.end(SUCCEEDED, [self._succeeded(self._now())], {})
@@ -68,25 +75,40 @@ class Execution:
 
     async def _follow(self, stage: Stage) -> None:
         """The stage, and then whatever it alone has let start."""
-        attempt = 1
         while True:
-            outcome = await Attempt(self._claimed, stage, attempt).run()
+            ended = await (self._one(stage) if stage.each is None else self._each(stage))
+            if ended is None:
+                return
+            outcome = ended.outcome
             match outcome:
                 case Succeeded():
-                    following = await self._complete(stage, attempt, outcome)
+                    following = await self._complete(stage, ended, outcome)
                     if not following:
                         return
                     for other in following[1:]:
                         self._branch(self._follow, other)
-                    stage, attempt = following[0], 1
+                    stage = following[0]
                 case Failed():
-                    if not await self._may_try_again(stage, attempt, outcome):
-                        return
-                    attempt += 1
+                    await self._fail_with(stage, ended.attempt, outcome)
+                    return
                 case _:
                     assert_never(outcome)
 
-    async def _complete(self, stage: Stage, attempt: int, outcome: Succeeded) -> tuple[Stage, ...]:
+    async def _one(self, stage: Stage) -> Ended | None:
+        """The stage's attempts until one succeeds or is the last. None: another one is due, and the runner drains."""
+        attempt = 1
+        while True:
+            outcome = await Attempt(self._claimed, stage, attempt).run()
+            if isinstance(outcome, Succeeded) or not await self._will_try_again(stage, attempt, outcome):
+                return Ended(outcome, attempt)
+            if self._draining:
+                return None
+            attempt += 1
+
+    async def _each(self, stage: Stage) -> Ended | None:
+        return await FanOut(self._claimed, self._journal, stage, self._will_try_again, lambda: not self._draining).run()
+
+    async def _complete(self, stage: Stage, ended: Ended, outcome: Succeeded) -> tuple[Stage, ...]:
         """The checkpoint. Returns the stages that it let start."""
         plan = self._claimed.plan
         name = stage.name
@@ -94,45 +116,67 @@ class Execution:
         self._claimed.shelf.add(name, outcome.output, outcome.artifacts)
         at = self._now()
         completed = fact(
-            "StageCompleted", at, stage=name, attempt=attempt, duration_ms=outcome.duration_ms,
+            "StageCompleted", at, stage=name, attempt=ended.attempt, duration_ms=outcome.duration_ms,
             output_bytes=len(outcome.output), usage=outcome.usage,
         )  # fmt: skip
         results = {name: outcome.stored}
         if len(self._finished) == len(plan.stages):
-            await self._journal.end(SUCCEEDED, [completed, self._succeeded(at)], results)
+            await self._journal.end(SUCCEEDED, [completed, self._succeeded(at)], results, ended.forget)
             return ()
         following = () if self._draining else plan.startable_after(name, self._finished)
         started = [fact("StageStarted", at, stage=other.name, attempt=1) for other in following]
-        await self._journal.commit([completed, *started], results)
+        await self._journal.commit([completed, *started], results, ended.forget)
         return following
 
-    async def _may_try_again(self, stage: Stage, attempt: int, outcome: Failed) -> bool:
-        """Writes the failure down, and waits for the back-off where another attempt is due."""
+    async def _will_try_again(self, stage: Stage, attempt: int, outcome: Failed) -> bool:
+        """Where another attempt is due: writes the failure down, waits for the back-off, and returns True. A runner
+        that drains does not wait."""
         world = self._claimed.world
         decision = after_failure(stage, attempt=attempt, final=outcome.final, chance=world.chance.random())
-        at = self._now()
-        failure: dict[str, Any] = {
-            "stage": stage.name, "attempt": attempt, "duration_ms": outcome.duration_ms,
-            "error": outcome.error, "message": outcome.message,
-        }  # fmt: skip
         match decision:
             case GiveUp():
-                failed = fact("StageFailed", at, **failure, final=True)
-                ended = fact("RunFailed", at, stage=stage.name, error=outcome.error, message=outcome.message)
-                await self._journal.end(FAILED, [failed, ended], {})
                 return False
             case TryAgain(delay_seconds=delay):
-                failed = fact("StageFailed", at, **failure, final=False, retry_in_ms=round(delay * 1000))
+                failed = fact(
+                    "StageFailed", self._now(), **_told(stage, attempt, outcome), final=False,
+                    retry_in_ms=round(delay * 1000),
+                )  # fmt: skip
                 await self._journal.commit([failed], {})
-                if self._draining:
-                    return False
-                await world.clock.sleep(delay)
-                await self._journal.commit(
-                    [fact("StageStarted", self._now(), stage=stage.name, attempt=attempt + 1)], {}
-                )
+                if not self._draining:
+                    await world.clock.sleep(delay)
+                    started = fact("StageStarted", self._now(), stage=stage.name, attempt=attempt + 1)
+                    await self._journal.commit([started], {})
                 return True
             case _:
                 assert_never(decision)
+
+    async def _fail_with(self, stage: Stage, attempt: int, outcome: Failed) -> None:
+        """The stage has failed for good. With a hook this is written down before the hook is called, so that a run
+        that is lost meanwhile goes on with the hook, and not with the stage."""
+        failed = fact("StageFailed", self._now(), **_told(stage, attempt, outcome), final=True)
+        failure = RunFailure(stage.name, outcome.error, outcome.message)
+        if self._claimed.plan.workflow.on_failure is None:
+            await self._journal.end(FAILED, [failed, self._failed(failure)], {})
+            return
+        if self._failing:
+            return
+        self._failing = True
+        await self._journal.commit([failed], {})
+        await self._end_failed(failure)
+
+    async def _end_failed(self, failure: RunFailure) -> None:
+        """Tells the hook, and ends the run. The stages beside it stop before it is told."""
+        current = asyncio.current_task()
+        for branch in list(self._branches):
+            if branch is not current:
+                branch.cancel()
+        trouble = await tell(self._claimed, failure)
+        if trouble is not None:
+            _log.warning("Run %s under fence %d: its on_failure failed, too: %s", *self.key, trouble)
+        await self._journal.end(FAILED, [self._failed(failure)], {})
+
+    def _failed(self, failure: RunFailure) -> FactItem:
+        return fact("RunFailed", self._now(), stage=failure.stage, error=failure.error, message=failure.message)
 
     def _succeeded(self, at: int) -> FactItem:
         """The duration counts from the first start, so only what other runners have done is taken by the wall clock."""
@@ -189,6 +233,7 @@ class Execution:
             self._close()
 
     def _close(self) -> None:
+        self._claimed.progress.stop()
         self._record_span()
         self._on_closed(self)
 
@@ -211,3 +256,10 @@ class Execution:
 
     def _now(self) -> int:
         return to_ms(self._claimed.world.clock.now())
+
+
+def _told(stage: Stage, attempt: int, outcome: Failed) -> dict[str, Any]:
+    return {
+        "stage": stage.name, "attempt": attempt, "duration_ms": outcome.duration_ms,
+        "error": outcome.error, "message": outcome.message[:MESSAGE_CHARS_MAX],
+    }  # fmt: skip

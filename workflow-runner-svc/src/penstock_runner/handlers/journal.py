@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -44,11 +45,13 @@ class RunEnded(Exception):
 
 @dataclass(slots=True)
 class _Entry:
-    """What one stage has to say. `state`: with it the run ends. `error`: why it could not be written."""
+    """What one stage has to say. `state`: with it the run ends. `forget`: results that others replace. `error`: why it
+    could not be written."""
 
     facts: Sequence[FactItem]
     results: dict[str, str | BlobRef]
     state: str | None = None
+    forget: tuple[str, ...] = ()
     settled: bool = False
     error: Exception | None = None
 
@@ -58,7 +61,8 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Journal:
-    """`seq` is the number of the last fact written. All stages of a run share its journal."""
+    """`seq` is the number of the last fact written. All stages of a run share its journal. `progress` is what the
+    stages that run now have said last; every write carries it where it has changed, and none is made to keep it."""
 
     world: World
     session: Session
@@ -66,6 +70,9 @@ class Journal:
     fence: int
     seq: int
     ended: str | None = None
+    progress: dict[str, list[Any]] = field(default_factory=dict)
+    _told: dict[str, list[Any]] = field(default_factory=dict)
+    _sizes: dict[str, int] = field(default_factory=dict)
     _waiting: list[_Entry] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _bytes: int = 0
@@ -73,17 +80,21 @@ class Journal:
     def __post_init__(self) -> None:
         self._bytes = len(_encode(self.run)) if self.run["attempt"] else FRESH_ITEM_BYTES
 
-    async def commit(self, facts: Sequence[FactItem], results: dict[str, str | BlobRef]) -> None:
+    async def commit(
+        self, facts: Sequence[FactItem], results: dict[str, str | BlobRef], forget: Iterable[str] = ()
+    ) -> None:
         """Returns once the facts are durable, with whatever waited beside them. Raises RunEnded when the run has
         ended (by another stage, or because its story is full), RunLost when it is not ours."""
-        await self._add(_Entry(facts, results))
+        await self._add(_Entry(facts, results, forget=tuple(forget)))
         if self.ended is not None:
             raise RunEnded
 
-    async def end(self, state: str, facts: Sequence[FactItem], results: dict[str, str | BlobRef]) -> None:
+    async def end(
+        self, state: str, facts: Sequence[FactItem], results: dict[str, str | BlobRef], forget: Iterable[str] = ()
+    ) -> None:
         """The last facts, and the run's terminal state, in one write; the first to call it decides."""
         if self.ended is None:
-            await self._add(_Entry(facts, results, state))
+            await self._add(_Entry(facts, results, state, tuple(forget)))
 
     async def _add(self, entry: _Entry) -> None:
         if self.ended is not None:
@@ -110,24 +121,27 @@ class Journal:
     async def _write(self, batch: list[_Entry]) -> None:
         if self.ended is not None:
             return
-        facts, results, state = _merged(batch)
-        size = len(_encode(facts)) + sum(len(text.encode()) for text in results.values() if isinstance(text, str))
-        if self._is_full(len(facts), size, state):
-            facts, results, state = [_too_long(to_ms(self.world.clock.now()))], {}, FAILED
-        await self._settle(facts, results, state)
-        self._bytes += size
-        self.ended = state
+        whole = _merged(batch)
+        sizes = {name: len(text.encode()) for name, text in whole.results.items() if isinstance(text, str)}
+        size = len(_encode(whole.facts)) + sum(sizes.values())
+        if self._is_full(len(whole.facts), size, whole.state):
+            whole = _Entry([_too_long(to_ms(self.world.clock.now()))], {}, FAILED)
+        await self._settle(whole)
+        self._sizes |= sizes
+        self._bytes += size - sum(self._sizes.pop(name, 0) for name in whole.forget)
+        self.ended = whole.state
 
-    async def _settle(self, facts: Sequence[FactItem], results: dict[str, str | BlobRef], state: str | None) -> None:
+    async def _settle(self, entry: _Entry) -> None:
         """Repeats the write until its outcome is known, or the session has run out."""
         failures = 0
-        at = facts[-1]["at"]
+        at = entry.facts[-1]["at"] if entry.facts else to_ms(self.world.clock.now())
+        progress = dict(self.progress)
         while True:
             if self.session.is_over(self.world.clock.monotonic()):
                 raise RunLost("its session is over")
-            outcome = await self._try(self._update(facts, results, state, at))
+            outcome = await self._try(self._update(entry, at, progress if progress != self._told else None))
             if isinstance(outcome, Refused):
-                if self._has_landed(outcome.item, facts, state):
+                if self._has_landed(outcome.item, entry):
                     break
                 self._follow(outcome.item)
             elif isinstance(outcome, Unsettled):
@@ -135,7 +149,8 @@ class Journal:
                 await pause(self.world, failures)
             else:
                 break
-        self.seq += len(facts)
+        self.seq += len(entry.facts)
+        self._told = progress
 
     async def _try(self, update: Update) -> Outcome:
         try:
@@ -144,19 +159,24 @@ class Journal:
             return Unsettled(str(error))
         return outcome
 
-    def _update(
-        self, facts: Sequence[FactItem], results: dict[str, str | BlobRef], state: str | None, at: int
-    ) -> Update:
-        if state is None:
-            return commit_facts(self.run["pk"], fence=self.fence, seq=self.seq, facts=facts, results=results, at=at)
-        return end_run(self.run, state=state, fence=self.fence, seq=self.seq, facts=facts, results=results, at=at)
+    def _update(self, entry: _Entry, at: int, progress: dict[str, list[Any]] | None) -> Update:
+        facts, results, forget = entry.facts, entry.results, entry.forget
+        if entry.state is None:
+            return commit_facts(
+                self.run["pk"], fence=self.fence, seq=self.seq, facts=facts, results=results, at=at, forget=forget,
+                progress=progress,
+            )  # fmt: skip
+        return end_run(
+            self.run, state=entry.state, fence=self.fence, seq=self.seq, facts=facts, results=results, at=at,
+            forget=forget,
+        )  # fmt: skip
 
-    def _has_landed(self, item: Item | None, facts: Sequence[FactItem], state: str | None) -> bool:
+    def _has_landed(self, item: Item | None, entry: _Entry) -> bool:
         """A refused write that was only a repetition of itself: its first response was lost."""
         return (
             item is not None
-            and item["state"] == (state or RUNNING)
-            and is_committed(item, fence=self.fence, seq=self.seq, facts=facts)
+            and item["state"] == (entry.state or RUNNING)
+            and is_committed(item, fence=self.fence, seq=self.seq, facts=entry.facts, results=entry.results)
         )
 
     def _follow(self, item: Item | None) -> None:
@@ -177,16 +197,22 @@ class Journal:
         return self.seq + facts > FACTS_MAX - FACTS_RESERVED or self._bytes + size > STORY_BYTES_MAX
 
 
-def _merged(batch: list[_Entry]) -> tuple[list[FactItem], dict[str, str | BlobRef], str | None]:
-    """In the order in which they came; nothing comes after the end of the run."""
+def _merged(batch: list[_Entry]) -> _Entry:
+    """In the order in which they came; nothing comes after the end of the run. What one entry brings and a later one
+    forgets is not written at all: no write may set and remove the same."""
     facts: list[FactItem] = []
     results: dict[str, str | BlobRef] = {}
+    forget: list[str] = []
+    state = None
     for entry in batch:
         facts += entry.facts
         results |= entry.results
+        forget += entry.forget
         if entry.state is not None:
-            return facts, results, entry.state
-    return facts, results, None
+            state = entry.state
+            break
+    kept = {name: result for name, result in results.items() if name not in forget}
+    return _Entry(facts, kept, state, tuple(forget))
 
 
 def _too_long(at: int) -> FactItem:

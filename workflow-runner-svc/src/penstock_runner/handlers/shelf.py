@@ -10,7 +10,7 @@ from penstock_backbone.records.results import StoredArtifact, decode_result, enc
 from penstock_backbone.records.runs import RESULT_INLINE_BYTES_MAX, RunItem, result_of
 from penstock_backbone.vocabulary import BlobRef
 from penstock_events.facts import Artifact
-from penstock_runner.authoring import FinalError, OutputModel
+from penstock_runner.authoring import FinalError
 from penstock_runner.handlers.patience import repeated
 from penstock_runner.ports import World
 
@@ -31,6 +31,7 @@ class Shelf:
         self._fence = fence
         self._outputs: dict[str, bytes] = {}
         self._artifacts: dict[str, Sequence[StoredArtifact]] = {}
+        self._usages: dict[str, dict[str, int] | None] = {}
         self._names: set[str] = set()
         self._versions: dict[str, list[str]] = {}
 
@@ -39,26 +40,31 @@ class Shelf:
         for stage in run["results"]:
             result = result_of(run, stage)
             stored = decode_result(await self._read(result) if isinstance(result, BlobRef) else result)
-            self.add(stage, bytes(stored.output), stored.artifacts)
+            self.add(stage, bytes(stored.output), stored.artifacts, stored.usage)
 
-    def add(self, stage: str, output: bytes, artifacts: Sequence[StoredArtifact]) -> None:
-        """`stage` has finished."""
+    def add(
+        self, stage: str, output: bytes, artifacts: Sequence[StoredArtifact], usage: dict[str, int] | None = None
+    ) -> None:
+        """`stage`, or an item of it, has finished."""
         self._outputs[stage] = output
+        self._usages[stage] = usage
         if artifacts:
             self._artifacts[stage] = artifacts
             self._names.update(artifact.name for artifact in artifacts)
 
-    def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
-        """Decoded anew each time, so that it is the same in a run that resumed, and nobody can change it for others."""
-        return model.model_validate_json(self._outputs[stage])
+    def text_of(self, stage: str) -> bytes | None:
+        """The JSON text of its output; None: it has not finished."""
+        return self._outputs.get(stage)
 
-    def text_of(self, stage: str) -> bytes:
-        """The JSON text that `output_of` decodes."""
-        return self._outputs[stage]
+    def left_by(self, name: str) -> tuple[Sequence[StoredArtifact], dict[str, int] | None]:
+        """The files and the usage of what has finished under this name."""
+        return self._artifacts.get(name, ()), self._usages[name]
 
-    async def store_result(self, stage: str, output: bytes, artifacts: Sequence[StoredArtifact]) -> str | BlobRef:
+    async def store_result(
+        self, stage: str, output: bytes, artifacts: Sequence[StoredArtifact], usage: dict[str, int] | None = None
+    ) -> str | BlobRef:
         """What goes into the run's item: the envelope, or where it is."""
-        data = encode_result(output, artifacts)
+        data = encode_result(output, artifacts, usage)
         if len(data) <= RESULT_INLINE_BYTES_MAX:
             return data.decode()
         key = f"{self._run_id}/{self._fence}/{stage}.json"

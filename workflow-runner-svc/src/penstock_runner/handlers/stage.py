@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from opentelemetry.trace import SpanContext
+from pydantic import TypeAdapter
 
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.results import StoredArtifact
@@ -20,13 +21,13 @@ from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, Sta
 from penstock_runner.domain.output import text_of
 from penstock_runner.domain.plan import Plan
 from penstock_runner.domain.usage import UsageTotal
+from penstock_runner.handlers.progress import Progress
 from penstock_runner.handlers.shelf import Shelf
+from penstock_runner.handlers.stage_log import StageLog
 from penstock_runner.handlers.watchdog import Watchdog
 from penstock_runner.ports import Job, JobFailed, World
 
 ERROR_CHARS_MAX = 100
-
-_stage_log = logging.getLogger("penstock_runner.stage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +64,33 @@ class ClaimedRun:
     run_id: str
     project: ProjectItem
     shelf: Shelf
+    progress: Progress
     trace: SpanContext | None
 
 
-class _RunLog(logging.LoggerAdapter[logging.Logger]):
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        extra = self.extra or {}
-        return f"[{extra['run']} {extra['stage']}] {msg}", kwargs
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the stage's function takes besides the context. `name` and `key`: where its result stands, and its part
+    after `run:` in the idempotency key."""
+
+    name: str
+    key: str
+    arguments: tuple[Any, ...] = ()
 
 
 class Attempt:
     """Is the StageContext of the stage's code, the desk of its worker where it is a plain function, and what the
     watchdog ends when it takes too long."""
 
-    __slots__ = ("_artifacts", "_claimed", "_expired", "_stage", "_task", "attempt", "deadline", "usage")
+    __slots__ = (
+        "_artifacts", "_claimed", "_expired", "_given", "_log", "_stage", "_task", "attempt", "deadline", "usage",
+    )  # fmt: skip
 
-    def __init__(self, claimed: ClaimedRun, stage: Stage, attempt: int) -> None:
+    def __init__(self, claimed: ClaimedRun, stage: Stage, attempt: int, given: Given | None = None) -> None:
         self._claimed = claimed
         self._stage = stage
+        self._given = given or Given(stage.name, stage.name)
+        self._log: StageLog | None = None
         self._artifacts: dict[str, StoredArtifact] = {}
         self.usage = UsageTotal()
         self._expired = False
@@ -108,7 +118,7 @@ class Attempt:
 
     @property
     def idempotency_key(self) -> str:
-        return f"{self._claimed.run_id}:{self._stage.name}"
+        return f"{self._claimed.run_id}:{self._given.key}"
 
     @property
     def project(self) -> ProjectInput:
@@ -117,15 +127,32 @@ class Attempt:
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
-        return _RunLog(_stage_log, {"run": self.run_id, "stage": self.stage})
+        if self._log is None:
+            self._log = StageLog(self.run_id, self._given.key, self._claimed.world.redact)
+        return self._log
+
+    def progress(self, fraction: float | None, line: str = "") -> None:
+        if self._given.name == self._stage.name:
+            self._claimed.progress.report(self._stage.name, fraction, line)
 
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
-        self._require(stage)
-        return self._claimed.shelf.output_of(stage, model)
+        """Decoded anew each time, so that it is the same in a run that resumed, and nobody can change it for others."""
+        return model.model_validate_json(self.output_text(stage))
+
+    def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
+        return TypeAdapter(list[model]).validate_json(self.output_text(stage))  # type: ignore[valid-type]  # made for this call
 
     def output_text(self, stage: str) -> bytes:
-        self._require(stage)
-        return self._claimed.shelf.text_of(stage)
+        plan = self._claimed.plan
+        before = plan.before.get(self._stage.name)
+        if before is not None and stage not in before:
+            raise FinalError(
+                f"Stage {self._stage.name} uses the output of {stage!r:.60} without needing it: add it to needs."
+            )
+        text = self._claimed.shelf.text_of(stage)
+        if text is None:
+            raise FinalError(f"Stage {stage!r:.60} has not finished, so it has no output.")
+        return text
 
     async def put_artifact(self, name: str, data: bytes) -> Artifact:
         stored = await self._claimed.shelf.put(name, data)
@@ -153,7 +180,7 @@ class Attempt:
             text = await self._call()
             outcome = await self._succeeded(text, _milliseconds(clock.monotonic() - began))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
-            outcome = _failed(error, self._stage, _milliseconds(clock.monotonic() - began))
+            outcome = failed(error, self._stage, claimed.world.redact, _milliseconds(clock.monotonic() - began))
         finally:
             self._record_span(outcome, clock.monotonic() - began)
         return outcome
@@ -178,11 +205,13 @@ class Attempt:
             if self._stage.name in self._claimed.plan.blocking:
                 return await self._claimed.world.workers.run(self._job(), self)
             self.begin()
-            return text_of(await self._stage.run(self), self._stage.output)  # type: ignore[arg-type,misc]  # an async one, says the plan
+            run: Any = self._stage.run
+            return text_of(await run(self, *self._given.arguments), self._stage.output)
         except asyncio.CancelledError:
             raise StageCancelled("the stage's code was cancelled from within") from None
         finally:
             self._claimed.watchdog.release(self)
+            self._claimed.progress.forget(self._given.name)
             if self._expired:
                 task.uncancel()
             if task.cancelling():
@@ -191,17 +220,15 @@ class Attempt:
                 raise StageTimeout(f"the stage took longer than {self._stage.timeout_seconds:g} s")
 
     def _job(self) -> Job:
-        return Job(self._stage, self.run_id, self.project_id, self.tenant, self.attempt, self.project)
-
-    def _require(self, stage: str) -> None:
-        if stage not in self._claimed.plan.before[self._stage.name]:
-            raise FinalError(
-                f"Stage {self._stage.name} uses the output of {stage!r:.60} without needing it: add it to needs."
-            )
+        return Job(
+            self._stage, self.run_id, self.project_id, self.tenant, self.attempt, self.project, self.idempotency_key,
+            self._given.arguments,
+        )  # fmt: skip
 
     async def _succeeded(self, text: bytes, duration_ms: int) -> Succeeded:
         artifacts = tuple(self._artifacts.values())
-        stored = await self._claimed.shelf.store_result(self._stage.name, text, artifacts)
+        kept = self.usage.total if self._given.name != self._stage.name else None
+        stored = await self._claimed.shelf.store_result(self._given.name, text, artifacts, kept)
         return Succeeded(text, stored, artifacts, self.usage.total, duration_ms)
 
     def _record_span(self, outcome: AttemptOutcome | None, seconds: float) -> None:
@@ -214,7 +241,7 @@ class Attempt:
         elif outcome is None:
             error = "stopped"
         claimed.world.telemetry.record(
-            self._stage.name,
+            self._given.key,
             parent=claimed.trace,
             started_nanoseconds=ended - round(seconds * 1e9),
             ended_nanoseconds=ended,
@@ -231,11 +258,11 @@ class StageCancelled(Exception):
     """Nobody stopped the run: something that the stage awaits was cancelled."""
 
 
-def _failed(error: BaseException, stage: Stage, duration_ms: int) -> Failed:
+def failed(error: BaseException, stage: Stage, redact: Callable[[str], str], duration_ms: int) -> Failed:
     name, final = type(error).__name__, isinstance(error, (FinalError, *stage.final_errors))
     if isinstance(error, JobFailed):
         name, final = error.error, error.final
-    message = str(error) or repr(error)
+    message = redact((str(error) or repr(error))[: 8 * MESSAGE_CHARS_MAX])
     return Failed(
         error=name[:ERROR_CHARS_MAX],
         message=message[:MESSAGE_CHARS_MAX].encode(errors="replace").decode(),

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from multiprocessing import forkserver
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from penstock_events.facts import Artifact
 from penstock_runner.adapters.workers import messages
@@ -33,6 +33,7 @@ from penstock_runner.adapters.workers.messages import (
     AskOutput,
     AskPut,
     Broke,
+    Came,
     Done,
     Heard,
     Refusal,
@@ -117,13 +118,21 @@ class WorkerContext:
         self.tenant = work.tenant
         self.stage = work.stage
         self.attempt = work.attempt
-        self.idempotency_key = f"{work.run_id}:{work.stage}"
+        self.idempotency_key = work.idempotency_key
         self.project = ProjectInput.model_validate(work.project)
         self.log = logging.LoggerAdapter(logging.getLogger("penstock.stage"), {})
         self.usage = _Meter(line)
 
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         return model.model_validate_json(self._line.ask(AskOutput(stage)).data)
+
+    def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
+        return TypeAdapter(list[model]).validate_json(self._line.ask(AskOutput(stage)).data)  # type: ignore[valid-type]  # made for this call
+
+    def progress(self, fraction: float | None, line: str = "") -> None:
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise ValueError(f"progress is a fraction from 0 to 1, not {fraction}")
+        self._line.tell(Came(fraction, line[:LINE_CHARS_MAX]))
 
     def put_artifact(self, name: str, data: bytes) -> Artifact:
         answer = self._line.ask(AskPut(name, data))
@@ -179,11 +188,11 @@ class Worker:
     def _outcome(self, work: Work) -> Done | Broke:
         with self._job():
             try:
-                run, model, final_errors = pickle.loads(work.code)  # noqa: S301  # from our own runner
+                run, model, final_errors, arguments = pickle.loads(work.code)  # noqa: S301  # from our own runner
             except (Exception, SystemExit) as error:  # noqa: BLE001  # the module may do anything when it is imported
                 return self._broke(error, ())
             try:
-                output = text_of(run(WorkerContext(self._line, work)), model)
+                output = text_of(run(WorkerContext(self._line, work), *arguments), model)
             except StageStopped:
                 os._exit(0)
             except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # its failure, not ours

@@ -16,7 +16,8 @@ FRAME_BYTES_MAX = 80 * 1024 * 1024
 
 
 class Work(msgspec.Struct, frozen=True, tag=True):
-    """The job. `code` is the pickled function, output model and final errors: references, not the code itself."""
+    """The job. `code` is the pickled function, output model, final errors and arguments: references to code, not the
+    code itself."""
 
     code: bytes
     stage: str
@@ -25,6 +26,7 @@ class Work(msgspec.Struct, frozen=True, tag=True):
     tenant: str
     attempt: int
     project: dict[str, object]
+    idempotency_key: str
 
 
 class Warm(msgspec.Struct, frozen=True, tag=True):
@@ -66,6 +68,13 @@ class Said(msgspec.Struct, frozen=True, tag=True):
     text: str
 
 
+class Came(msgspec.Struct, frozen=True, tag=True):
+    """How far the stage has come."""
+
+    fraction: float | None
+    line: str
+
+
 class Used(msgspec.Struct, frozen=True, tag=True):
     amounts: dict[str, int | None]
 
@@ -84,7 +93,7 @@ class Broke(msgspec.Struct, frozen=True, tag=True):
     grown_bytes: int
 
 
-Heard: TypeAlias = AskOutput | AskPut | AskGet | Said | Used | Done | Broke
+Heard: TypeAlias = AskOutput | AskPut | AskGet | Said | Came | Used | Done | Broke
 
 _encoder = msgspec.msgpack.Encoder()
 told: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)

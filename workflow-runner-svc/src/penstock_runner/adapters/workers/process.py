@@ -25,6 +25,7 @@ from penstock_runner.adapters.workers.messages import (
     AskOutput,
     AskPut,
     Broke,
+    Came,
     Done,
     Heard,
     Refusal,
@@ -161,6 +162,8 @@ class WorkerProcess:
                     return heard
                 case Said(level=level, text=text):
                     desk.say(level, text)
+                case Came(fraction=fraction, line=line):
+                    desk.progress(fraction, line)
                 case Used(amounts=amounts):
                     desk.usage.add(**amounts)
                 case AskOutput() | AskPut() | AskGet():
@@ -203,13 +206,14 @@ class WorkerProcess:
 def _work(job: Job) -> Work:
     stage = job.stage
     return Work(
-        code=pickle.dumps((stage.run, stage.output, stage.final_errors)),
+        code=pickle.dumps((stage.run, stage.output, stage.final_errors, job.arguments)),
         stage=stage.name,
         run_id=job.run_id,
         project_id=job.project_id,
         tenant=job.tenant,
         attempt=job.attempt,
         project=job.project.model_dump(mode="json"),
+        idempotency_key=job.idempotency_key,
     )
 
 

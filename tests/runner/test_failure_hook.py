@@ -1,0 +1,133 @@
+"""A workflow's on_failure is told once the run cannot succeed any more, and at least once, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.runner.rig import Rig, virtual
+from tests.runner.stages import Word, says, stage, workflow
+from tests.runner.test_execution import hang, of_type
+from tests.runner.test_plan import problem_of
+
+from penstock_backbone.records.runs import FAILED, RUNNING, SUCCEEDED
+from penstock_runner.authoring import FailureHook, FinalError, RunFailure, Stage, StageContext, Workflow
+
+
+async def hopeless(context: StageContext) -> Word:
+    raise FinalError("it cannot be done")
+
+
+def with_hook(hook: FailureHook, *stages: Stage) -> Workflow:
+    return replace(workflow(*stages), on_failure=hook)
+
+
+@virtual
+async def test_the_hook_knows_why_and_can_read_what_is_finished(rig: Rig) -> None:
+    told: list[tuple[str, str, RunFailure]] = []
+
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        assert (await rig.run(context.run_id))["state"] == RUNNING
+        told.append((context.idempotency_key, context.output_of("first", Word).text, failure))
+
+    failing = with_hook(tell, stage("first", says("hello")), stage("second", hopeless))
+    run_id = await rig.submit(failing)
+    rig.start(failing)
+    await rig.until_ended(run_id, state=FAILED)
+    failure = RunFailure("second", "FinalError", "it cannot be done")
+    assert told == [(f"{run_id}:on_failure", "hello", failure)]
+    assert (await rig.told(run_id))[-2:] == ["StageFailed second", "RunFailed second"]
+
+
+@virtual
+async def test_nobody_is_told_when_all_goes_well(rig: Rig) -> None:
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        raise AssertionError("it did not fail")
+
+    fine = with_hook(tell, stage("only"))
+    run_id = await rig.submit(fine)
+    rig.start(fine)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+
+
+@virtual
+async def test_when_the_runner_is_lost_the_hook_is_told_again_and_no_stage_runs_again(rig: Rig) -> None:
+    told: list[str] = []
+    ran: list[str] = []
+
+    async def fails(context: StageContext) -> Word:
+        ran.append(context.stage)
+        raise FinalError("it cannot be done")
+
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        told.append(failure.message)
+        if len(told) == 1:
+            await rig.clock.sleep(30)
+
+    failing = with_hook(tell, stage("only", fails), stage("after"))
+    run_id = await rig.submit(failing)
+    process = rig.start(failing)
+    await rig.until(lambda run: bool(told), run_id)
+    process.kill()
+    await rig.requeue(run_id, process.session)
+    rig.start(failing)
+    await rig.until_ended(run_id, state=FAILED)
+    assert ran == ["only"]
+    assert told == ["it cannot be done"] * 2
+    assert (await rig.told(run_id))[-4:] == ["RunRequeued", "RunAdmitted", "RunStarted", "RunFailed only"]
+
+
+@virtual
+async def test_a_hook_that_raises_is_called_three_times_and_the_run_fails_for_its_own_reason(rig: Rig) -> None:
+    calls: list[int] = []
+
+    async def broken(context: StageContext, failure: RunFailure) -> None:
+        calls.append(context.attempt)
+        raise ConnectionError("nobody answers")
+
+    failing = with_hook(broken, stage("only", hopeless))
+    run_id = await rig.submit(failing)
+    rig.start(failing)
+    await rig.until_ended(run_id, state=FAILED)
+    assert calls == [1, 2, 3]
+    (ended,) = of_type(await rig.story(run_id), "RunFailed")
+    assert ended["message"] == "it cannot be done"
+
+
+@virtual
+async def test_a_hook_that_hangs_is_ended_and_stages_beside_it_have_stopped_before(rig: Rig) -> None:
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        await hang(context)
+
+    failing = with_hook(tell, stage("patient", hang, needs=()), stage("fails", hopeless, needs=()))
+    run_id = await rig.submit(failing)
+    process = rig.start(failing)
+    began = rig.clock.monotonic()
+    await rig.until_ended(run_id, state=FAILED)
+    await rig.clock.sleep(0.1)
+    assert 3 * 60 < rig.clock.monotonic() - began < 3 * 60 + 10
+    assert not process.runner.claims.executions
+
+
+def not_async(context: StageContext, failure: RunFailure) -> None:
+    """The mistake under test."""
+
+
+async def takes_one(context: StageContext) -> None:
+    """The mistake under test."""
+
+
+@pytest.mark.parametrize("hook", [not_async, takes_one, 7])
+def test_a_hook_that_cannot_be_called_is_found_before_the_workflow_is_served(hook: FailureHook) -> None:
+    assert problem_of(with_hook(hook, stage("only"))) == (
+        "workflow sample: on_failure must be an async function that takes the context and the failure"
+    )
+
+
+def test_no_stage_has_the_name_of_the_hook() -> None:
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        """Never called."""
+
+    assert problem_of(with_hook(tell, stage("on_failure"))).endswith(
+        "can be called on_failure beside the hook of that name"
+    )

@@ -1,0 +1,79 @@
+"""A stage says how far it has come, and whoever reads the run sees it soon."""
+
+from __future__ import annotations
+
+from tests.runner.faults import Faults
+from tests.runner.rig import Rig, virtual
+from tests.runner.stages import Word, stage, workflow
+from tests.runner.test_execution import of_type
+
+from penstock_backbone.records.runs import FAILED, SUCCEEDED
+from penstock_runner.authoring import StageContext
+
+
+@virtual
+async def test_progress_stands_in_the_run_while_the_stage_runs_and_then_no_more(rig: Rig) -> None:
+    async def long(context: StageContext) -> Word:
+        context.progress(0.25, "reading key=AKIAABCDEFGHIJKLMNOP")
+        await rig.clock.sleep(5)
+        context.progress(None, "writing")
+        await rig.clock.sleep(5)
+        return Word()
+
+    two = workflow(stage("long", long), stage("after", long))
+    run_id = await rig.submit(two)
+    rig.start(two)
+    await rig.until(lambda run: bool(run.get("progress")), run_id)
+    assert (await rig.run(run_id)).get("progress") == {"long": [250, "reading key=[redacted]"]}
+    await rig.until(lambda run: run.get("progress") == {"long": [None, "writing"]}, run_id)
+    await rig.until(lambda run: "long" in run["results"], run_id)
+    assert "long" not in (await rig.run(run_id)).get("progress", {})
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    assert "progress" not in await rig.run(run_id)
+    assert len(await rig.story(run_id)) == 3 + 2 * 2 + 1
+
+
+@virtual
+async def test_a_stage_that_talks_all_the_time_is_written_once_a_second_and_its_newest_word_counts(rig: Rig) -> None:
+    async def talks(context: StageContext) -> Word:
+        for step in range(1000):
+            context.progress(step / 1000, f"step {step}")
+            await rig.clock.sleep(0.01)
+        return Word()
+
+    one = workflow(stage("talk", talks))
+    faults = Faults(rig.engine)
+    run_id = await rig.submit(one)
+    rig.start(one, faults=faults)
+    await rig.until(lambda run: "progress" in run and run["progress"]["talk"][0] > 850, run_id)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    assert faults.calls.count("write runs") <= 2 + 11
+
+
+@virtual
+async def test_progress_whose_answers_are_lost_neither_stops_nor_spoils_the_run(rig: Rig) -> None:
+    async def talks(context: StageContext) -> Word:
+        for step in range(10):
+            context.progress(step / 10)
+            await rig.clock.sleep(1.1)
+        return Word()
+
+    one = workflow(stage("talk", talks), stage("after"))
+    faults = Faults(rig.engine, lambda number, name: "lose response" if name == "write runs" and number % 2 else "none")
+    run_id = await rig.submit(one)
+    rig.start(one, faults=faults)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+
+
+@virtual
+async def test_a_fraction_that_is_none_is_a_mistake_of_the_author(rig: Rig) -> None:
+    async def wrong(context: StageContext) -> Word:
+        context.progress(50, "per cent")
+        return Word()
+
+    one = workflow(stage("wrong", wrong, attempts_max=1))
+    run_id = await rig.submit(one)
+    rig.start(one)
+    await rig.until_ended(run_id, state=FAILED)
+    (ended,) = of_type(await rig.story(run_id), "RunFailed")
+    assert ended["message"] == "progress is a fraction from 0 to 1, not 50"

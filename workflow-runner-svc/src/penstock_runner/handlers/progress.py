@@ -1,0 +1,52 @@
+"""What the running stages of one run say of their progress, written about once a second, and with every checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from penstock_runner.handlers.journal import Journal, RunEnded, RunLost
+from penstock_runner.ports import World
+
+PROGRESS_SECONDS = 1.0
+LINE_CHARS_MAX = 200
+
+
+class Progress:
+    """A hint for people: when it cannot be written the stage goes on all the same."""
+
+    def __init__(self, world: World, journal: Journal) -> None:
+        self._world = world
+        self._journal = journal
+        self._written_at: float | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    def report(self, stage: str, fraction: float | None, line: str) -> None:
+        """Raises ValueError for a fraction that is none."""
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise ValueError(f"progress is a fraction from 0 to 1, not {fraction}")
+        text = self._world.redact(line[: 8 * LINE_CHARS_MAX])[:LINE_CHARS_MAX]
+        # An item holds whole numbers only.
+        thousandths = None if fraction is None else round(fraction * 1000)
+        self._journal.progress[stage] = [thousandths, text]
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+
+    def forget(self, stage: str) -> None:
+        """Its attempt is over. The next write says so."""
+        self._journal.progress.pop(stage, None)
+
+    def stop(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+
+    async def _write(self) -> None:
+        clock = self._world.clock
+        try:
+            if self._written_at is not None:
+                await clock.sleep(max(0.0, self._written_at + PROGRESS_SECONDS - clock.monotonic()))
+            self._written_at = clock.monotonic()
+            with contextlib.suppress(RunEnded, RunLost):
+                await self._journal.commit([], {})
+        finally:
+            self._writing = None
