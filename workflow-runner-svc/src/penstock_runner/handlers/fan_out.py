@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from dataclasses import replace
+from typing import Any, NamedTuple, assert_never
 
 from penstock_runner.authoring import Stage
 from penstock_runner.domain.items import item_name, items_of, joined, summed
@@ -14,8 +14,7 @@ from penstock_runner.handlers.journal import Journal
 from penstock_runner.handlers.stage import Attempt, AttemptOutcome, ClaimedRun, Failed, Given, Succeeded, failed
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How the stage ended, in which attempt: the last one of the item that has failed for good."""
 
     outcome: AttemptOutcome

@@ -128,7 +128,9 @@ class Journal:
             whole = _Entry([_too_long(to_ms(self.world.clock.now()))], {}, FAILED)
         await self._settle(whole)
         self._sizes |= sizes
-        self._bytes += size - sum(self._sizes.pop(name, 0) for name in whole.forget)
+        self._bytes += size
+        for name in whole.forget:
+            self._bytes -= self._sizes.pop(name, 0)
         self.ended = whole.state
 
     async def _settle(self, entry: _Entry) -> None:
@@ -200,6 +202,8 @@ class Journal:
 def _merged(batch: list[_Entry]) -> _Entry:
     """In the order in which they came; nothing comes after the end of the run. What one entry brings and a later one
     forgets is not written at all: no write may set and remove the same."""
+    if len(batch) == 1:
+        return batch[0]
     facts: list[FactItem] = []
     results: dict[str, str | BlobRef] = {}
     forget: list[str] = []

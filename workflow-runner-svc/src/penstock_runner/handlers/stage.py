@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from opentelemetry.trace import SpanContext
 from pydantic import TypeAdapter
@@ -68,8 +68,7 @@ class ClaimedRun:
     trace: SpanContext | None
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """What the stage's function takes besides the context. `name` and `key`: where its result stands, and its part
     after `run:` in the idempotency key."""
 
