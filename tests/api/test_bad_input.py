@@ -57,6 +57,12 @@ BODIES: list[tuple[Any, str, str]] = [
     ({"requirement": REQUIREMENT, "tags": ["t"] * 21}, "#/tags", "at most 20"),
     ({"requirement": REQUIREMENT, "workflow": 1}, "#/workflow", "must be a string"),
     ({"requirement": REQUIREMENT, "workflow": ""}, "#/workflow", "must have 1 to 100 characters"),
+    ({"requirement": REQUIREMENT, "input": [1]}, "#/input", "must be an object"),
+    (
+        {"requirement": REQUIREMENT, "input": {"text": "x" * 33_000}},
+        "#/input",
+        "may have 32,768 bytes as JSON, and has 33,011",
+    ),
     ({"requirement": REQUIREMENT, "requirements": "x"}, "#/requirements", "is not a field of this request"),
     ({"requirement": REQUIREMENT, "a/b~c": 1}, "#/a~1b~0c", "is not a field of this request"),
     ([], "#", "must be an object"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.api.world import REQUIREMENT, TestClock, submitted, world
 
@@ -28,6 +30,21 @@ async def test_an_accepted_project_has_an_address_an_id_and_a_place_in_the_store
         assert item is not None
         assert item["requirement"] == REQUIREMENT
         assert item["tenant"] == "default"
+
+
+async def test_the_input_for_the_workflow_is_kept_as_it_was_given_and_is_part_of_what_a_key_stands_for() -> None:
+    async with world("agent_build") as (made, client):
+        asked = {"requirement": REQUIREMENT, "input": {"pages": 1.5, "nested": {"a": [None, "做"]}}}
+        first = await client.post("/v1/projects", json=asked, headers={"Idempotency-Key": "order 8"})
+        (item,) = await made.real_tables.get([project_key(first.json()["id"])])
+        assert item is not None
+        assert json.loads(item["input"]) == asked["input"]
+        again = await client.post("/v1/projects", json=asked, headers={"Idempotency-Key": "order 8"})
+        assert again.json()["id"] == first.json()["id"]
+        other = await client.post(
+            "/v1/projects", json=asked | {"input": {"pages": 2}}, headers={"Idempotency-Key": "order 8"}
+        )
+        assert other.status_code == 409
 
 
 async def test_what_is_left_out_has_a_default() -> None:

@@ -7,6 +7,8 @@ import inspect
 import logging
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from penstock_events.facts import Artifact
 from penstock_runner.authoring import FinalError, OutputModel
 from penstock_runner.domain.output import text_of
@@ -41,6 +43,12 @@ class _Context:
         self.progress = desk.progress
         self.log = logging.LoggerAdapter(logging.getLogger("tests.inline"), {})
         self.usage = desk.usage
+
+    def input_as(self, model: type[OutputModel]) -> OutputModel:
+        return model.model_validate_json(self.project.input)
+
+    def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
+        return TypeAdapter(list[model]).validate_json(self._desk.output_text(stage))  # type: ignore[valid-type]  # made for this call
 
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         return model.model_validate_json(self._desk.output_text(stage))

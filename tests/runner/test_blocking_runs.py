@@ -72,7 +72,7 @@ async def test_a_loop_in_c_is_ended_soon_after_its_time_and_its_slot_runs_the_ne
 
     steady = workflow(stage("beside", beside), name="steady")
     steady_id = await rig.submit(steady)
-    process = rig.start(HANGS, BLOCKING, steady, capacity=2)
+    rig.start(HANGS, BLOCKING, steady, capacity=2)
     await rig.until(lambda run: run["state"] == RUNNING, steady_id)
     hanging = await rig.submit(HANGS, requirement=os.devnull)
     following = await rig.submit(BLOCKING)
@@ -85,7 +85,6 @@ async def test_a_loop_in_c_is_ended_soon_after_its_time_and_its_slot_runs_the_ne
     taken = next(entry["at"] for entry in await rig.story(following) if entry["t"] == "RunStarted")
     assert taken - failed < 1000
     assert begun == [1]
-    assert not process.runner.claims.executions
 
 
 @in_real_time

@@ -59,6 +59,9 @@ class Context:
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         return model.model_validate_json(self.outputs[stage])
 
+    def input_as(self, model: type[OutputModel]) -> OutputModel:
+        return model.model_validate_json(self.project.input)
+
     def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
         raise NotImplementedError("no stage of agent_build runs through a list")
 

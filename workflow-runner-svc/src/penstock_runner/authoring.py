@@ -35,6 +35,8 @@ class ProjectInput(BaseModel):
     name: str
     requirement: str
     tags: tuple[str, ...] = ()
+    input: str = "{}"
+    """JSON text; `context.input_as` reads it."""
 
 
 class UsageMeter(Protocol):
@@ -75,6 +77,10 @@ class _Context(Protocol):
 
     @property
     def project(self) -> ProjectInput: ...
+    def input_as(self, model: type[OutputModel]) -> OutputModel:
+        """What the user gave as the request's `input`, as the workflow's input model."""
+        ...
+
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """Bound to run and stage; secrets are taken out, and megabytes cut."""
@@ -200,6 +206,9 @@ class Stage:
 class Workflow:
     """`timeout_seconds` None: the run as a whole has no limit of its own; its stages have theirs.
 
+    `input`: the model of what a request may give besides its requirement; a run whose input does not fit fails before
+    its first stage.
+
     `on_failure` is called when a stage has failed for good, before the run ends `failed`. It is called again when its
     runner is lost or it raises, so it gives its context's idempotency key to whoever must not hear twice. It may read
     the outputs of finished stages. It changes nothing: the run fails whatever becomes of it.
@@ -209,6 +218,7 @@ class Workflow:
     version: str
     stages: tuple[Stage, ...]
     timeout_seconds: float | None = None
+    input: type[BaseModel] | None = None
     on_failure: FailureHook | None = None
     where: str = field(init=False, repr=False, compare=False, default="")
 

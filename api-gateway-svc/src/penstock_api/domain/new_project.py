@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, JsonValue, ValidationError
 
 from penstock_api.domain.text import (
     code_point,
@@ -26,6 +27,7 @@ DERIVED_NAME_CHARS_MAX = 60
 DERIVED_NAME_CHARS_MIN = 20
 """A derived name ends between two words when that leaves at least so much."""
 WORKFLOW_CHARS_MAX = 100
+INPUT_BYTES_MAX = 32 * 1024
 TAGS_MAX = 20
 TAG_CHARS_MAX = 50
 PRIORITY_MIN, PRIORITY_MAX, PRIORITY_DEFAULT = 1, 5, 3
@@ -40,6 +42,7 @@ _MESSAGES = {
     "int_type": "must be a whole number",
     "list_type": "must be a list of strings",
     "model_type": "must be an object",
+    "dict_type": "must be an object",
     "too_long": f"may have at most {TAGS_MAX} tags",
     "greater_than_equal": f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}",
     "less_than_equal": f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}",
@@ -103,6 +106,19 @@ def _workflow(text: str) -> str:
     return _one_line(text, WORKFLOW_CHARS_MAX)
 
 
+def _input(given: dict[str, Any]) -> dict[str, Any]:
+    size = len(_as_text(given).encode())
+    if size > INPUT_BYTES_MAX:
+        raise ValueError(
+            f"may have {INPUT_BYTES_MAX:,} bytes as JSON, and has {size:,}: put large data somewhere and name it"
+        )
+    return given
+
+
+def _as_text(given: dict[str, Any]) -> str:
+    return json.dumps(given, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
 class NewProject(BaseModel):
     """A request to build something. Lengths count Unicode characters, without surrounding white space."""
 
@@ -138,6 +154,19 @@ class NewProject(BaseModel):
         Field(max_length=TAGS_MAX),
     ] = []
 
+    input: Annotated[
+        dict[str, JsonValue],
+        AfterValidator(_input),
+        Field(
+            description="What the workflow's input model asks for, where it has one. The run fails at once if it does not fit."
+        ),
+    ] = {}
+
+    @property
+    def input_text(self) -> str:
+        """As JSON, the same for equal inputs; "" for none."""
+        return _as_text(self.input) if self.input else ""
+
     @property
     def title(self) -> str:
         return self.name or derived_name(self.requirement)
@@ -145,7 +174,9 @@ class NewProject(BaseModel):
     @property
     def fingerprint(self) -> str:
         """The same for two bodies that ask for the same, however they are spelled; sha256 in hex."""
-        asked = (self.requirement, self.name, self.workflow, self.priority, self.tags)
+        asked: tuple[Any, ...] = (self.requirement, self.name, self.workflow, self.priority, self.tags)
+        if self.input:
+            asked += (self.input_text,)
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 

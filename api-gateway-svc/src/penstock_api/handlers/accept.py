@@ -104,6 +104,7 @@ class Acceptance:
             at=to_ms(self._clock.now()),
             traceparent=submission.traceparent,
             resources=resources,
+            input_text=project.input_text,
         )
 
     async def _write(self, put: Put) -> Accepted:

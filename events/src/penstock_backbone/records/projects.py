@@ -1,6 +1,7 @@
 """The projects table: what was asked for (written once by the API), and idempotency keys.
 
-prj_…                      / PROJECT  {tenant, name, requirement, workflow, priority, tags, run_id, created, at, resources?, …}
+prj_…                      / PROJECT  {tenant, name, requirement, workflow, priority, tags, run_id, created, at, input?,
+                                       resources?, …}
 KEY#<tenant>#<sha256 hex>  / KEY      {project_id, fingerprint, at}
 """
 
@@ -18,7 +19,7 @@ IDEMPOTENCY_SK = "KEY"
 
 
 class ProjectItem(TypedDict):
-    """`at` in ms; `resources` are what the workflow's stages used when it was accepted; `run_id` is the current run, named by the API so that enqueueing it twice is one run."""
+    """`at` in ms; `input` is JSON text, for the workflow's input model; `resources` are what the workflow's stages used when it was accepted; `run_id` is the current run, named by the API so that enqueueing it twice is one run."""
 
     pk: str
     tenant: str
@@ -31,6 +32,7 @@ class ProjectItem(TypedDict):
     created: str
     at: int
     resources: NotRequired[list[str]]
+    input: NotRequired[str]
     traceparent: NotRequired[str]
 
 
@@ -55,12 +57,15 @@ def create_project(
     at: int,
     traceparent: str | None,
     resources: Sequence[str] = (),
+    input_text: str = "",
 ) -> Put:
     """API. Refused with an item of the same run_id: it was our own earlier try."""
     item: Item = {
         "tenant": tenant, "name": name, "requirement": requirement, "workflow": workflow, "priority": priority,
         "tags": tags, "run_id": run_id, "created": to_text(at), "at": at,
     }  # fmt: skip
+    if input_text:
+        item["input"] = input_text
     if resources:
         item["resources"] = list(resources)
     if traceparent:

@@ -1,6 +1,6 @@
 """The runs table: one item a run, the truth of its state and of its story.
 
-    run_…  / RUN  {project_id, tenant, workflow, version?, priority, state, fence, session?, attempt,
+    run_…  / RUN  {project_id, tenant, workflow, version?, plan?, priority, state, fence, session?, attempt,
                    seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, token, shard, resources?,
                    at, …}
 
@@ -9,7 +9,7 @@ the latest write added, so the relay can tell from one image what is new. `fence
 run ever accepted. `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
 otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
 A stage that runs once for each item of a list has a result "stage.0", "stage.1", … for each finished item, until it is
-finished itself. `progress` holds [thousandths done or None, a line] of running stages; no fact tells of it.
+finished itself. `plan` is the digest of the stages that the run began with. `progress` holds [thousandths done or None, a line] of running stages; no fact tells of it.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class RunItem(TypedDict):
     created: str
     workflow: str
     version: NotRequired[str]
+    plan: NotRequired[str]
     priority: int
     state: str
     fence: int
@@ -127,7 +128,15 @@ def enqueue_run(project: ProjectItem, *, token: str, shard: int, at: int) -> Put
 
 
 def claim_run(
-    run: RunItem, *, fence: int, session: str, version: str, stages: Sequence[str], first: Sequence[str], at: int
+    run: RunItem,
+    *,
+    fence: int,
+    session: str,
+    version: str,
+    stages: Sequence[str],
+    first: Sequence[str],
+    at: int,
+    plan: str = "",
 ) -> Update:
     """Runner. `first` are the stages that start at once. Refused: see is_claimed_by."""
     attempt = run["attempt"] + 1
@@ -139,6 +148,8 @@ def claim_run(
     changes = _append(run["seq"], facts)
     changes |= _state(run, RUNNING, at)
     changes |= {"fence": fence, "session": session, "attempt": attempt, "version": version}
+    if plan and "plan" not in run:
+        changes["plan"] = plan
     if "started_at" not in run:
         changes["started_at"] = at
     when = Equals("state", QUEUED) & Less("fence", fence) & _at(run)

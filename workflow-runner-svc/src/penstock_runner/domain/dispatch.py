@@ -88,4 +88,20 @@ def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: Find
         if receives >= LEAVES_MAX:
             return Drop(f"no runner that was asked knows {name}")
         return Leave(LEAVE_SECONDS * receives, f"this runner does not know {name}")
+    if (other := _changed(plan, run)) is not None:
+        if receives >= LEAVES_MAX:
+            return Drop(other)
+        return Leave(LEAVE_SECONDS * receives, other)
     return Claim(plan, () if failing(run) else plan.startable(run["results"]))
+
+
+def _changed(plan: Plan, run: RunItem) -> str | None:
+    """Why a run that began with other stages under the same version cannot go on with these."""
+    begun_with = run.get("plan")
+    if begun_with is None or begun_with == plan.digest:
+        return None
+    workflow = plan.workflow
+    return (
+        f"it began with other stages of workflow {workflow.name} version {workflow.version} than this runner has: give "
+        "the changed workflow a new version, and list the old one beside it until its runs have ended"
+    )

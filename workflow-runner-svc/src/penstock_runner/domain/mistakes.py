@@ -62,6 +62,8 @@ def _of_workflow(workflow: Workflow) -> Iterator[str]:
         return
     if not 1 <= len(workflow.stages) <= STAGES_MAX:
         yield f"it has {len(workflow.stages)} stages, and 1 to {STAGES_MAX} are possible"
+    if workflow.input is not None and not (isinstance(workflow.input, type) and issubclass(workflow.input, BaseModel)):
+        yield "its input must be a pydantic model class"
     lists = [stage.resources for stage in workflow.stages if isinstance(stage, Stage)]
     used = {repr(name) for names in lists if isinstance(names, tuple) for name in names}
     if len(used) > RESOURCES_MAX:

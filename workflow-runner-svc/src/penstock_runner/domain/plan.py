@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -9,12 +11,15 @@ from typing import TypeAlias
 from penstock_runner.authoring import Stage, Workflow
 from penstock_runner.domain.mistakes import BACKOFF_SECONDS_MAX, Problem, is_async, mistakes, of_each
 
+DIGEST_CHARS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A valid workflow with its order worked out. `needs` is what was written, or the stage before; `before` is
     everything that `needs` leads to; `dependents` is `needs` read backwards, in the workflow's order. The stages in
-    `blocking` are plain functions, for a worker process.
+    `blocking` are plain functions, for a worker process. `digest` is the same for plans between which a run can change
+    without harm: what a stage does, how often and how long, may change under one version; names and order may not.
     """
 
     workflow: Workflow
@@ -23,6 +28,7 @@ class Plan:
     before: Mapping[str, frozenset[str]]
     dependents: Mapping[str, tuple[Stage, ...]]
     blocking: frozenset[str]
+    digest: str
 
     def steps(self) -> list[list[Stage]]:
         """The stages by the earliest moment at which they can start: those of one step may run side by side."""
@@ -79,6 +85,7 @@ def make_plan(workflow: Workflow) -> Plan | Problem:
             for name in needs
         },
         blocking=frozenset(stage.name for stage in workflow.stages if not is_async(stage.run)),
+        digest=_digest(stages, needs),
     )  # fmt: skip
 
 
@@ -89,6 +96,11 @@ def _needs(workflow: Workflow) -> dict[str, tuple[str, ...]]:
         needs[stage.name] = previous if stage.needs is None else tuple(dict.fromkeys(stage.needs))
         previous = (stage.name,)
     return needs
+
+
+def _digest(stages: Mapping[str, Stage], needs: Mapping[str, tuple[str, ...]]) -> str:
+    shape = [[name, sorted(needs[name]), stage.each] for name, stage in stages.items()]
+    return hashlib.sha256(json.dumps(shape, separators=(",", ":")).encode()).hexdigest()[:DIGEST_CHARS]
 
 
 def _before(needs: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str]] | Problem:

@@ -190,6 +190,7 @@ class Claims:
             fence=candidate.dispatch.fence,
             session=session.id,
             version=workflow.version,
+            plan=candidate.claim.plan.digest,
             stages=tuple(candidate.claim.plan.stages),
             first=[stage.name for stage in candidate.claim.first],
             at=to_ms(self._world.clock.now()),

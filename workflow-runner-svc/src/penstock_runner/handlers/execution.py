@@ -12,6 +12,7 @@ from penstock_backbone.records.runs import FAILED, MESSAGE_CHARS_MAX, SUCCEEDED,
 from penstock_backbone.records.times import to_ms
 from penstock_runner.authoring import RunFailure, Stage
 from penstock_runner.domain.failing import failing
+from penstock_runner.domain.given import input_problem
 from penstock_runner.domain.plan import GiveUp, TryAgain, after_failure
 from penstock_runner.handlers.failure_hook import tell
 from penstock_runner.handlers.fan_out import Ended, FanOut
@@ -62,6 +63,9 @@ class Execution:
             except (BlobMissing, BlobCorrupt) as error:
                 await self._fail("ResultLost", f"The result of a finished stage cannot be read: {error}")
                 return
+        if (problem := input_problem(self._claimed.plan.workflow, self._claimed.project)) is not None:
+            await self._fail("InvalidInput", problem)
+            return
         if (failure := failing(self._run)) is not None:
             await self._end_failed(failure)
             return

@@ -122,7 +122,15 @@ class Attempt:
     @property
     def project(self) -> ProjectInput:
         project = self._claimed.project
-        return ProjectInput(name=project["name"], requirement=project["requirement"], tags=tuple(project["tags"]))
+        return ProjectInput(
+            name=project["name"],
+            requirement=project["requirement"],
+            tags=tuple(project["tags"]),
+            input=project.get("input", "{}"),
+        )
+
+    def input_as(self, model: type[OutputModel]) -> OutputModel:
+        return model.model_validate_json(self.project.input)
 
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:

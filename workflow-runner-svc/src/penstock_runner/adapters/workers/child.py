@@ -126,6 +126,9 @@ class WorkerContext:
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         return model.model_validate_json(self._line.ask(AskOutput(stage)).data)
 
+    def input_as(self, model: type[OutputModel]) -> OutputModel:
+        return model.model_validate_json(self.project.input)
+
     def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
         return TypeAdapter(list[model]).validate_json(self._line.ask(AskOutput(stage)).data)  # type: ignore[valid-type]  # made for this call
 

@@ -1,0 +1,28 @@
+"""Whether what a request gave fits the input model of its workflow."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from penstock_backbone.records.projects import ProjectItem
+from penstock_runner.authoring import Workflow
+
+PROBLEMS_SHOWN = 5
+
+
+def input_problem(workflow: Workflow, project: ProjectItem) -> str | None:
+    """In plain words: where it does not fit, and why. A workflow without a model takes anything."""
+    if workflow.input is None:
+        return None
+    try:
+        workflow.input.model_validate_json(project.get("input", "{}"))
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False, include_context=False, include_input=False)
+        told = "; ".join(f"{_place(error['loc'])}: {error['msg']}" for error in errors[:PROBLEMS_SHOWN])
+        more = f" (and {len(errors) - PROBLEMS_SHOWN} more)" if len(errors) > PROBLEMS_SHOWN else ""
+        return f"The input does not fit the workflow {workflow.name}: {told}{more}."
+    return None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return "/".join(("input", *map(str, location)))
