@@ -65,6 +65,11 @@ WRITES: dict[str, Callable[[RunItem], Write]] = {
     "fence_off": lambda run: runs.fence_off(run, reason="the runner was lost", at=AT + 5),
     "give_up": lambda run: runs.give_up(run, error="Interrupted", message="too often", at=AT + 5),
     "revoke": lambda run: runs.revoke(RUN_ID, fence=run["fence"] + 1),
+    "cancel": lambda run: runs.cancel_waiting(run, reason="enough", at=AT + 6),
+    "cancel_unqueued": lambda _: runs.cancel_unqueued(project(), reason="enough", at=AT + 1),
+    "ask_to_cancel": lambda run: runs.ask_to_cancel(run, reason="enough", at=AT + 6),
+    "stop": lambda run: end(run, runs.CANCELLED, runs.fact("RunCancelled", AT + 7, reason="enough")),
+    "stop_lost": lambda run: runs.stop_lost(runs.as_run({**run, "cancel": "enough"}), at=AT + 7),
 }
 """Each verb of runs.TRANSITIONS, by whoever has just read the run."""
 

@@ -35,7 +35,9 @@ async def test_a_verb_is_accepted_in_its_own_states_and_changes_nothing_in_other
         assert await load(tables) == before
 
 
-@pytest.mark.parametrize("transition", TRANSITIONS[1:], ids=lambda transition: transition.verb)
+@pytest.mark.parametrize(
+    "transition", [each for each in TRANSITIONS if any(each.sources)], ids=lambda transition: transition.verb
+)
 async def test_what_was_read_too_long_ago_is_refused(tables: Tables, transition: Transition) -> None:
     """The run has since been lost, requeued and granted again: every write of the old holder must fail."""
     stale = await run_in(tables, transition.sources[0])
@@ -70,7 +72,7 @@ async def test_two_commits_from_one_reading_make_one(tables: Tables) -> None:
     assert (await load_run(tables))["state"] == runs.RUNNING
 
 
-@pytest.mark.parametrize("verb", ["succeed", "fail", "fence_off", "give_up"])
+@pytest.mark.parametrize("verb", ["succeed", "fail", "fence_off", "give_up", "stop", "stop_lost"])
 async def test_a_run_that_nobody_executes_names_no_session(tables: Tables, verb: str) -> None:
     run = await run_in(tables, runs.RUNNING)
     assert run["session"] == "ses_1"

@@ -70,10 +70,11 @@ def test_the_services_cannot_touch_tokens(program: Program, unit: str) -> None:
     assert not [resource for _, resource in grants(program, unit) if resource.startswith(tokens)]
 
 
-def test_the_api_reads_runs_and_cannot_change_them(program: Program) -> None:
+def test_the_api_writes_a_users_wishes_to_runs_and_cannot_delete_them(program: Program) -> None:
     runs = arn(TABLE, f"{program.stack}-runs")
     actions = {action for action, resource in grants(program, API) if resource == runs}
-    assert actions == {"dynamodb:BatchGetItem", "dynamodb:GetItem"}
+    reads = {"dynamodb:BatchGetItem", "dynamodb:GetItem"}
+    assert actions == reads | {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:PartiQLUpdate"}
 
 
 def test_an_index_can_only_be_queried(program: Program) -> None:

@@ -18,12 +18,13 @@ from penstock_api.bootstrap import assemble
 from penstock_api.domain.limit_change import LimitChange
 from penstock_api.domain.new_project import NewProject
 from penstock_api.handlers.accept import Accepted, Replayed, Submission
+from penstock_api.handlers.cancel import Asked, Cancelled
 from penstock_api.push.hub import Over
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import FLEET, set_limit, tenant_scope
 from penstock_backbone.records.projects import ProjectItem
-from penstock_backbone.records.runs import SUCCEEDED, TERMINAL, run_key
+from penstock_backbone.records.runs import RUNNING, SUCCEEDED, TERMINAL, run_key
 from penstock_backbone.telemetry import silent
 from penstock_infra.permissions import ADMISSION, API, POLL_QUEUE, POLL_STREAM, RIGHTS, RUNNER, SWEEP
 from penstock_orchestrator.bootstrap import Parts, Surroundings
@@ -129,6 +130,7 @@ class Cloud:
             second = self.start_runner()
             await self.until_ended(projects)
             await self.look(projects)
+            await self.cancel()
             second.stop.set()
             await second.task
             await self.clock.sleep(5.0)
@@ -150,6 +152,22 @@ class Cloud:
             again = await self.api.acceptance.accept(Submission(f"tenant-{number % 2}", project, key, None))
             assert isinstance(again, Replayed)
         return verdict.project
+
+    async def cancel(self) -> None:
+        """One that nobody has enqueued yet, and one that executes."""
+        early = await self.post(PROJECTS)
+        assert await self.api.cancellation.cancel(early["tenant"], early["pk"], "enough") == Cancelled()
+        late = await self.post(PROJECTS + 1)
+        await self.until_running(late)
+        assert await self.api.cancellation.cancel(late["tenant"], late["pk"], "enough") == Asked()
+
+    async def until_running(self, project: ProjectItem) -> None:
+        while True:
+            run = await self.api.projects.find_run(project["tenant"], project["run_id"])
+            if run is not None and run["state"] == RUNNING:
+                return
+            assert self.clock.monotonic() < 1_000
+            await self.clock.sleep(0.1)
 
     async def until_ended(self, projects: Sequence[ProjectItem]) -> None:
         for project in projects:

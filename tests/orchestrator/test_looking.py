@@ -147,7 +147,7 @@ def test_looks_are_bounded_and_the_longest_overdue_come_first() -> None:
         ("ProjectCreated", Hints(projects={"prj_1": "run_1"})),
         ("RunSucceeded", Hints(runs={"run_1"})),
         ("RunFailed", Hints(runs={"run_1"})),
-        ("RunCancelled", Hints(runs={"run_1"})),
+        ("RunCancelled", Hints(cancelled={"run_1"})),
         ("StageStarted", Hints()),
         ("SomethingNewer", Hints()),
     ],

@@ -22,7 +22,7 @@ from penstock_backbone.records.tokens import (
     token_key,
     token_sort_key,
 )
-from penstock_backbone.vocabulary import Equals, Refused, Unsettled, Write, Written
+from penstock_backbone.vocabulary import Delete, Equals, Refused, Unsettled, Write, Written
 from penstock_orchestrator.domain import gate, leases
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.line import Place
@@ -327,3 +327,19 @@ def no_redispatch_no_revoke(patches: Patches) -> None:
 
     no_redispatch(patches)
     patches.put(sweep.Sweep, "_revoke", revoke)
+
+
+# --- cancelling ------------------------------------------------------------------------------------------
+
+
+def withdrawn_without_a_decision(patches: Patches) -> None:
+    """The waiting token of a cancelled run is deleted as soon as somebody hears of it."""
+
+    async def turn(self: Any, hints: Any) -> Any:
+        for run in hints.ended.values():
+            if run["token"] in self.shard.gate.waiting:
+                self.shard.gate.leave(self.shard.gate.waiting[run["token"]])
+                await self._tables.write([Delete(token_key(0, run["token"]))])
+        return await real(self, hints)
+
+    real = patches.put(admission.Admission, "_turn", turn)

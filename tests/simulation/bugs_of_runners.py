@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from tests.simulation.patches import Patches, without_condition
 
-from penstock_api.handlers import accept
+from penstock_api.handlers import accept, cancel
 from penstock_backbone.records import runs, sessions
-from penstock_backbone.records.runs import QUEUED, RUNNING
+from penstock_backbone.records.runs import CANCELLED, QUEUED, RUNNING
 from penstock_backbone.vocabulary import Condition, Equals, Update, Written
 from penstock_orchestrator.handlers import dispatch, relay
 from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
@@ -138,3 +138,19 @@ def key_not_in_the_transaction(patches: Patches) -> None:
         return await real(self, self._put(submission), submission, key)
 
     patches.change(accept.Acceptance, "_transact", transact)
+
+
+# --- cancelling ------------------------------------------------------------------------------------------
+
+
+def wish_to_cancel_overlooked(patches: Patches) -> None:
+    real = patches.put(journal.Journal, "_follow", None)
+
+    def follow(self: Any, item: Any, _state: str | None) -> None:
+        real(self, item, CANCELLED)
+
+    patches.change(journal.Journal, "_follow", follow)
+
+
+def cancelled_without_a_condition(patches: Patches) -> None:
+    without_condition(patches, cancel, "cancel_waiting")

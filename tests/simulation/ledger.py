@@ -27,6 +27,7 @@ from penstock_backbone.records.tokens import (
     RELEASE,
     REQUEUE,
     WAITING,
+    WITHDRAW,
     Operation,
     pending,
 )
@@ -53,6 +54,7 @@ class Ledger:
         self.head: Item | None = None
         self.grants = 0
         self._gone: set[str] = set()
+        self._withdrawn: set[str] = set()
         self._in_use: Counter[str] = Counter()
 
     def fence_of(self, run: str) -> int:
@@ -71,6 +73,8 @@ class Ledger:
             self._decided(now, old, new, call)
         elif new is None:
             demand(key.sk not in self.held, "I2", f"the token {key.sk} was deleted while it is held")
+            waited = old is not None and old["st"] == WAITING
+            demand(not waited or key.sk in self._withdrawn, "I2", f"the waiting token {key.sk} was deleted, undecided")
             self.tokens.pop(key.sk, None)
             self._gone.add(key.sk)
         else:
@@ -101,12 +105,15 @@ class Ledger:
             self._demand_applied(operation)
         self.head = new
         operations = pending(new)
+        self._withdrawn |= {operation.token for operation in operations if operation.op == WITHDRAW}
         names = [operation.token for operation in operations]
         demand(len(set(names)) == len(names), "I2", "a decision names a token twice")
         assert call is not None, "a head that nobody wrote"
         for operation in operations:
             if operation.op == GRANT:
                 self._grant(now, operation, call)
+            elif operation.op == WITHDRAW:
+                self._withdraw(operation)
             else:
                 self._end(now, operation)
 
@@ -115,7 +122,7 @@ class Ledger:
         item = self.tokens.get(operation.token)
         if operation.op == GRANT:
             done = item is None or item["f"] >= operation.fence
-        elif operation.op == RELEASE:
+        elif operation.op in (RELEASE, WITHDRAW):
             done = item is None
         else:
             done = item is None or item["st"] == WAITING or item["f"] > operation.fence
@@ -138,6 +145,14 @@ class Ledger:
             self.since[name] = now
         del self.held[name]
         self._count(name, -1)
+
+    def _withdraw(self, operation: Operation) -> None:
+        name = operation.token
+        demand(name not in self.held, "I2", f"{name} is taken out of the line while it is held")
+        run = self._runs.get(_run_of(name))
+        demand(
+            run is not None and run["state"] in TERMINAL, "I5", f"{name} is taken out of the line, and its run waits"
+        )
 
     def _demand_idle(self, run: str, fence: int) -> None:
         runner = self._is_executing(run, fence)
@@ -172,6 +187,7 @@ class Ledger:
             if (
                 other_name == name
                 or other_name in self.held
+                or other_name in self._withdrawn
                 or other["st"] != WAITING
                 or self.since[other_name] >= seen
             ):

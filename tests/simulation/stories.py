@@ -9,7 +9,7 @@ import msgspec
 from tests.simulation.machine import Process
 from tests.simulation.violations import Violation, demand
 
-from penstock_backbone.records.runs import FACTS_MAX, QUEUED, RUNNING, TERMINAL
+from penstock_backbone.records.runs import CANCELLED, FACTS_MAX, QUEUED, RUNNING, TERMINAL
 from penstock_backbone.vocabulary import BusEntry, Item, Key
 
 
@@ -26,7 +26,8 @@ class Stories:
             raise Violation("I12", f"the run {run} was deleted")
         self.runs[run] = new
         if old is None:
-            demand(new["state"] == QUEUED and new["fence"] == 0, "I2", f"the run {run} does not begin in the line")
+            begins = new["state"] in (QUEUED, CANCELLED) and new["fence"] == 0
+            demand(begins, "I2", f"the run {run} does not begin in the line")
             return
         demand(old["state"] not in TERMINAL, "I6", f"{run} was {old['state']} and is changed to {new['state']}")
         demand(new["fence"] >= old["fence"], "I3", f"the fence of {run} went from {old['fence']} to {new['fence']}")

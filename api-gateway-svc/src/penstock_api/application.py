@@ -16,6 +16,7 @@ ROUTES = (
     projects.submit_project,
     projects.list_projects,
     projects.get_project,
+    projects.cancel_project,
     projects.get_events,
     streams.stream_events,
     streams.websocket_events,

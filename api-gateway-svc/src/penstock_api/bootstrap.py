@@ -11,6 +11,7 @@ from litestar.types import ASGIApp
 from penstock_api.application import create_application
 from penstock_api.handlers.accept import Acceptance
 from penstock_api.handlers.artifacts import Artifacts
+from penstock_api.handlers.cancel import Cancellation
 from penstock_api.handlers.catalog import Catalog
 from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
@@ -46,9 +47,11 @@ class Api:
 def parts_on(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Parts:
     """The API's work without its web application."""
     catalog = Catalog(engine.tables, clock)
+    projects = Projects(engine.tables, catalog)
     return Parts(
         acceptance=Acceptance(engine.tables, catalog, clock, ids),
-        projects=Projects(engine.tables, catalog),
+        cancellation=Cancellation(engine.tables, projects, clock),
+        projects=projects,
         artifacts=Artifacts(engine.blobs),
         limits=Limits(engine.tables, clock, ids),
         catalog=catalog,

@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 
 from penstock_api.handlers.accept import Acceptance
 from penstock_api.handlers.artifacts import Artifacts
+from penstock_api.handlers.cancel import Cancellation
 from penstock_api.handlers.catalog import Catalog
 from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
@@ -21,6 +22,7 @@ from penstock_backbone.telemetry import Telemetry
 @dataclass(frozen=True, slots=True)
 class Parts:
     acceptance: Acceptance
+    cancellation: Cancellation
     projects: Projects
     artifacts: Artifacts
     limits: Limits

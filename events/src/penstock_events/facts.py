@@ -116,6 +116,12 @@ class RunFailed(Fact):
     message: str
 
 
+class RunCancelRequested(Fact):
+    """Somebody wants the run ended; whoever executes it stops, and then it is cancelled."""
+
+    reason: str
+
+
 class RunCancelled(Fact):
     reason: str
 
@@ -124,7 +130,7 @@ FACTS: dict[str, type[Fact]] = {
     model.__name__: model
     for model in (
         ProjectCreated, RunQueued, RunAdmitted, RunStarted, StageStarted, StageCompleted, StageFailed,
-        RunRequeued, RunSucceeded, RunFailed, RunCancelled,
+        RunRequeued, RunSucceeded, RunFailed, RunCancelRequested, RunCancelled,
     )
 }  # fmt: skip
 """Every fact by its type name, which is also EventBridge's detail-type."""

@@ -66,7 +66,7 @@ class Rights:
 
 RIGHTS: Mapping[str, Rights] = {
     API: Rights(
-        tables={PROJECTS: GET + PUT, RUNS: GET, SESSIONS: GET + QUERY, LIMITS: GET + QUERY + PUT},
+        tables={PROJECTS: GET + PUT, RUNS: GET + PUT + UPDATE, SESSIONS: GET + QUERY, LIMITS: GET + QUERY + PUT},
         indexes=(PROJECTS, RUNS),
         blobs=("s3:GetObject",),
     ),

@@ -18,7 +18,7 @@ _SUMMARY = {
     "run_id": _RUN,
 }
 _RUN_VIEW = {
-    "id": _RUN, "state": "queued", "attempt": 0, "workflow_version": None, "queued_at": _TIME, "started_at": None,
+    "id": _RUN, "state": "queued", "attempt": 0, "cancel_requested": False, "workflow_version": None, "queued_at": _TIME, "started_at": None,
     "ended_at": None, "duration_ms": None, "error": None,
 }  # fmt: skip
 _STAGE = {
@@ -135,6 +135,7 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
         "detail": f"This Idempotency-Key has made {_PROJECT} from another request: use a new key for a new request.",
         "errors": [{"message": "was used before", "header": "Idempotency-Key"}],
     },
+    "already-over": {"detail": "The run has succeeded already: there is nothing left to cancel."},
     "limit-changed": {
         "detail": f"The limit of fleet was changed by somebody else, to version {_CHANGE}: GET it, and decide again."
     },
@@ -155,8 +156,10 @@ _CHANGES: dict[str, Any] = {
     "Pause": {"value": {"paused": True}},
 }
 
+_CANCELS: dict[str, Any] = {"With a reason": {"value": {"reason": "The customer has changed their mind."}}}
+
 EXAMPLES: dict[str, Any] = {
-    "bodies": {"NewProject": _REQUESTS, "LimitChange": _CHANGES},
+    "bodies": {"NewProject": _REQUESTS, "LimitChange": _CHANGES, "CancelRequest": _CANCELS},
     "requests": _REQUESTS,
     "answers": _ANSWERS,
     "problems": _PROBLEMS,

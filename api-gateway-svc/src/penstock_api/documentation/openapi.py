@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from penstock_api.documentation.examples import EXAMPLES
 from penstock_api.documentation.operations import OPERATIONS, Operation
 from penstock_api.domain import views
+from penstock_api.domain.cancel_request import CancelRequest
 from penstock_api.domain.limit_change import LimitChange
 from penstock_api.domain.new_project import NewProject
 from penstock_api.problems import KINDS, PROBLEM_MEDIA_TYPE, TYPE_PREFIX, Kind
@@ -71,6 +72,7 @@ def _schemas() -> dict[str, Any]:
     # The default of an absent name is a derived one, not the empty text; of a limit's field, what it was before.
     schemas["NewProject"] = _body(NewProject, without_default=("name",))
     schemas["LimitChange"] = _body(LimitChange, without_default=tuple(LimitChange.model_fields))
+    schemas["CancelRequest"] = _body(CancelRequest, without_default=())
     return schemas
 
 

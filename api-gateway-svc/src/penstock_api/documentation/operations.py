@@ -16,6 +16,7 @@ from penstock_api.parameters import (
     SEQUENCE_MAX,
 )
 from penstock_api.problems import (
+    ALREADY_OVER,
     ARTIFACT_LOST,
     BAD_CURSOR,
     INTERNAL,
@@ -83,7 +84,7 @@ IDEMPOTENCY_KEY = _header(
     "Makes repeating safe: the same key with the same body gives the project that it made the first time.",
     {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX},
 )
-KIND = _path("kind", {"type": "string", "enum": ["tenant", "workflow"]})
+KIND = _path("kind", {"type": "string", "enum": ["tenant", "workflow", "resource"]})
 NAME = _path("name", {"type": "string"})
 CURSOR = _query("cursor", "The next_cursor of the page before.", {"type": "string"})
 AFTER = _query(
@@ -152,6 +153,17 @@ OPERATIONS = (
     Operation(
         "getProject", "get", "/v1/projects/{project_id}", "Projects", "A project, its run, its stages, its place in the queue",
         {"200": "The project."}, "ProjectView", (INVALID, NOT_FOUND, *EVERYWHERE), (PROJECT_ID, TENANT),
+    ),
+    Operation(
+        "cancelProject", "post", "/v1/projects/{project_id}/cancel", "Projects", "Cancel it",
+        {
+            "200": "It is over: nobody executed it, or it had been cancelled before.",
+            "202": "Its runner was asked to stop it, within seconds; nothing else can become of it.",
+        },
+        "ProjectView",
+        (INVALID, NOT_JSON, NOT_FOUND, ALREADY_OVER, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, *EVERYWHERE),
+        (PROJECT_ID, TENANT), body="CancelRequest",
+        description="The body may be left out. Finished stages and their files stay; repeating it is safe.",
     ),
     Operation(
         "getEvents", "get", "/v1/projects/{project_id}/events", "Events", "What has happened, in order",

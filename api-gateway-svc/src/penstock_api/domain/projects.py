@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock_api.domain.stages import CatalogStages, snapshot
 from penstock_api.domain.views import BoardPlace, BoardView, Failure, ProjectSummary, ProjectView, QueuePlace, RunView
 from penstock_backbone.records.projects import ProjectItem
-from penstock_backbone.records.runs import QUEUED, STATUS_OF_STATE, TERMINAL, RunItem
+from penstock_backbone.records.runs import QUEUED, RUNNING, STATUS_OF_STATE, TERMINAL, RunItem
 from penstock_backbone.records.times import to_text
 from penstock_backbone.vocabulary import Item
 
@@ -57,6 +57,7 @@ def run_view(run_id: str, run: RunItem | None) -> RunView:
         id=run_id,
         state=run["state"] if run else QUEUED,
         attempt=run["attempt"] if run else 0,
+        cancel_requested=run is not None and run["state"] == RUNNING and "cancel" in run,
         workflow_version=run.get("version") if run else None,
         queued_at=to_text(run["facts"]["2"]["at"]) if run else None,
         started_at=to_text(run["started_at"]) if run and "started_at" in run else None,

@@ -77,6 +77,7 @@ class RunView(Struct, frozen=True, kw_only=True):
     id: str
     state: Annotated[str, Meta(description="queued, running, succeeded, failed, cancelled; accept others.")]
     attempt: Annotated[int, Meta(description="How often execution began; above 1 after an interruption.")]
+    cancel_requested: Annotated[bool, Meta(description="Its runner was asked to stop it: it will be cancelled.")]
     workflow_version: str | None
     queued_at: str | None
     started_at: str | None

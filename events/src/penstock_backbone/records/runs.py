@@ -2,11 +2,12 @@
 
     run_…  / RUN  {project_id, tenant, workflow, version?, plan?, priority, state, fence, session?, attempt,
                    seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, token, shard, resources?,
-                   at, …}
+                   cancel?, at, …}
 
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
 the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
-run ever accepted. `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
+run ever accepted. `cancel` is the reason somebody gave for ending a run that executes: whoever owns it next obeys.
+`results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
 otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
 A stage that runs once for each item of a list has a result "stage.0", "stage.1", … for each finished item, until it is
 finished itself. `plan` is the digest of the stages that the run began with. `progress` holds [thousandths done or None, a line] of running stages; no fact tells of it.
@@ -38,6 +39,8 @@ STATUS_OF_STATE = {
 RESULT_INLINE_BYTES_MAX = 2 * 1024
 FACTS_MAX = 1000
 MESSAGE_CHARS_MAX = 2000
+REASON_CHARS_MAX = 500
+"""Of a cancellation."""
 
 
 class FactItem(TypedDict):
@@ -71,6 +74,7 @@ class RunItem(TypedDict):
     shard: int
     at: int
     queued_at: int
+    cancel: NotRequired[str]
     resources: NotRequired[list[str]]
     started_at: NotRequired[int]
     traceparent: NotRequired[str]
@@ -95,6 +99,11 @@ TRANSITIONS = (
     Transition("fence_off", (RUNNING,), QUEUED, "orchestrator", "same fence and sequence; its session is dead"),
     Transition("give_up", (RUNNING,), FAILED, "orchestrator", "as fence_off, at the last permitted attempt"),
     Transition("revoke", (QUEUED,), QUEUED, "orchestrator", "the granted fence is above the run's; nobody claimed it"),
+    Transition("cancel", (QUEUED,), CANCELLED, "api", "same sequence; its token is withdrawn afterwards"),
+    Transition("cancel_unqueued", ("",), CANCELLED, "api", "no run under this id, so it will never be enqueued"),
+    Transition("ask_to_cancel", (RUNNING,), RUNNING, "api", "same fence, same sequence"),
+    Transition("stop", (RUNNING,), CANCELLED, "runner", "same fence, same sequence; it was asked for"),
+    Transition("stop_lost", (RUNNING,), CANCELLED, "orchestrator", "as fence_off; it was asked for"),
 )
 
 
@@ -228,6 +237,35 @@ def give_up(run: RunItem, *, error: str, message: str, at: int) -> Update:
     """Orchestrator: as fence_off, but the run was interrupted too often and ends here."""
     changes = _append(run["seq"], [fact("RunFailed", at, error=error, message=message)]) | _state(run, FAILED, at)
     return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]), remove=("session",))
+
+
+def cancel_waiting(run: RunItem, *, reason: str, at: int) -> Update:
+    """API: a run that nobody executes is over at once, granted or not."""
+    changes = _append(run["seq"], [_cancelled(reason, at)]) | _state(run, CANCELLED, at)
+    return Update(run_key(run["pk"]), changes, when=Equals("state", QUEUED) & _at(run))
+
+
+def cancel_unqueued(project: ProjectItem, *, reason: str, at: int) -> Put:
+    """API, for a project whose run was not enqueued yet: who comes to enqueue it finds it over."""
+    put = enqueue_run(project, token="", shard=0, at=at)
+    over = {"state": CANCELLED, "tenant_status": tenant_status(project["tenant"], CANCELLED)}
+    return Put(put.key, put.item | over | {"facts": {"2": _cancelled(reason, at)}}, when=put.when)
+
+
+def ask_to_cancel(run: RunItem, *, reason: str, at: int) -> Update:
+    """API: its owner finds this at its next commit, which is refused for the sequence, or when it looks."""
+    changes = _append(run["seq"], [fact("RunCancelRequested", at, reason=reason)]) | {"cancel": reason}
+    return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]))
+
+
+def stop_lost(run: RunItem, *, at: int) -> Update:
+    """Orchestrator: as fence_off, but somebody has asked to cancel it, so it does not come back."""
+    changes = _append(run["seq"], [_cancelled(run["cancel"], at)]) | _state(run, CANCELLED, at)
+    return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]), remove=("session",))
+
+
+def _cancelled(reason: str, at: int) -> FactItem:
+    return fact("RunCancelled", at, reason=reason)
 
 
 def revoke(run_id: str, *, fence: int) -> Update:

@@ -26,10 +26,12 @@ HELD = "held"
 GRANT: Literal["grant"] = "grant"
 RELEASE: Literal["release"] = "release"
 REQUEUE: Literal["requeue"] = "requeue"
+WITHDRAW: Literal["withdraw"] = "withdraw"
 
 
 class Operation(NamedTuple):
-    """One line of the redo list: give, end, or take back the token `token` (a sort key) under `fence`."""
+    """One line of the redo list: give, end, or take back the token `token` (a sort key) under `fence`; or take it out of
+    the line, where it waits with that fence behind it."""
 
     op: str
     token: str
@@ -100,6 +102,8 @@ def apply_operation(shard: int, operation: Operation) -> Write:
         return Update(key, {"st": HELD, "f": operation.fence}, when=when)
     if operation.op == REQUEUE:
         return Update(key, {"st": WAITING}, when=held)
+    if operation.op == WITHDRAW:
+        return Delete(key, when=Equals("st", WAITING) & Equals("f", operation.fence))
     assert operation.op == RELEASE, operation.op
     return Delete(key, when=held)
 

@@ -1,18 +1,18 @@
-"""The admission decision: which tokens end or go back, and who is let in, as one list of operations."""
+"""The admission decision: which tokens end, go back or leave the line, and who is let in, as one list of operations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, Operation
+from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, WITHDRAW, Operation
 from penstock_orchestrator.domain.gate import Gate, Token
 from penstock_orchestrator.domain.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """At most PEND_MAX operations, no token twice: releases and requeues first, then grants in the order of turns."""
+    """At most PEND_MAX operations, no token twice: what ends or leaves first, then grants in the order of turns."""
 
     operations: tuple[Operation, ...]
 
@@ -23,7 +23,8 @@ class Decision:
 
 
 def decide(gate: Gate, limits: Limits, endings: Iterable[Operation]) -> Decision:
-    """`endings` are releases and requeues that are due; those that the gate does not hold (any more) are passed over.
+    """`endings` are releases, requeues and withdrawals that are due; those that the gate does not know (any more) are
+    passed over.
 
     The gate is as before when this returns: the moves are tried on it and taken back, since only a committed
     head makes them true. A token that is taken back waits for the next decision, because no token may be
@@ -36,6 +37,11 @@ def decide(gate: Gate, limits: Limits, endings: Iterable[Operation]) -> Decision
         for ending in endings:
             if len(operations) == PEND_MAX:
                 break
+            if ending.op == WITHDRAW:
+                if gate.awaits(ending.token, ending.fence):
+                    operations.append(ending)
+                    _leave(gate, ending.token, undo)
+                continue
             assert ending.op in (RELEASE, REQUEUE), ending
             if gate.holds(ending.token, ending.fence):
                 operations.append(ending)
@@ -55,10 +61,15 @@ def _free(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
     undo.append(lambda: gate.hold(token))
 
 
-def _grant(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
+def _leave(gate: Gate, key: str, undo: list[Callable[[], None]]) -> Token:
     token = gate.waiting[key]
     gate.leave(token)
     undo.append(lambda: gate.wait(token))
+    return token
+
+
+def _grant(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
+    token = _leave(gate, key, undo)
     gate.hold(token)
     undo.append(lambda: gate.free(token))
     _assert_within_limits(gate, token)

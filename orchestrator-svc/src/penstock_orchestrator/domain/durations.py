@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from penstock_backbone.records.limits import DURATIONS_MAX
-from penstock_backbone.records.runs import TERMINAL, RunItem
+from penstock_backbone.records.runs import FAILED, SUCCEEDED, RunItem
 
 WORKFLOWS_MAX = 1_000
 """Workflows whose samples are kept; beyond that the one that was heard of first is forgotten."""
@@ -20,9 +20,10 @@ class Durations:
         self._samples: dict[str, deque[int]] = {}
 
     def note(self, runs: Iterable[RunItem | None]) -> None:
-        """Of what has ended. An interrupted run held several slots one after the other, so it says nothing here."""
+        """Of what has ended. An interrupted run held several slots one after the other, and a cancelled one might have
+        taken longer, so they say nothing here."""
         for run in runs:
-            if run is None or run.get("state") not in TERMINAL or run.get("attempt") != 1:
+            if run is None or run.get("state") not in (SUCCEEDED, FAILED) or run.get("attempt") != 1:
                 continue
             started, ended = run.get("started_at"), run.get("at")
             if type(started) is int and type(ended) is int and ended >= started:

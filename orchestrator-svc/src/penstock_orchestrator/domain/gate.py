@@ -7,7 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from penstock_backbone.records.limits import HOLDERS_MAX, shared_scopes
-from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, Operation, TokenItem
+from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, WITHDRAW, Operation, TokenItem
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.line import Place
 from penstock_orchestrator.domain.occupancy import Kind, Occupancy
@@ -82,6 +82,10 @@ class Gate:
         token = self.held.get(key)
         return token is not None and token.fence == fence
 
+    def awaits(self, key: str, fence: int) -> bool:
+        token = self.waiting.get(key)
+        return token is not None and token.fence == fence
+
     def held_of(self, run: str) -> Token | None:
         key = self._held_by_run.get(run)
         return None if key is None else self.held[key]
@@ -107,6 +111,9 @@ class Gate:
                 self.free(token)
                 if operation.op == REQUEUE:
                     self.wait(token)
+        elif operation.op == WITHDRAW:
+            if self.awaits(key, fence):
+                self.leave(self.waiting[key])
         else:
             raise AssertionError(operation)
 

@@ -19,23 +19,33 @@ LOOK_AT_LIMITS = "limits"
 class Hints:
     """By ids, so that repeated hints cost nothing; `projects` with the run that each one was said to have.
 
-    `limits`: they may have changed. `everything`: read it all again. `accepted` and `ended` hold items that stood in the tables and can never change again, so they need not be
+    `cancelled` are runs that may still wait in the line. `limits`: they may have changed. `everything`: read it all again. `accepted` and `ended` hold items that stood in the tables and can never change again, so they need not be
     read once more: projects, and runs that are over.
     """
 
     projects: dict[str, str] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
     limits: bool = False
     everything: bool = False
     accepted: dict[str, ProjectItem] = field(default_factory=dict)
     ended: dict[str, RunItem] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.projects or self.runs or self.limits or self.everything or self.accepted or self.ended)
+        return bool(
+            self.projects
+            or self.runs
+            or self.cancelled
+            or self.limits
+            or self.everything
+            or self.accepted
+            or self.ended
+        )
 
     def merge(self, other: Hints) -> None:
         self.projects |= other.projects
         self.runs |= other.runs
+        self.cancelled |= other.cancelled
         self.limits |= other.limits
         self.everything |= other.everything
         self.accepted |= other.accepted
@@ -75,6 +85,8 @@ def read_hint(body: str) -> Hints | None:
     metadata = message.detail.metadata
     if message.detail_type == "ProjectCreated":
         return Hints(projects={metadata.project_id: metadata.run_id})
+    if message.detail_type == "RunCancelled":
+        return Hints(cancelled={metadata.run_id})
     return Hints(runs={metadata.run_id} if message.detail_type in RUN_ENDED else set())
 
 

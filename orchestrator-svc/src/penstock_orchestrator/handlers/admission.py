@@ -15,8 +15,8 @@ from typing import assert_never
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
-from penstock_backbone.records.runs import RunItem, as_run, run_key
-from penstock_backbone.records.tokens import RELEASE, REQUEUE, Operation
+from penstock_backbone.records.runs import TERMINAL, RunItem, as_run, run_key
+from penstock_backbone.records.tokens import RELEASE, REQUEUE, WITHDRAW, Operation
 from penstock_backbone.telemetry import Telemetry
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key
 from penstock_orchestrator.domain.backoff import backoff_seconds
@@ -101,7 +101,8 @@ class Admission:
         projects = sorted(
             name for name, run in hints.projects.items() if run not in self._enqueued and name not in hints.accepted
         )
-        runs = sorted(run for run in hints.runs - hints.ended.keys() if self.shard.gate.held_of(run))
+        held = (run for run in hints.runs if self.shard.gate.held_of(run))
+        runs = sorted({*held, *hints.cancelled} - hints.ended.keys())
         items = await self._get([*map(project_key, projects), *map(run_key, runs)])
         found = [as_project(item) for item in items[: len(projects)] if item is not None]
         if len(found) < len(projects):
@@ -133,6 +134,7 @@ class Admission:
         for name, run in runs.items():
             token = self.shard.gate.held_of(name)
             if token is None:
+                endings += self._withdrawals(run)
                 continue
             verdict = judge(token.fence, run)
             match verdict:
@@ -147,6 +149,13 @@ class Admission:
                 case _:
                     assert_never(verdict)
         return endings
+
+    def _withdrawals(self, run: RunItem | None) -> list[Operation]:
+        """Of a run that was cancelled while it waited. Its token is looked up by the run's own word."""
+        token = None if run is None else self.shard.gate.waiting.get(run["token"])
+        if run is None or token is None or run["state"] not in TERMINAL:
+            return []
+        return [Operation(WITHDRAW, token.key, token.fence)]
 
     async def _decide(self, endings: Sequence[Operation]) -> bool:
         """False: DECISIONS_MAX were made and there is more."""

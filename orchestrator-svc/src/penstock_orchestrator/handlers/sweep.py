@@ -13,7 +13,7 @@ from typing import assert_never
 
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.ports import Clock, Queues, Tables
-from penstock_backbone.records.runs import RunItem, as_run, fence_off, give_up, revoke, run_key
+from penstock_backbone.records.runs import RunItem, as_run, fence_off, give_up, revoke, run_key, stop_lost
 from penstock_backbone.records.sessions import (
     all_sessions,
     expire_session,
@@ -195,6 +195,8 @@ def _session(run: RunItem) -> str:
 
 
 def _ended_or_returned(run: RunItem, at: int) -> Write:
+    if "cancel" in run:
+        return stop_lost(run, at=at)
     if run["attempt"] < ATTEMPTS_MAX:
         return fence_off(run, reason=LOST, at=at)
     message = f"It was begun {run['attempt']} times, and each time its runner was lost."

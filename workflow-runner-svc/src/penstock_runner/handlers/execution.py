@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, assert_never
 
 from penstock_backbone.errors import BlobCorrupt, BlobMissing
-from penstock_backbone.records.runs import FAILED, MESSAGE_CHARS_MAX, SUCCEEDED, FactItem, RunItem, fact
+from penstock_backbone.records.runs import CANCELLED, FAILED, MESSAGE_CHARS_MAX, SUCCEEDED, FactItem, RunItem, fact
 from penstock_backbone.records.times import to_ms
 from penstock_runner.authoring import RunFailure, Stage
 from penstock_runner.domain.failing import failing
@@ -16,8 +16,11 @@ from penstock_runner.domain.given import input_problem
 from penstock_runner.domain.plan import GiveUp, TryAgain, after_failure
 from penstock_runner.handlers.failure_hook import tell
 from penstock_runner.handlers.fan_out import Ended, FanOut
-from penstock_runner.handlers.journal import Journal, RunEnded, RunLost
+from penstock_runner.handlers.journal import CancelAsked, Journal, RunEnded, RunLost
 from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Succeeded, to_nanoseconds
+
+CANCEL_SECONDS = 5.0
+"""For stages to let go once their run is cancelled."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Execution:
         self._claimed_at = claimed.world.clock.monotonic()
         self._draining = False
         self._failing = False
+        self._cancelling = False
         self.key = (claimed.run_id, journal.fence)
         self.session = journal.session
 
@@ -55,6 +59,28 @@ class Execution:
     def drain(self) -> None:
         """Nothing new is begun: each branch ends at its next checkpoint."""
         self._draining = True
+
+    def cancel(self, reason: str) -> None:
+        """Somebody asked for it: what runs is stopped first, because the end of the run frees its slot."""
+        if self._cancelling or self._journal.ended is not None:
+            return
+        self._cancelling = True
+        self._branch(self._end_cancelled, reason, list(self._branches))
+
+    async def _end_cancelled(self, reason: str, others: list[asyncio.Task[None]]) -> None:
+        for branch in others:
+            branch.cancel()
+        await self._let_go(others)
+        await self._journal.end(CANCELLED, [fact("RunCancelled", self._now(), reason=reason)], {})
+
+    async def _let_go(self, branches: list[asyncio.Task[None]]) -> None:
+        patience = asyncio.create_task(self._claimed.world.clock.sleep(CANCEL_SECONDS))
+        while branches and not patience.done():
+            await asyncio.wait([*branches, patience], return_when=asyncio.FIRST_COMPLETED)
+            branches = [branch for branch in branches if not branch.done()]
+        patience.cancel()
+        if branches:
+            _log.warning("Run %s is cancelled while a stage of it will not stop.", self.key[0])
 
     async def _begin(self) -> None:
         if self._run["results"]:
@@ -211,6 +237,8 @@ class Execution:
             await work(*arguments)
         except RunEnded:
             pass
+        except CancelAsked as asked:
+            self.cancel(str(asked))
         except RunLost as lost:
             _log.info("Run %s under fence %d was lost: %s.", *self.key, lost)
             self.stop()

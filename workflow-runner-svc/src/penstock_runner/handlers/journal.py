@@ -11,6 +11,7 @@ import msgspec
 
 from penstock_backbone.errors import Retryable
 from penstock_backbone.records.runs import (
+    CANCELLED,
     FACTS_MAX,
     FAILED,
     RUNNING,
@@ -37,6 +38,10 @@ FRESH_ITEM_BYTES = 4 * 1024
 
 class RunLost(Exception):
     """The run is no longer this session's: nothing more may be written for it, and nothing needs to be."""
+
+
+class CancelAsked(Exception):
+    """Somebody wants the run ended: nothing more of its work is written. The text is the reason."""
 
 
 class RunEnded(Exception):
@@ -84,7 +89,8 @@ class Journal:
         self, facts: Sequence[FactItem], results: dict[str, str | BlobRef], forget: Iterable[str] = ()
     ) -> None:
         """Returns once the facts are durable, with whatever waited beside them. Raises RunEnded when the run has
-        ended (by another stage, or because its story is full), RunLost when it is not ours."""
+        ended (by another stage, or because its story is full), RunLost when it is not ours, CancelAsked when
+        somebody asked for its end before these facts could be written."""
         await self._add(_Entry(facts, results, forget=tuple(forget)))
         if self.ended is not None:
             raise RunEnded
@@ -145,7 +151,7 @@ class Journal:
             if isinstance(outcome, Refused):
                 if self._has_landed(outcome.item, entry):
                     break
-                self._follow(outcome.item)
+                self._follow(outcome.item, entry.state)
             elif isinstance(outcome, Unsettled):
                 failures += 1
                 await pause(self.world, failures)
@@ -181,8 +187,9 @@ class Journal:
             and is_committed(item, fence=self.fence, seq=self.seq, facts=entry.facts, results=entry.results)
         )
 
-    def _follow(self, item: Item | None) -> None:
-        """The same fence and another number: somebody else has added a fact, and ours come after it."""
+    def _follow(self, item: Item | None, state: str | None) -> None:
+        """The same fence and another number: somebody else has added a fact, and ours come after it. A wish to cancel
+        is obeyed, even where the work was done a moment later: whoever was told that it will be is right."""
         if (
             item is None
             or item["state"] != RUNNING
@@ -192,6 +199,8 @@ class Journal:
         ):
             raise RunLost("another owner has it" if item else "it is gone")
         self.seq = item["seq"]
+        if "cancel" in item and state != CANCELLED:
+            raise CancelAsked(item["cancel"])
 
     def _is_full(self, facts: int, size: int, state: str | None) -> bool:
         if state is not None:

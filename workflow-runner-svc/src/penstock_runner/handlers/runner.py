@@ -1,4 +1,4 @@
-"""The duties of one runner process, side by side: heartbeat, watchdog, claims; and its orderly end."""
+"""The duties of one runner process, side by side: heartbeat, watchdog, claims, wishes; and its orderly end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from penstock_runner.handlers.catalog import announce
 from penstock_runner.handlers.claim import Claims
 from penstock_runner.handlers.session import Heartbeat, Session
 from penstock_runner.handlers.watchdog import WATCH_SECONDS, Watchdog
+from penstock_runner.handlers.wishes import Wishes
 from penstock_runner.ports import World
 from penstock_runner.registry import Registry
 
@@ -37,6 +38,7 @@ class Runner:
         self.claims = Claims(
             world, registry=registry, heartbeat=self.heartbeat, watchdog=self.watchdog, capacity=capacity
         )
+        self.wishes = Wishes(world, self.claims.executions)
         self._replaced: Session | None = None
         self._beating: asyncio.Task[None] | None = None
         self._taking: dict[asyncio.Task[None], None] = {}
@@ -48,12 +50,13 @@ class Runner:
         self._beating = asyncio.create_task(self._keep(self.heartbeat.turn))
         watching = asyncio.create_task(self._keep(self.watch_turn))
         claiming = asyncio.create_task(self._keep(self.claim_turn))
+        wishing = asyncio.create_task(self._keep(self.wishes.turn))
         try:
             await stop.wait()
             await self._drain(hurry)
             await self.heartbeat.bury()
         finally:
-            for duty in (claiming, watching, self._beating, *self._taking):
+            for duty in (claiming, watching, wishing, self._beating, *self._taking):
                 duty.cancel()
 
     async def _announced(self, stop: asyncio.Event) -> bool:
