@@ -15,7 +15,7 @@ SEEDS ?= 200
 # Two cores are enough for everything here; more make it faster.
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$n || echo 8)
 
-.PHONY: targets demo test check spec sim mutants bench e2e
+.PHONY: targets demo test check spec sim mutants trust bench e2e
 .DEFAULT_GOAL := targets
 
 targets:
@@ -25,6 +25,7 @@ targets:
 	@echo 'make spec     check the specification of the gate in every state (needs spin and a C compiler)'
 	@echo 'make sim      the services in one simulated world, with faults: SEED=7 replays one seed, SEEDS=1000 runs many'
 	@echo 'make mutants  known bugs, put into the services one by one: the simulation must find each'
+	@echo 'make trust    compare our model of DynamoDB with the one at PENSTOCK_DYNAMODB_ENDPOINT (AWS, or DynamoDB Local)'
 	@echo 'make bench    measure it; writes build/bench.json'
 	@echo 'make e2e      every end-to-end test: real processes, kill -9; ENGINE=aws runs them over an emulator'
 
@@ -44,6 +45,9 @@ sim: $(VENV)/.installed-all
 
 mutants: $(VENV)/.installed-all
 	$(BIN)/python -m tests.simulation.mutants --jobs $(TEST_PROCESSES) $(ARGS)
+
+trust: $(VENV)/.installed-all
+	@$(BIN)/python -m tests.contract.trust $(ARGS)
 
 bench: $(VENV)/.installed-all
 	$(BIN)/python -m tests.bench $(ARGS)

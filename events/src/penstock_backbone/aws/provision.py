@@ -47,6 +47,11 @@ async def create_resources(calls: Calls, settings: AwsSettings, inventory: Inven
     await _Provisioner(calls, settings, inventory, clock).run()
 
 
+async def create_tables(calls: Calls, settings: AwsSettings, inventory: Inventory, clock: Clock) -> None:
+    """The tables alone, for an endpoint that is a DynamoDB and nothing else."""
+    await _Provisioner(calls, settings, inventory, clock).tables()
+
+
 class _Provisioner:
     def __init__(self, calls: Calls, settings: AwsSettings, inventory: Inventory, clock: Clock) -> None:
         self._calls = calls
@@ -56,9 +61,9 @@ class _Provisioner:
         self._clock = clock
 
     async def run(self) -> None:
-        await asyncio.gather(self._tables(), self._queues_and_rules(), self._bucket())
+        await asyncio.gather(self.tables(), self._queues_and_rules(), self._bucket())
 
-    async def _tables(self) -> None:
+    async def tables(self) -> None:
         await asyncio.gather(*(self._table(table) for table in self._inventory.tables))
 
     async def _table(self, table: Table) -> None:

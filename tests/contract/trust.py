@@ -1,0 +1,114 @@
+"""`make trust`: is a DynamoDB what our memory engine takes it for? Generated programs run on both, and every answer is compared.
+
+    PENSTOCK_DYNAMODB_ENDPOINT=http://localhost:8000 make trust                          DynamoDB Local
+    PENSTOCK_DYNAMODB_ENDPOINT=https://dynamodb.eu-central-1.amazonaws.com make trust    AWS, with your credentials
+
+It makes three scratch tables, named penstock-trust-…, paid by request, and deletes them in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from urllib.parse import urlsplit
+
+from hypothesis import HealthCheck, given, settings
+from tests.contract.contract_inventory import CONTRACT, OTHERS, THINGS
+from tests.contract.test_programs_contract import Step, compare, programs
+
+from penstock_backbone.aws.calls import Calls, Service
+from penstock_backbone.aws.engine import AwsEngine, AwsSettings, connect
+from penstock_backbone.aws.provision import create_tables
+from penstock_backbone.errors import BackboneError, Retryable
+from penstock_backbone.inventory import SESSIONS, Inventory
+from penstock_backbone.system import SystemClock, SystemIds
+
+VARIABLE = "PENSTOCK_DYNAMODB_ENDPOINT"
+PROGRAMS_DEFAULT = 100
+SCRATCH = Inventory(
+    tables=tuple(table for table in CONTRACT.tables if table.name in (THINGS, OTHERS, SESSIONS)), queues=(), rules=(),
+    consumers=(),
+)  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="trust", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--programs", type=int, default=PROGRAMS_DEFAULT, help=f"default: {PROGRAMS_DEFAULT}")
+    wanted = parser.parse_args()
+    endpoint = os.environ.get(VARIABLE, "").strip()
+    if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
+        sys.stderr.write(
+            f"Set {VARIABLE} to the address of a DynamoDB, for example {VARIABLE}=http://localhost:8000.\n"
+        )
+        return 2
+    try:
+        differs = asyncio.run(_compared(endpoint, wanted.programs))
+    except Retryable:
+        sys.stderr.write(f"Nobody answers as DynamoDB at {endpoint}: start it there, or correct {VARIABLE}.\n")
+        return 2
+    except BackboneError as error:
+        sys.stderr.write(f"The DynamoDB at {endpoint} cannot be used: {error}.\n")
+        return 2
+    if differs is not None:
+        sys.stdout.write(f"{differs}\n")
+    sys.stdout.write(f"{wanted.programs} programs, {0 if differs is None else 1} differences\n")
+    return 0 if differs is None else 1
+
+
+def settings_of(endpoint: str) -> AwsSettings:
+    """Amazon's own addresses are asked as in production; any other as an emulator, which takes any credentials."""
+    stack = SystemIds().new("penstock-trust").replace("_", "-").lower()
+    host = urlsplit(endpoint).hostname or ""
+    if host.endswith(".amazonaws.com"):
+        region = host.removeprefix("dynamodb.").removesuffix(".amazonaws.com")
+        return AwsSettings(stack, region)
+    return AwsSettings.of(stack, endpoint)
+
+
+async def _compared(endpoint: str, count: int) -> str | None:
+    """The first difference, made as small as it can be; None: there is none."""
+    async with _scratch(settings_of(endpoint)) as engine:
+        loop = asyncio.get_running_loop()
+
+        @settings(
+            max_examples=count, deadline=None, database=None, derandomize=True, print_blob=False,
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(program=programs)
+        def agree(program: list[Step]) -> None:
+            asyncio.run_coroutine_threadsafe(compare(engine.tables, program), loop).result()
+
+        try:
+            await asyncio.to_thread(agree)
+        except AssertionError as difference:
+            return "\n".join([str(difference), *getattr(difference, "__notes__", ())])
+        return None
+
+
+@contextlib.asynccontextmanager
+async def _scratch(where: AwsSettings) -> AsyncIterator[AwsEngine]:
+    calls = Calls(where)
+    try:
+        await create_tables(calls, where, SCRATCH, SystemClock())
+        engine = await connect(where, SCRATCH)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+    finally:
+        await _deleted(calls, [f"{where.stack}-{table.name}" for table in SCRATCH.tables])
+        await calls.close()
+
+
+async def _deleted(calls: Calls, names: Sequence[str]) -> None:
+    for name in names:
+        with contextlib.suppress(BackboneError):
+            await calls.call(Service.TABLES, "delete_table", TableName=name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
