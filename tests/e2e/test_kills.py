@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e import audit
 from tests.e2e.product import CLOCK, Product
+from tests.e2e.workflows import STAGES
+
+from penstock_backbone.records.runs import story
 
 pytestmark = pytest.mark.anyio
 LIMIT = 5
@@ -41,6 +46,27 @@ async def test_after_a_kill_of_the_runner_runs_go_on_where_they_were(tmp_path: P
     check_everything(product, projects)
     assert any(run["attempt"] > 1 for run in audit.runs(audit.changes(product.folder)))
     assert "runner-1 was killed by SIGKILL: starting it again" in product.output
+
+
+async def replaced(product: Product, runner: int) -> None:
+    """Stops it in good order, and waits until another has taken its place."""
+    os.kill(runner, signal.SIGTERM)
+    await product.until(lambda: runner not in product.pids("runner") and len(product.pids("runner")) == 2)
+
+
+async def test_a_rolling_restart_of_all_runners_loses_and_repeats_nothing_and_counts_no_attempt(tmp_path: Path) -> None:
+    async with Product(tmp_path / "data", "--runners", "2", *OWN_WORKFLOWS) as product:
+        ids = await submit_many(product)
+        await product.some_stages_done(*ids)
+        for victim in product.pids("runner"):
+            await replaced(product, victim)
+        projects = await product.all_ended(*ids)
+    check_everything(product, projects)
+    runs = audit.runs(audit.changes(product.folder))
+    assert {run["attempt"] for run in runs} == {1}
+    begun = [fact["d"]["stage"] for run in runs for _, fact in story(run) if fact["t"] == "StageStarted"]
+    assert len(begun) == RUNS * STAGES
+    assert any(fact["t"] == "RunRequeued" for run in runs for _, fact in story(run))
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from penstock_backbone.records.times import to_ms
 from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import Item, Outgoing, Query, Written
 from penstock_runner.authoring import Workflow
-from penstock_runner.handlers.runner import Runner
+from penstock_runner.handlers.runner import DRAIN_SECONDS, Runner
 from penstock_runner.ports import Workers, World
 from penstock_runner.registry import Registry
 
@@ -88,9 +88,17 @@ class Rig:
         )
 
     def start(
-        self, *workflows: Workflow, faults: Faults | None = None, capacity: int = 64, session: str | None = None
+        self,
+        *workflows: Workflow,
+        faults: Faults | None = None,
+        capacity: int = 64,
+        session: str | None = None,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> Process:
-        runner = Runner(self.world(faults), registry(*workflows), capacity=capacity, first_session=session)
+        runner = Runner(
+            self.world(faults), registry(*workflows), capacity=capacity, first_session=session,
+            drain_seconds=drain_seconds,
+        )  # fmt: skip
         process = Process(runner)
         self.processes.append(process)
         return process

@@ -51,9 +51,10 @@ async def test_a_running_stage_reaches_its_checkpoint_and_the_next_begins_elsewh
     process = rig.start(three, session="ses_first")
     await rig.until(lambda run: "a" in run["results"], run_id)
     assert await ended_after(rig, process) < 2.1
-    assert (await rig.told(run_id))[-1] == "StageCompleted b"
-    assert (await rig.run(run_id))["state"] == RUNNING
-    await rig.requeue(run_id, "ses_first")
+    assert (await rig.told(run_id))[-2:] == ["StageCompleted b", "RunRequeued"]
+    handed_back = await rig.run(run_id)
+    assert (handed_back["state"], handed_back["attempt"], "session" in handed_back) == (QUEUED, 0, False)
+    await rig.dispatch(run_id, 2)
     rig.start(three)
     await rig.until_ended(run_id, state=SUCCEEDED)
     assert ran == ["a", "b", "c"]
@@ -68,6 +69,40 @@ async def test_a_stage_that_takes_too_long_is_cut_off(rig: Rig) -> None:
     await rig.until(lambda run: run["state"] == RUNNING, run_id)
     assert 5 <= await ended_after(rig, process) < 5.2
     assert (await rig.session("ses_first"))["st"] == "dead"
+    handed_back = await rig.run(run_id)
+    assert (handed_back["state"], handed_back["attempt"]) == (QUEUED, 0)
+
+
+@virtual
+async def test_a_runner_drains_as_long_as_it_was_told(rig: Rig) -> None:
+    long = workflow(stage("hang", hang))
+    run_id = await rig.submit(long)
+    process = rig.start(long, drain_seconds=100)
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    assert 100 <= await ended_after(rig, process) < 110
+
+
+@virtual
+async def test_a_run_that_is_handed_back_ten_times_is_not_given_up(rig: Rig) -> None:
+    """Each new version of the runners stops the old ones, and that is no failure of the run."""
+    ran: list[str] = []
+
+    async def short(context: StageContext) -> Word:
+        ran.append(context.stage)
+        await rig.clock.sleep(2)
+        return Word()
+
+    many = workflow(*(stage(f"s{number}", short) for number in range(12)))
+    run_id = await rig.submit(many)
+    for fence in range(2, 12):
+        process = rig.start(many)
+        await rig.until(lambda run: run["state"] == RUNNING, run_id)
+        await ended_after(rig, process)
+        await rig.dispatch(run_id, fence)
+    rig.start(many)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    assert (await rig.run(run_id))["attempt"] == 1
+    assert ran == [f"s{number}" for number in range(12)]
 
 
 @virtual

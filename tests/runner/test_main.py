@@ -50,6 +50,7 @@ def process(module: str, environment: Mapping[str, str], *arguments: str) -> Ite
         ("PENSTOCK_RUNNER_CAPACITY", "many", "PENSTOCK_RUNNER_CAPACITY is 'many': set it to a number from 1 to 1000"),
         ("PENSTOCK_RUNNER_CAPACITY", "0", "PENSTOCK_RUNNER_CAPACITY is '0': set it to a number from 1 to 1000"),
         ("PENSTOCK_WORKER_MEMORY_MB", "1", "PENSTOCK_WORKER_MEMORY_MB is '1': set it to a number from 128 to 1048576"),
+        ("PENSTOCK_DRAIN_SECONDS", "106", "PENSTOCK_DRAIN_SECONDS is '106': set it to a number from 0 to 105"),
         ("PENSTOCK_DRAFT_PACE_SECONDS", "nan", "PENSTOCK_DRAFT_PACE_SECONDS is 'nan': set it to a number from 0 to 60"),
         ("PENSTOCK_ENGINE", "postgres", "PENSTOCK_ENGINE is 'postgres': set it to embedded or aws"),
     ],

@@ -29,6 +29,10 @@ QUIET_PERIODS = 12
 COOLDOWN_SECONDS = 300
 
 
+DRAIN_SECONDS = 100
+"""For stages to reach their next checkpoint, well before ECS kills the task."""
+
+
 class RunnerService(pulumi.ComponentResource):
     """No load balancer: runners take their work from the dispatch queue."""
 
@@ -42,7 +46,7 @@ class RunnerService(pulumi.ComponentResource):
             cpu_units=1024,
             memory_mb=2048,
             stop_seconds=STOP_SECONDS_MAX,
-            environment={"PENSTOCK_RUNNER_CAPACITY": str(RUNS_PER_TASK)},
+            environment={"PENSTOCK_RUNNER_CAPACITY": str(RUNS_PER_TASK), "PENSTOCK_DRAIN_SECONDS": str(DRAIN_SECONDS)},
         )
         self.service = run_service(
             ground,

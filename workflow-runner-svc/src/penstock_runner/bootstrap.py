@@ -14,7 +14,7 @@ from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
 from penstock_runner.adapters.workers.pool import WorkerPool, WorkerSettings
 from penstock_runner.domain.redaction import Redaction
-from penstock_runner.handlers.runner import Runner
+from penstock_runner.handlers.runner import DRAIN_SECONDS, Runner
 from penstock_runner.ports import Workers, World
 from penstock_runner.registry import Loaded, Registry, installed_modules, load
 from penstock_runner.workflows import built_in
@@ -23,6 +23,8 @@ CAPACITY_DEFAULT = 64
 CAPACITY_MAX = 1000
 WORKER_MEMORY_MB_DEFAULT = 2048
 WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX = 128, 1024 * 1024
+DRAIN_SECONDS_MAX = 105.0
+"""A runner is gone within 110 s of SIGTERM, and ECS kills it after 120."""
 DRAFT_PACE_SECONDS_MAX = 60.0
 SERVICE = "workflow-runner"
 
@@ -42,13 +44,14 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`capacity`: how many runs this process executes at once, and how many worker processes its blocking stages may
-    have; `worker_memory_mb`: the address space of each. `session`: the id its supervisor chose for it.
+    have; `worker_memory_mb`: the address space of each. `drain_seconds`: how long stages may go on after SIGTERM. `session`: the id its supervisor chose for it.
     `draft_pace_seconds`: how long agent_build's offline drafter pretends to think, for people who watch it.
     """
 
     engine: EngineSettings
     capacity: int
     worker_memory_mb: int
+    drain_seconds: float
     session: str | None
     draft_pace_seconds: float
     otlp: bool
@@ -69,20 +72,20 @@ class Settings:
             capacity=int(capacity),
             worker_memory_mb=int(memory),
             session=environment.get("PENSTOCK_SESSION") or None,
-            draft_pace_seconds=_pace(environment.get("PENSTOCK_DRAFT_PACE_SECONDS", "0")),
+            drain_seconds=_seconds(environment, "PENSTOCK_DRAIN_SECONDS", DRAIN_SECONDS, DRAIN_SECONDS_MAX),
+            draft_pace_seconds=_seconds(environment, "PENSTOCK_DRAFT_PACE_SECONDS", 0.0, DRAFT_PACE_SECONDS_MAX),
             otlp=bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
         )
 
 
-def _pace(text: str) -> float:
+def _seconds(environment: Mapping[str, str], name: str, default: float, most: float) -> float:
+    text = environment.get(name, str(default))
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= DRAFT_PACE_SECONDS_MAX:
-        raise Fatal(
-            f"PENSTOCK_DRAFT_PACE_SECONDS is {text!r}: set it to a number from 0 to {DRAFT_PACE_SECONDS_MAX:.0f}"
-        )
+    if not 0 <= seconds <= most:
+        raise Fatal(f"{name} is {text!r}: set it to a number from 0 to {most:.0f}")
     return seconds
 
 
@@ -92,7 +95,13 @@ def find_workflows(settings: Settings, modules: Iterable[str]) -> Loaded:
 
 
 def runner_on(
-    engine: Engine, given: Surroundings, registry: Registry, *, capacity: int, first_session: str | None
+    engine: Engine,
+    given: Surroundings,
+    registry: Registry,
+    *,
+    capacity: int,
+    first_session: str | None,
+    drain_seconds: float = DRAIN_SECONDS,
 ) -> Runner:
     """The runner's work on any engine: the real ones, or a simulation's."""
     world = World(
@@ -106,7 +115,9 @@ def runner_on(
         workers=given.workers,
         redact=given.redact,
     )
-    return Runner(world, registry, capacity=capacity, first_session=first_session)
+    return Runner(
+        world, registry, capacity=capacity, first_session=first_session, drain_seconds=drain_seconds
+    )  # fmt: skip
 
 
 @contextlib.asynccontextmanager
@@ -122,7 +133,14 @@ async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[R
     given = Surroundings(clock, SystemIds(), SystemChance(), telemetry, workers, Redaction.of_environment(os.environ))
     try:
         await workers.warm()
-        yield runner_on(engine, given, registry, capacity=settings.capacity, first_session=settings.session)
+        yield runner_on(
+            engine,
+            given,
+            registry,
+            capacity=settings.capacity,
+            first_session=settings.session,
+            drain_seconds=settings.drain_seconds,
+        )
     finally:
         await workers.close()
         telemetry.shutdown()

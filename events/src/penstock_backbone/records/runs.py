@@ -96,6 +96,7 @@ TRANSITIONS = (
     Transition("commit", (RUNNING,), RUNNING, "runner", "same fence, same sequence"),
     Transition("succeed", (RUNNING,), SUCCEEDED, "runner", "same fence, same sequence"),
     Transition("fail", (RUNNING,), FAILED, "runner", "same fence, same sequence"),
+    Transition("hand_back", (RUNNING,), QUEUED, "runner", "same fence, same sequence; its process ends in good order"),
     Transition("fence_off", (RUNNING,), QUEUED, "orchestrator", "same fence and sequence; its session is dead"),
     Transition("give_up", (RUNNING,), FAILED, "orchestrator", "as fence_off, at the last permitted attempt"),
     Transition("revoke", (QUEUED,), QUEUED, "orchestrator", "the granted fence is above the run's; nobody claimed it"),
@@ -210,6 +211,13 @@ def end_run(
     commit = commit_facts(run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at, forget=forget)
     remove = (*commit.remove, "session", "progress")
     return Update(commit.key, commit.set | _state(run, state, at), when=commit.when, remove=remove)
+
+
+def hand_back(run: RunItem, *, fence: int, seq: int, facts: Sequence[FactItem], attempt: int, at: int) -> Update:
+    """Runner, when it has stopped everything of the run because its process ends: `attempt` is what the count was before
+    its claim, for nothing has gone wrong."""
+    changes = _append(seq, facts) | _state(run, QUEUED, at) | {"queued_at": at, "attempt": attempt}
+    return Update(run_key(run["pk"]), changes, when=_mine(fence, seq), remove=("session", "progress"))
 
 
 def is_committed(

@@ -45,6 +45,7 @@ class Execution:
         self._draining = False
         self._failing = False
         self._cancelling = False
+        self._handed_back = False
         self.key = (claimed.run_id, journal.fence)
         self.session = journal.session
 
@@ -57,7 +58,8 @@ class Execution:
             branch.cancel()
 
     def drain(self) -> None:
-        """Nothing new is begun: each branch ends at its next checkpoint."""
+        """Nothing new is begun: each branch ends at its next checkpoint, and after the last one the run is handed back,
+        also when it is stopped before."""
         self._draining = True
 
     def cancel(self, reason: str) -> None:
@@ -195,7 +197,10 @@ class Execution:
         await self._end_failed(failure)
 
     async def _end_failed(self, failure: RunFailure) -> None:
-        """Tells the hook, and ends the run. The stages beside it stop before it is told."""
+        """Tells the hook, and ends the run. The stages beside it stop before it is told. A run that somebody cancels
+        meanwhile is cancelled."""
+        if self._cancelling:
+            return
         current = asyncio.current_task()
         for branch in list(self._branches):
             if branch is not current:
@@ -261,7 +266,12 @@ class Execution:
 
     def _branch_is_over(self, task: asyncio.Task[None]) -> None:
         del self._branches[task]
-        if not self._branches:
+        if self._branches:
+            return
+        if self._draining and not self._handed_back and self._journal.ended is None and not self.session.fenced:
+            self._handed_back = True
+            self._branch(self._journal.hand_back)
+        else:
             self._close()
 
     def _close(self) -> None:

@@ -14,12 +14,14 @@ from penstock_backbone.records.runs import (
     CANCELLED,
     FACTS_MAX,
     FAILED,
+    QUEUED,
     RUNNING,
     FactItem,
     RunItem,
     commit_facts,
     end_run,
     fact,
+    hand_back,
     is_committed,
 )
 from penstock_backbone.records.times import to_ms
@@ -32,6 +34,7 @@ FACTS_RESERVED = 20
 """Numbers kept for the end of the story, and for what the orchestrator may have to add to it."""
 STORY_BYTES_MAX = 320 * 1024
 """An item of this size accepts no more stages, so that the end of the run, with its list of files, still fits."""
+STOPPED = "its runner was stopped"
 FRESH_ITEM_BYTES = 4 * 1024
 """Taken for a run that was never claimed before: more than its fields can have."""
 
@@ -83,7 +86,7 @@ class Journal:
     _bytes: int = 0
 
     def __post_init__(self) -> None:
-        self._bytes = len(_encode(self.run)) if self.run["attempt"] else FRESH_ITEM_BYTES
+        self._bytes = len(_encode(self.run)) if "started_at" in self.run else FRESH_ITEM_BYTES
 
     async def commit(
         self, facts: Sequence[FactItem], results: dict[str, str | BlobRef], forget: Iterable[str] = ()
@@ -101,6 +104,11 @@ class Journal:
         """The last facts, and the run's terminal state, in one write; the first to call it decides."""
         if self.ended is None:
             await self._add(_Entry(facts, results, state, tuple(forget)))
+
+    async def hand_back(self) -> None:
+        """The run waits again, for a runner that stays: this one ends, and has stopped everything of the run."""
+        requeued = fact("RunRequeued", to_ms(self.world.clock.now()), reason=STOPPED)
+        await self.end(QUEUED, [requeued], {})
 
     async def _add(self, entry: _Entry) -> None:
         if self.ended is not None:
@@ -169,6 +177,10 @@ class Journal:
 
     def _update(self, entry: _Entry, at: int, progress: dict[str, list[Any]] | None) -> Update:
         facts, results, forget = entry.facts, entry.results, entry.forget
+        if entry.state == QUEUED:
+            return hand_back(
+                self.run, fence=self.fence, seq=self.seq, facts=facts, attempt=self.run["attempt"], at=at
+            )  # fmt: skip
         if entry.state is None:
             return commit_facts(
                 self.run["pk"], fence=self.fence, seq=self.seq, facts=facts, results=results, at=at, forget=forget,

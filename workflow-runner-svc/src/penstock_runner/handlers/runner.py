@@ -18,9 +18,11 @@ from penstock_runner.ports import World
 from penstock_runner.registry import Registry
 
 DRAIN_SECONDS = 5.0
-"""For running stages to reach their next checkpoint."""
-UNWIND_SECONDS = 1.0
-"""For stages that were cancelled to let go."""
+"""For running stages to reach their next checkpoint, unless the runner was told otherwise."""
+UNWIND_SECONDS = 4.0
+"""For stages that were cancelled to let go, a worker that hangs included, and for their runs to be handed back."""
+HURRY_SECONDS = 0.5
+"""The same when somebody is in a hurry."""
 DRAIN_LOOK_SECONDS = 0.02
 FAILURE_PAUSE_SECONDS_FIRST = 0.5
 
@@ -30,9 +32,18 @@ _log = logging.getLogger(__name__)
 class Runner:
     """`first_session` is the id that the supervisor chose for this process, if there is a supervisor."""
 
-    def __init__(self, world: World, registry: Registry, *, capacity: int, first_session: str | None) -> None:
+    def __init__(
+        self,
+        world: World,
+        registry: Registry,
+        *,
+        capacity: int,
+        first_session: str | None,
+        drain_seconds: float = DRAIN_SECONDS,
+    ) -> None:
         self._world = world
         self._registry = registry
+        self._drain_seconds = drain_seconds
         self.heartbeat = Heartbeat(world, capacity=capacity, first_session=first_session)
         self.watchdog = Watchdog(world.clock)
         self.claims = Claims(
@@ -44,7 +55,8 @@ class Runner:
         self._taking: dict[asyncio.Task[None], None] = {}
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
-        """Until `stop` is set; then for DRAIN_SECONDS at most, and less once `hurry` is set."""
+        """Until `stop` is set; then until the stages that run have come to an end, for the seconds that it may drain at
+        most, and less once `hurry` is set."""
         if not await self._announced(stop):
             return
         self._beating = asyncio.create_task(self._keep(self.heartbeat.turn))
@@ -121,15 +133,15 @@ class Runner:
                 await self._world.clock.sleep(seconds)
 
     async def _drain(self, hurry: asyncio.Event) -> None:
-        """Runs that reach a checkpoint stop there; the others are cut off. All of them resume elsewhere. A message
-        that a receipt on its way still brings is given back at once."""
+        """Runs that reach a checkpoint stop there; the others are cut off. All of them are handed back, and resume
+        elsewhere. A message that a receipt on its way still brings is given back at once."""
         for execution in list(self.claims.executions.values()):
             execution.drain()
         await self.heartbeat.drain()
-        await self._until_idle(DRAIN_SECONDS, hurry)
+        await self._until_idle(self._drain_seconds, hurry)
         for execution in list(self.claims.executions.values()):
             execution.stop()
-        await self._until_idle(UNWIND_SECONDS, None)
+        await self._until_idle(HURRY_SECONDS if hurry.is_set() else UNWIND_SECONDS, None)
 
     async def _until_idle(self, seconds: float, hurry: asyncio.Event | None) -> None:
         end = self._world.clock.monotonic() + seconds
