@@ -11,11 +11,12 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
 ENGINE ?= embedded
 SEEDS ?= 200
+KILLS ?= 1000
 
 # Two cores are enough for everything here; more make it faster.
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$n || echo 8)
 
-.PHONY: targets demo test check spec sim mutants trust bench e2e
+.PHONY: targets demo test check spec sim mutants trust bench e2e kills
 .DEFAULT_GOAL := targets
 
 targets:
@@ -26,6 +27,7 @@ targets:
 	@echo 'make sim      the services in one simulated world, with faults: SEED=7 replays one seed, SEEDS=1000 runs many'
 	@echo 'make mutants  known bugs, put into the services one by one: the simulation must find each'
 	@echo 'make trust    compare our model of DynamoDB with the one at PENSTOCK_DYNAMODB_ENDPOINT (AWS, or DynamoDB Local)'
+	@echo 'make kills    KILLS=1000 processes of a product under load are killed with -9: nothing may be lost'
 	@echo 'make bench    measure it; writes build/bench.json'
 	@echo 'make e2e      every end-to-end test: real processes, kill -9; ENGINE=aws runs them over an emulator'
 
@@ -54,6 +56,9 @@ bench: $(VENV)/.installed-all
 
 e2e: $(VENV)/.installed-all .venv-ministack/.installed
 	$(BIN)/python -m pytest $(if $(filter aws,$(ENGINE)),tests/e2e/aws,tests/e2e --ignore tests/e2e/aws) $(ARGS)
+
+kills: $(VENV)/.installed-all
+	$(BIN)/python -m tests.e2e.kill_campaign --kills $(KILLS) $(ARGS)
 
 spec: $(VENV)/.installed-all
 	$(BIN)/python -m tests.spec.check

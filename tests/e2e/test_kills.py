@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.e2e import audit
+from tests.e2e.kill_campaign import campaign
 from tests.e2e.product import CLOCK, Product
 from tests.e2e.workflows import STAGES
 
@@ -116,3 +117,11 @@ async def test_a_killed_demo_is_finished_by_the_next_up(tmp_path: Path) -> None:
     feed = audit.changes(product.folder)
     assert audit.most_held(feed) == LIMIT
     assert [broken for run in audit.runs(feed) for broken in audit.broken_promises(run)] == []
+
+
+@pytest.mark.slow
+async def test_a_short_campaign_of_kills_loses_nothing(tmp_path: Path) -> None:
+    report = await campaign(tmp_path, kills=25, seed=3)
+    assert report.is_good, report
+    assert report.interrupted > 0
+    assert report.resumed_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from penstock_backbone.system import SystemClock
-from penstock_runner.authoring import Stage, StageContext, Workflow
+from penstock_runner.authoring import Stage, StageContext, StageFunction, Workflow
 
 CLOCK = SystemClock()
 STAGES = 7
@@ -20,13 +20,22 @@ class Step(BaseModel):
 
 async def step(context: StageContext) -> Step:
     await CLOCK.sleep(0.15)
+    return _seen(context)
+
+
+async def quick_step(context: StageContext) -> Step:
+    await CLOCK.sleep(0.05)
+    return _seen(context)
+
+
+def _seen(context: StageContext) -> Step:
     return Step(stage=context.stage, key=context.idempotency_key)
 
 
-def steps(name: str) -> Workflow:
+def steps(name: str, work: StageFunction = step) -> Workflow:
     return Workflow(
-        name, version="1", stages=tuple(Stage(f"step_{number}", step, Step) for number in range(1, STAGES + 1))
+        name, version="1", stages=tuple(Stage(f"step_{number}", work, Step) for number in range(1, STAGES + 1))
     )
 
 
-WORKFLOWS = (steps("seven_steps"),)
+WORKFLOWS = (steps("seven_steps"), steps("seven_quick_steps", quick_step))

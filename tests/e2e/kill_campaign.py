@@ -1,0 +1,217 @@
+"""`make kills`: a product under load, whose processes are killed with -9 at random moments, one after another.
+
+Most of those killed are runners. A seed decides who and when; what that meets depends on the machine. In the end every
+run must have ended well, no finished stage may have begun again, and no slot may be held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random  # noqa: TID251  # the campaign throws its own dice, always from a seed
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from tests.e2e import audit
+from tests.e2e.product import CLOCK, Product
+
+from penstock_backbone.records.runs import RunItem, as_run, run_key, story
+from penstock_backbone.records.tokens import all_tokens
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX
+
+RUNNERS = 8
+LIMIT = 8
+OUTSTANDING = 24
+"""Runs kept in the system: some wait, some run."""
+PAUSE_SECONDS = (0.3, 0.9)
+"""Between two kills."""
+OTHERS_PART = 0.15
+OTHERS = ("orchestrator", "api", "store")
+QUICK_SECONDS = 5.5
+"""The supervisor gives up a program that dies five times in a row sooner than this after its start."""
+YOUNG_DEATHS_ONE_IN = 3
+"""Of the processes, so that five in a row are as good as impossible."""
+SETTLE_SECONDS_MAX = 180.0
+
+
+@dataclass(slots=True)
+class Report:
+    """`resumed_ms`: from a runner's death until an interrupted run of it executes again, and the slot is in use."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    interrupted: int = 0
+    lost_slots: int = 0
+    unfinished: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    resumed_ms: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.lost_slots or self.unfinished or self.broken)
+
+    def last_line(self) -> str:
+        times = self.resumed_ms
+        resumed = (
+            f"resumed p50 {statistics.median(times):.0f} ms, max {max(times)} ms" if times else "nothing to resume"
+        )
+        return (
+            f"{sum(self.kills.values())} kills ({self.kills['runner']} of runners), {self.runs} runs, "
+            f"{self.interrupted} interruptions, {self.lost_slots} lost slots, {len(self.broken)} repeated stages, "
+            f"{len(self.unfinished)} runs that did not succeed, {resumed}, in {self.seconds:.0f} s"
+        )
+
+
+class Campaign:
+    def __init__(self, product: Product, seed: int) -> None:
+        self._product = product
+        self._chance = random.Random(seed)
+        self._ids: dict[str, str] = {}
+        self._ended = 0
+        self._stopping = False
+        self._born: dict[int, float] = {}
+        self._may_die_young: dict[int, bool] = {}
+        self._deaths: list[int] = []
+        self.report = Report()
+
+    async def run(self, kills: int) -> None:
+        began = CLOCK.monotonic()
+        feeding = asyncio.create_task(self._feed())
+        for number in range(1, kills + 1):
+            await CLOCK.sleep(self._chance.uniform(*PAUSE_SECONDS))
+            await self._kill()
+            if number % 50 == 0:
+                sys.stdout.write(f"{number:5} kills, {len(self._ids)} runs submitted\n")
+                sys.stdout.flush()
+        self._stopping = True
+        await feeding
+        runs = await self._settled()
+        self.report.seconds = CLOCK.monotonic() - began
+        self._judge(runs)
+
+    # --- load ---------------------------------------------------------------------------------------
+
+    async def _feed(self) -> None:
+        """Keeps OUTSTANDING runs in the system. A request whose answer was lost is repeated under its key."""
+        number = 0
+        pending: list[str] = []
+        while not self._stopping:
+            try:
+                async with self._product.client() as client:
+                    while not self._stopping:
+                        if len(pending) < OUTSTANDING:
+                            pending.append(await self._submit(client, number))
+                            number += 1
+                            continue
+                        pending = [each for each in pending if not await self._is_over(client, each)]
+                        await CLOCK.sleep(0.1)
+            except (httpx.HTTPError, KeyError):
+                await CLOCK.sleep(0.1)
+
+    async def _submit(self, client: httpx.AsyncClient, number: int) -> str:
+        body = {"requirement": f"Take seven steps, number {number}", "workflow": "seven_quick_steps"}
+        answer = await client.post("/v1/projects", json=body, headers={"Idempotency-Key": f"campaign-{number}"})
+        answer.raise_for_status()
+        project = answer.json()
+        self._ids[project["id"]] = project["run_id"]
+        return str(project["id"])
+
+    async def _is_over(self, client: httpx.AsyncClient, project: str) -> bool:
+        answer = await client.get(f"/v1/projects/{project}")
+        answer.raise_for_status()
+        return answer.json()["run"]["ended_at"] is not None
+
+    # --- death --------------------------------------------------------------------------------------
+
+    async def _kill(self) -> None:
+        program = self._chance.choice(OTHERS) if self._chance.random() < OTHERS_PART else "runner"
+        while not (victims := self._victims(program)):
+            program = "runner"
+            await CLOCK.sleep(0.05)
+        victim = self._chance.choice(victims)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+            self.report.kills[program] += 1
+            if program == "runner":
+                self._deaths.append(round(time.time() * 1000))  # noqa: TID251  # compared with the facts' times
+
+    def _victims(self, program: str) -> list[int]:
+        """Those that the supervisor would not give up for it."""
+        now = CLOCK.monotonic()
+        pids = self._product.pids(program)
+        for pid in pids:
+            self._born.setdefault(pid, now)
+            if pid not in self._may_die_young:
+                self._may_die_young[pid] = self._chance.randrange(YOUNG_DEATHS_ONE_IN) == 0
+        return [pid for pid in pids if self._may_die_young[pid] or now - self._born[pid] >= QUICK_SECONDS]
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    async def _settled(self) -> list[RunItem]:
+        """The runs, once each has ended and no token is left, or SETTLE_SECONDS_MAX have passed."""
+        end = CLOCK.monotonic() + SETTLE_SECONDS_MAX
+        names = list(self._ids.values())
+        async with self._product.engine() as engine:
+            while True:
+                items = []
+                for start in range(0, len(names), BATCH_ITEMS_MAX):
+                    items += await engine.tables.get([run_key(name) for name in names[start : start + BATCH_ITEMS_MAX]])
+                runs = [as_run(item) for item in items if item is not None]
+                tokens = (await engine.tables.query(all_tokens(0))).items
+                over = len(runs) == len(names) and not tokens
+                if over or CLOCK.monotonic() > end:
+                    self.report.lost_slots = len(tokens)
+                    return runs
+                await CLOCK.sleep(0.2)
+
+    def _judge(self, runs: Sequence[RunItem]) -> None:
+        report = self.report
+        report.runs = len(self._ids)
+        report.unfinished = [run["pk"] for run in runs if run["state"] != "succeeded"]
+        report.unfinished += [name for name in self._ids.values() if name not in {run["pk"] for run in runs}]
+        report.broken = [broken for run in runs for broken in audit.broken_promises(run)]
+        for run in runs:
+            requeued: int | None = None
+            for _, fact in story(run):
+                if fact["t"] == "RunRequeued":
+                    report.interrupted += 1
+                    requeued = max((at for at in self._deaths if at <= fact["at"]), default=None)
+                elif fact["t"] == "RunStarted" and requeued is not None:
+                    report.resumed_ms.append(fact["at"] - requeued)
+                    requeued = None
+
+
+async def campaign(folder: Path, kills: int, seed: int) -> Report:
+    arguments = ("--workflows", "tests.e2e.workflows", "--limit", str(LIMIT), "--runners", str(RUNNERS))
+    async with Product(folder / "data", *arguments) as product:
+        played = Campaign(product, seed)
+        await played.run(kills)
+    return played.report
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="kills", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--kills", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=1)
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="penstock-kills-") as folder:
+        report = asyncio.run(campaign(Path(folder), wanted.kills, wanted.seed))
+    for line in [*report.broken, *report.unfinished]:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(report.last_line() + "\n")
+    return 0 if report.is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
