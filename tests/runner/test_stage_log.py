@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import io
 import logging
 
 import pytest
@@ -12,7 +15,8 @@ from tests.runner.test_execution import of_type
 from penstock_backbone.records.runs import FAILED
 from penstock_runner.authoring import FinalError, StageContext
 from penstock_runner.domain.redaction import Redaction
-from penstock_runner.handlers.stage_log import ATTEMPT_CHARS_MAX, LINE_CHARS_MAX, StageLog
+from penstock_runner.handlers.stage_log import ATTEMPT_CHARS_MAX, LINE_CHARS_MAX, RedactingFilter, StageLog
+from penstock_runner.stage_output import StageOutput
 
 
 @pytest.mark.parametrize(
@@ -54,9 +58,11 @@ def test_a_line_is_bound_to_its_run_and_stage(caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.INFO):
         log().info("read %d pages with token=%s", 3, "abcdefgh")
         log().info("not %d a number", "x")
+        log().info("%(count)d by name", {"count": 3})
     assert caplog.messages == [
         "[run_1 read] read 3 pages with token=[redacted]",
         "[run_1 read] not %d a number ('x',)",
+        "[run_1 read] 3 by name",
     ]
 
 
@@ -79,6 +85,66 @@ def test_a_traceback_is_logged_without_its_secrets(caplog: pytest.LogCaptureFixt
     (record,) = caplog.records
     assert "ValueError: invalid literal for int() with base 10: 'password=[redacted]'" in record.getMessage()
     assert record.exc_info is None
+
+
+def test_what_a_library_logs_holds_no_secrets_either() -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.addFilter(RedactingFilter(Redaction(("correct-horse-battery",))))
+    library = logging.Logger("some.library")  # noqa: LOG001  # one of its own, that no other test hears
+    library.addHandler(handler)
+    library.warning("calling %s with %(a)s", "token=abcdefgh")
+    library.warning("%(name)s for %(key)s", {"name": "calling", "key": "correct-horse-battery"})
+    try:
+        int("password=hunter22")
+    except ValueError:
+        library.exception("it broke")
+    text = written.getvalue()
+    assert "token=[redacted]" in text
+    assert "calling for [redacted]" in text
+    assert "password=[redacted]" in text
+    assert not {"abcdefgh", "correct-horse-battery", "hunter22"} & set(text.replace("'", " ").replace("=", " ").split())
+
+
+@virtual
+async def test_what_async_stages_print_goes_to_the_log_of_each_and_what_others_print_does_not(rig: Rig) -> None:
+    real = io.StringIO()
+    heard: list[str] = []
+    handler = Heard(heard)
+    logging.getLogger("penstock_runner.stage").addHandler(handler)
+    logging.getLogger("penstock_runner.stage").setLevel(logging.INFO)
+
+    async def prints(context: StageContext) -> Word:
+        print("half", end=" ")  # noqa: T201  # its purpose
+        await rig.clock.sleep(1)
+        print("a line of", context.stage, "token=abcdefgh")  # noqa: T201  # as above
+        await asyncio.create_task(helper())
+        print("the end", end="")  # noqa: T201  # as above
+        return Word()
+
+    async def helper() -> None:
+        print("from a task")  # noqa: T201  # as above
+
+    both = workflow(stage("one", prints, needs=()), stage("two", prints, needs=()))
+    with contextlib.redirect_stdout(StageOutput(real)):
+        run_id = await rig.submit(both)
+        rig.start(both)
+        await rig.until_ended(run_id)
+        print("from nobody")  # noqa: T201  # as above
+    logging.getLogger("penstock_runner.stage").removeHandler(handler)
+    for name in ("one", "two"):
+        said = [text.partition("] ")[2] for text in heard if f" {name}]" in text]
+        assert said == [f"half a line of {name} token=[redacted]", "from a task", "the end"]
+    assert real.getvalue() == "from nobody\n"
+
+
+class Heard(logging.Handler):
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__()
+        self._texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.append(record.getMessage())
 
 
 @virtual

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import uvloop
 
 from penstock_backbone.errors import BackboneError
+from penstock_backbone.system import SystemClock
 from penstock_runner.bootstrap import Settings, find_workflows, open_runner
+from penstock_runner.domain.redaction import Redaction
+from penstock_runner.handlers.stage_log import RedactingFilter
+from penstock_runner.loop_guard import LoopGuard
 from penstock_runner.registry import Registry, module_names
+from penstock_runner.stage_output import capture
 
+BEAT_SECONDS = 0.2
+STUCK_EXIT_CODE = 70
 COLLECT_AFTER_OBJECTS = 20_000
 """Python's 700 would search the whole heap for cycles several times a second; a stage leaves none."""
 
@@ -34,11 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RedactingFilter(Redaction.of_environment(os.environ)))
     try:
         settings = Settings.from_environment(os.environ)
         loaded = find_workflows(settings, module_names(parsed.workflows))
         for problem in loaded.problems:
             _log.error("%s", problem)
+        capture()
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
         uvloop.run(serve(settings, loaded.registry))
@@ -58,10 +69,30 @@ async def serve(settings: Settings, registry: Registry) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    async with open_runner(settings, registry) as runner:
+    async with open_runner(settings, registry) as runner, guarded_loop():
         names = [f"{plan.workflow.name} {plan.workflow.version}" for plan in registry.newest()]
         _log.info("Serving %s with %d slots.", ", ".join(names), settings.capacity)
         await runner.run(stop, hurry)
+
+
+@contextlib.asynccontextmanager
+async def guarded_loop() -> AsyncIterator[None]:
+    """A loop that a stage has blocked for good ends the process: the supervisor starts another."""
+    guard = LoopGuard(lambda: os._exit(STUCK_EXIT_CODE))
+    beating = asyncio.create_task(_beat(guard))
+    guard.start()
+    try:
+        yield
+    finally:
+        guard.stop()
+        beating.cancel()
+
+
+async def _beat(guard: LoopGuard) -> None:
+    clock = SystemClock()
+    while True:
+        guard.beat()
+        await clock.sleep(BEAT_SECONDS)
 
 
 if __name__ == "__main__":

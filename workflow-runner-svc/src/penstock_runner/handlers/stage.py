@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from opentelemetry.trace import SpanContext
@@ -26,6 +27,7 @@ from penstock_runner.handlers.shelf import Shelf
 from penstock_runner.handlers.stage_log import StageLog
 from penstock_runner.handlers.watchdog import Watchdog
 from penstock_runner.ports import Job, JobFailed, World
+from penstock_runner.stage_output import finish, speaker
 
 ERROR_CHARS_MAX = 100
 
@@ -212,8 +214,7 @@ class Attempt:
             if self._stage.name in self._claimed.plan.blocking:
                 return await self._claimed.world.workers.run(self._job(), self)
             self.begin()
-            run: Any = self._stage.run
-            return text_of(await run(self, *self._given.arguments), self._stage.output)
+            return text_of(await self._run_here(), self._stage.output)
         except asyncio.CancelledError:
             raise StageCancelled("the stage's code was cancelled from within") from None
         finally:
@@ -225,6 +226,17 @@ class Attempt:
                 raise asyncio.CancelledError
             if self._expired:
                 raise StageTimeout(f"the stage took longer than {self._stage.timeout_seconds:g} s")
+
+    async def _run_here(self) -> object:
+        """On the loop. What the code prints meanwhile, in this task, is its log's."""
+        run: Any = self._stage.run
+        say = partial(self.say, logging.INFO)
+        token = speaker.set(say)
+        try:
+            return await run(self, *self._given.arguments)
+        finally:
+            speaker.reset(token)
+            finish(say)
 
     def _job(self) -> Job:
         return Job(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 LINE_CHARS_MAX = 2_000
@@ -38,8 +38,26 @@ class StageLog(logging.LoggerAdapter[logging.Logger]):
             self.logger.warning("%sThis attempt has logged enough: the rest is left out.", self._prefix)
 
 
-def _formatted(msg: object, args: tuple[Any, ...]) -> str:
+class RedactingFilter(logging.Filter):
+    """For the handlers of a runner: what libraries log while they work for a stage is not bound to it, but holds no
+    secrets either."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = _formatted(record.msg, record.args or ())
+        record.msg, record.args = self._redact(text[: 8 * LINE_CHARS_MAX]), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self._redact(_trace(record.exc_info))
+        return True
+
+
+def _formatted(msg: object, args: tuple[Any, ...] | Mapping[str, Any]) -> str:
     """A line that cannot be formatted is the author's mistake, and no reason to fail the stage."""
+    if len(args) == 1 and isinstance(args, tuple) and isinstance(args[0], Mapping):
+        args = args[0]
     try:
         return str(msg) % args if args else str(msg)
     except (TypeError, ValueError, KeyError):
