@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from tests.api.world import STAGES, World, served, submitted, world
 from penstock_api.application import create_application
 from penstock_api.push import sse
 from penstock_api.push.hub import Hub
-from penstock_backbone.records.runs import fact
+from penstock_backbone.records.runs import commit_facts, fact
 from penstock_backbone.system import SystemClock
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +49,54 @@ async def test_restless_clients_see_every_event_once_and_in_order() -> None:
             assert sequences(events) == list(range(1, last + 1))
             assert events == page["events"]
         await quiet(made)
+
+
+async def progress_events(address: str, project_id: str, count: int) -> list[dict[str, Any]]:
+    """The first few, as a browser hears them; they have no id, so they change nothing for a reconnection."""
+    found: list[dict[str, Any]] = []
+    url = f"http://{address}/v1/projects/{project_id}/events/stream"
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=20, verify=False) as client,
+        client.stream("GET", url) as answer,
+    ):
+        text = ""
+        async for piece in answer.aiter_text():
+            text += piece
+            *messages, text = text.split("\n\n")
+            for message in messages:
+                if message.startswith("event: progress\n"):
+                    assert "id:" not in message
+                    found.append(json.loads(message.partition("data: ")[2]))
+                    if len(found) == count:
+                        return found
+    return found
+
+
+async def test_progress_is_pushed_between_the_events_and_is_none_of_them() -> None:
+    async with world("agent_build", clock=SystemClock()) as (made, client), served(made) as address:
+        project = await submitted(client)
+        run = await made.claim(await made.enqueue(project["id"]))
+        hearing = asyncio.create_task(progress_events(address, project["id"], 2))
+        for thousandths in (250, 500):
+            await quiet_until_followed(made)
+            update = commit_facts(
+                run["pk"], fence=run["fence"], seq=run["seq"], facts=[], results={}, at=run["at"],
+                progress={"draft": [thousandths, "writing"]},
+            )  # fmt: skip
+            run = await made.update(update)
+            await SystemClock().sleep(0.1)
+        heard = await asyncio.wait_for(hearing, 10)
+        assert heard == [
+            {"run_id": run["pk"], "stages": {"draft": {"fraction": part, "line": "writing"}}} for part in (0.25, 0.5)
+        ]
+        page = (await client.get(f"/v1/projects/{project['id']}/events?limit=1000")).json()
+        assert sequences(page["events"]) == list(range(1, run["seq"] + 1))
+
+
+async def quiet_until_followed(made: World) -> None:
+    async with asyncio.timeout(5):
+        while not made.api.parts.hub.followed_runs:  # the server notices in its own time
+            await SystemClock().sleep(0.01)
 
 
 @pytest.mark.parametrize("follow", [by_websocket, by_sse])

@@ -30,6 +30,15 @@ def frame(envelope: EventEnvelope) -> bytes:
     return _encode(envelope)
 
 
+def progress_frame(run: RunItem) -> bytes:
+    """What the running stages said last of how far they have come: {"run_id", "stages": {stage: {fraction, line}}}."""
+    stages = {
+        name: {"fraction": None if thousandths is None else thousandths / 1000, "line": line}
+        for name, (thousandths, line) in (run.get("progress") or {}).items()
+    }
+    return _encode({"run_id": run["pk"], "stages": stages})
+
+
 def last_sequence(run: RunItem | None) -> int:
     return run["seq"] if run else 1
 

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from enum import Enum
 
-from penstock_api.domain.events import envelopes, frame, is_over
+from penstock_api.domain.events import envelopes, frame, is_over, progress_frame
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.ports import Clock, Tables, Watch
 from penstock_backbone.records.projects import ProjectItem
@@ -38,6 +39,13 @@ class Over(Enum):
     FAILED = "the run cannot be followed any more"
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """The newest progress of the run: no event of its story, so it has no sequence, and only the newest counts."""
+
+    frame: bytes
+
+
 class Full(Exception):
     """STREAMS_MAX streams are open in this process."""
 
@@ -49,6 +57,7 @@ class Follower:
         self.project = project
         self.frames: list[bytes] = [frame(envelope) for envelope in envelopes(project, None, 0)]
         self.over: Over | None = None
+        self.hint: Hint | None = None
         self.subscriptions: set[Subscription] = set()
         self.task: asyncio.Task[None] | None = None
 
@@ -65,13 +74,15 @@ class Subscription:
         self.position = after
         self._follower = follower
         self._over: Over | None = None
+        self._hint: Hint | None = None
 
     def end(self, reason: Over) -> None:
         self._over = self._over or reason
         self.wake.set()
 
-    async def next(self, wait_seconds: float) -> list[bytes] | Over:
-        """The next frames (≤ BATCH_FRAMES_MAX) as soon as there are any; [] after `wait_seconds` without one."""
+    async def next(self, wait_seconds: float) -> list[bytes] | Hint | Over:
+        """The next frames (≤ BATCH_FRAMES_MAX) as soon as there are any, else a new hint; [] after `wait_seconds`
+        without either."""
         while True:
             if self._over:
                 return self._over
@@ -80,6 +91,9 @@ class Subscription:
                 return frames
             if self._follower.over:
                 return self._follower.over
+            if (hint := self._follower.hint) is not None and hint is not self._hint:
+                self._hint = hint
+                return hint
             self.wake.clear()
             try:
                 async with asyncio.timeout(wait_seconds):
@@ -188,6 +202,9 @@ class Hub:
             run = as_run(item)
             news = envelopes(follower.project, run, len(follower.frames))
             follower.frames.extend(frame(envelope) for envelope in news)
+            if "progress" in run or follower.hint is not None:
+                hint = Hint(progress_frame(run))
+                follower.hint = hint if hint != follower.hint else follower.hint
             if is_over(run):
                 follower.over = Over.COMPLETE
             follower.wake()

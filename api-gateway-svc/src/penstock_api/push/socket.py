@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
-from penstock_api.push.hub import PING_SECONDS, Over, Subscription
+from penstock_api.push.hub import PING_SECONDS, Hint, Over, Subscription
 
 SEND_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 1.0
@@ -49,6 +49,9 @@ async def _deliver(socket: Socket, subscription: Subscription) -> int | None:
                 return BROKEN
             case Over.GONE:
                 return None
+            case Hint():
+                # A websocket has no names for its messages, and its clients expect events alone.
+                pass
             case list() as frames:
                 async with asyncio.timeout(SEND_SECONDS_MAX):
                     for frame in frames:

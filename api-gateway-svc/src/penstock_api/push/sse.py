@@ -7,7 +7,7 @@ from typing import assert_never
 
 from litestar.types import Receive, Scope, Send
 
-from penstock_api.push.hub import PING_SECONDS, Hub, Over, Subscription
+from penstock_api.push.hub import PING_SECONDS, Hint, Hub, Over, Subscription
 from penstock_backbone.records.projects import ProjectItem
 
 SEND_SECONDS_MAX = 10.0
@@ -52,6 +52,8 @@ async def _deliver(send: Send, subscription: Subscription) -> None:
                 return await _body(send, b"", more=False)
             case Over.GONE:
                 return None
+            case Hint(frame):
+                await _body(send, b"event: progress\ndata: %b\n\n" % frame, more=True)
             case list() as frames:
                 body = b"".join(
                     b"id: %d\ndata: %b\n\n" % (sequence, frame)
