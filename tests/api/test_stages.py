@@ -61,6 +61,21 @@ def test_a_running_stage_shows_how_far_it_has_come_and_one_that_has_ended_does_n
     assert (second.progress.fraction, second.progress.line) == (0.25, "reading")
 
 
+def test_the_usage_of_failed_attempts_counts_and_what_was_not_measured_stays_absent() -> None:
+    costly = failed("a", 12, final=False)
+    costly["d"]["usage"] = {"input_tokens": 100}
+    run = run_of(
+        started(),
+        begun("a", 11),
+        costly,
+        begun("a", 13, 2),
+        completed("a", 14, usage={"input_tokens": 5, "tool_calls": 1}),
+    )
+    usage = snapshot(run, ANNOUNCED).stages[0].usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.tool_calls, usage.output_tokens) == (105, 1, None)
+
+
 def test_a_running_stage_is_shown_as_running() -> None:
     found = snapshot(run_of(started(), begun("a", 11)), ANNOUNCED)
     assert [stage.status for stage in found.stages] == ["running", "pending"]

@@ -23,6 +23,7 @@ async def test_a_failed_attempt_is_repeated_after_a_back_off_that_doubles(rig: R
     async def third_time_lucky(context: StageContext) -> Word:
         begun.append(rig.clock.monotonic())
         if context.attempt < 3:
+            context.usage.add(input_tokens=100 * context.attempt)
             raise ConnectionError(f"attempt {context.attempt}")
         return Word()
 
@@ -36,6 +37,11 @@ async def test_a_failed_attempt_is_repeated_after_a_back_off_that_doubles(rig: R
         (1, "ConnectionError", "attempt 1", False, 4000), (2, "ConnectionError", "attempt 2", False, 8000),
     ]  # fmt: skip
     assert [started["attempt"] for started in of_type(story, "StageStarted")] == [1, 2, 3]
+    assert [failed["usage"] for failed in of_type(story, "StageFailed")] == [
+        {"input_tokens": 100},
+        {"input_tokens": 200},
+    ]
+    assert "usage" not in of_type(story, "StageCompleted")[0]
     assert of_type(story, "StageCompleted")[0]["attempt"] == 3
 
 

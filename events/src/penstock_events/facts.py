@@ -86,7 +86,7 @@ class StageCompleted(Fact):
 
 
 class StageFailed(Fact):
-    """One attempt failed. `final` False: it will be tried again after `retry_in_ms`."""
+    """One attempt failed. `final` False: it will be tried again after `retry_in_ms`. `usage` is what it cost all the same."""
 
     stage: str
     attempt: int = Field(ge=1)
@@ -95,6 +95,7 @@ class StageFailed(Fact):
     message: str
     final: bool
     retry_in_ms: int | None = None
+    usage: Usage | None = None
 
 
 class RunRequeued(Fact):

@@ -32,13 +32,25 @@ class _Stage:
     def complete(self, at: int, data: Mapping[str, Any]) -> None:
         self.status, self.completed_at = "completed", at
         self.duration_ms = data["duration_ms"]
-        if usage := data.get("usage"):
-            self.usage = StageUsage(**{name: usage.get(name) for name in StageUsage.__struct_fields__})
+        self.spend(data.get("usage"))
 
     def fail(self, data: Mapping[str, Any]) -> None:
         self.status = "failed" if data["final"] else "retrying"
         self.duration_ms = data["duration_ms"]
+        self.spend(data.get("usage"))
         self.error = Failure(error=data["error"], message=data["message"], stage=self.name)
+
+    def spend(self, usage: Mapping[str, int] | None) -> None:
+        """Adds up over all attempts; what was never measured stays absent."""
+        if not usage:
+            return
+        before = self.usage or StageUsage()
+        sums = {
+            name: (getattr(before, name) or 0) + (usage.get(name) or 0)
+            for name in StageUsage.__struct_fields__
+            if getattr(before, name) is not None or usage.get(name) is not None
+        }
+        self.usage = StageUsage(**sums)
 
     def interrupt(self) -> None:
         """Its runner was lost: it will begin again."""

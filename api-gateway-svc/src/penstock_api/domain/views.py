@@ -37,7 +37,7 @@ class StageProgress(Struct, frozen=True, kw_only=True):
 
 
 class StageView(Struct, frozen=True, kw_only=True):
-    """`started_at`, `attempt`, `duration_ms` and `error` are those of the latest attempt."""
+    """`started_at`, `attempt`, `duration_ms` and `error` are those of the latest attempt; `usage` is that of all."""
 
     name: str
     title: str | None

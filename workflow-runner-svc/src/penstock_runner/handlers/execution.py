@@ -303,5 +303,5 @@ class Execution:
 def _told(stage: Stage, attempt: int, outcome: Failed) -> dict[str, Any]:
     return {
         "stage": stage.name, "attempt": attempt, "duration_ms": outcome.duration_ms,
-        "error": outcome.error, "message": outcome.message[:MESSAGE_CHARS_MAX],
+        "error": outcome.error, "message": outcome.message[:MESSAGE_CHARS_MAX], "usage": outcome.usage,
     }  # fmt: skip

@@ -51,6 +51,7 @@ class Failed:
     message: str
     final: bool
     duration_ms: int
+    usage: dict[str, int] | None = None
 
 
 AttemptOutcome: TypeAlias = Succeeded | Failed
@@ -189,7 +190,8 @@ class Attempt:
             text = await self._call()
             outcome = await self._succeeded(text, _milliseconds(clock.monotonic() - began))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
-            outcome = failed(error, self._stage, claimed.world.redact, _milliseconds(clock.monotonic() - began))
+            seconds = clock.monotonic() - began
+            outcome = failed(error, self._stage, claimed.world.redact, _milliseconds(seconds), self.usage.total)
         finally:
             self._record_span(outcome, clock.monotonic() - began)
         return outcome
@@ -277,7 +279,13 @@ class StageCancelled(Exception):
     """Nobody stopped the run: something that the stage awaits was cancelled."""
 
 
-def failed(error: BaseException, stage: Stage, redact: Callable[[str], str], duration_ms: int) -> Failed:
+def failed(
+    error: BaseException,
+    stage: Stage,
+    redact: Callable[[str], str],
+    duration_ms: int,
+    usage: dict[str, int] | None = None,
+) -> Failed:
     name, final = type(error).__name__, isinstance(error, (FinalError, *stage.final_errors))
     if isinstance(error, JobFailed):
         name, final = error.error, error.final
@@ -287,6 +295,7 @@ def failed(error: BaseException, stage: Stage, redact: Callable[[str], str], dur
         message=message[:MESSAGE_CHARS_MAX].encode(errors="replace").decode(),
         final=final,
         duration_ms=duration_ms,
+        usage=usage,
     )
 
 
