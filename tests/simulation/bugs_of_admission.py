@@ -250,14 +250,15 @@ def last_come_first_served(patches: Patches) -> None:
 
 
 def flooding_tenant_first(patches: Patches) -> None:
-    from penstock_orchestrator.domain.ranking import Ranking  # noqa: PLC0415  # only this one needs it
+    from penstock_orchestrator.domain.picker import Picker  # noqa: PLC0415  # only this one needs it
 
-    real = patches.put(Ranking, "place", None)
+    real = patches.put(Picker, "_share", None)
 
-    def place(self: Any, name: str, rank: Any) -> None:
-        real(self, name, None if rank is None else (-rank[0], *rank[1:]))
+    def share(self: Any, tenant: str) -> int | None:
+        fair = real(self, tenant)
+        return None if fair is None else -fair
 
-    patches.change(Ranking, "place", place)
+    patches.change(Picker, "_share", share)
 
 
 def _no_assertion(patches: Patches) -> None:

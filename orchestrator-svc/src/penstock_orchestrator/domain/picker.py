@@ -12,8 +12,9 @@ be moved from band to band. A run is overtaken only by runs that are accepted wi
 between them after it.
 
 Runs of one workflow that use the same resources are of one kind. Each pair of tenant and kind is a lane. Every kind
-ranks its lanes, and one ranking on top compares the kinds' first lanes, so that a change costs the logarithm of the
-number of lanes, times the few kinds that one tenant waits in, and the number of waiting runs never matters.
+ranks its lanes, and one ranking on top compares the kinds' first lanes, so that a tenant that moves forward costs the
+logarithm of the number of lanes, times the few kinds that it waits in, one that moves back costs less, and the number
+of waiting runs never matters.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import TypeAlias
 
 from penstock_orchestrator.domain.line import Line, Place
 from penstock_orchestrator.domain.occupancy import ALL_SHARES, Kind, Occupancy
-from penstock_orchestrator.domain.ranking import Ranking
+from penstock_orchestrator.domain.ranking import Rank, Ranking
 
 Urgency: TypeAlias = tuple[int, Place]
 
@@ -39,8 +40,9 @@ def urgency(priority: int, place: Place) -> Urgency:
     return place.at + (priority - 1) * _AGE_MS, place
 
 
-_Standing: TypeAlias = int | None
-_UNRANKED = -1 - ALL_SHARES
+_UNKNOWN = -1 - ALL_SHARES
+_AT_BITS = 48
+"""Of a rank: a time of acceptance (ms) in its low bits, the tenant's share above them."""
 
 
 class _Lane:
@@ -93,12 +95,12 @@ class _Lane:
 class Picker:
     """Reads the occupancy and never changes it; whoever changes it says so with `tenant_changed` and `kind_changed`.
 
-    Ranks are made up to date only when somebody asks who is next, so that moves which follow each other cost one
+    Who has moved forward is ranked only when somebody asks who is next, so that moves which follow each other cost one
     ranking, and moves that are taken back cost almost nothing.
     """
 
     __slots__ = (
-        "_kinds", "_kinds_in", "_lanes", "_occupancy", "_of_kind", "_ranked", "_stale_kinds", "_stale_lanes",
+        "_kinds", "_kinds_in", "_lanes", "_occupancy", "_of_kind", "_shares", "_stale_kinds", "_stale_lanes",
         "_stale_tenants",
     )  # fmt: skip
 
@@ -106,9 +108,9 @@ class Picker:
         self._occupancy = occupancy
         self._lanes: dict[str, dict[Kind, _Lane]] = {}
         self._of_kind: dict[Kind, Ranking[str]] = {}
-        self._kinds: Ranking[Kind] = Ranking()
+        self._kinds: Ranking[Kind] = Ranking(self._rank_of_kind)
         self._kinds_in: dict[str, dict[Kind, None]] = {}
-        self._ranked: dict[str, _Standing] = {}
+        self._shares: dict[str, int | None] = {}
         self._stale_lanes: set[tuple[str, Kind]] = set()
         self._stale_tenants: set[str] = set()
         self._stale_kinds: set[Kind] = set()
@@ -143,11 +145,12 @@ class Picker:
     def next(self) -> str | None:
         """The token whose turn it is, whatever the fleet's limit says; None when nobody may go."""
         self._rank()
-        kind = self._kinds.first()
-        if kind is None:
+        first = self._kinds.first()
+        if first is None:
             return None
-        tenant = self._of_kind[kind].first()
-        assert tenant is not None, kind
+        lane = self._of_kind[first[1]].first()
+        assert lane is not None, first
+        tenant = lane[1]
         lanes = self._lanes[tenant].items()
         _, place = min(lane.next() for name, lane in lanes if not self._occupancy.kind_is_full(name))
         return place.token
@@ -170,59 +173,72 @@ class Picker:
             self._rank_tenant(tenant)
         self._stale_tenants.clear()
         for tenant, kind in self._stale_lanes:
-            self._rank_lane(tenant, kind, self._standing(tenant))
+            self._rank_lane(tenant, kind)
         self._stale_lanes.clear()
         for kind in self._stale_kinds:
-            self._rank_kind(kind)
+            self._kinds.advance(kind)
         self._stale_kinds.clear()
 
-    def _standing(self, tenant: str) -> _Standing:
-        """What all its lanes are ranked by: its share, or None while it is at its limit."""
+    def _share(self, tenant: str) -> int | None:
+        """What all its lanes are ranked by; None while it is at its limit. Kept in `_shares` while it waits."""
         return None if self._occupancy.tenant_is_full(tenant) else self._occupancy.share(tenant)
 
     def _rank_tenant(self, tenant: str) -> None:
-        """In each kind that it waits for. A move that was tried and taken back leaves it where it stood."""
+        """In each kind that it waits for, if it has moved forward."""
         lanes = self._lanes.get(tenant)
         if lanes is None:
             return
-        standing = self._standing(tenant)
-        if self._ranked.get(tenant, _UNRANKED) == standing:
+        share, before = self._share(tenant), self._shares.get(tenant)
+        self._shares[tenant] = share
+        if share is None or (before is not None and before <= share):
             return
-        self._ranked[tenant] = standing
-        for kind in list(lanes):
-            self._rank_lane(tenant, kind, standing)
+        for kind, lane in lanes.items():
+            if lane.lines:
+                self._advance(tenant, kind)
 
-    def _rank_lane(self, tenant: str, kind: Kind, standing: _Standing) -> None:
+    def _rank_lane(self, tenant: str, kind: Kind) -> None:
         lanes = self._lanes.get(tenant)
         if lanes is None or kind not in lanes:
             return
-        lane = lanes[kind]
+        if lanes[kind].lines:
+            self._advance(tenant, kind)
+            return
+        if kind in self._of_kind:
+            self._of_kind[kind].forget(tenant)
+        del lanes[kind]
+        if not lanes:
+            del self._lanes[tenant]
+            self._shares.pop(tenant, None)
+
+    def _advance(self, tenant: str, kind: Kind) -> None:
         ranking = self._of_kind.get(kind)
         if ranking is None:
-            ranking = self._of_kind[kind] = Ranking()
+            ranking = self._of_kind[kind] = Ranking(partial(self._rank_of_lane, kind))
             for scope in kind:
                 self._kinds_in.setdefault(scope, {})[kind] = None
-        self._stale_kinds.add(kind)
-        if lane.lines and standing is not None:
-            oldest = lane.oldest()
-            ranking.place(tenant, (standing, oldest.at, oldest.run))
-            return
-        ranking.place(tenant, None)
-        if not lane.lines:
-            del lanes[kind]
-            if not lanes:
-                del self._lanes[tenant]
-                self._ranked.pop(tenant, None)
+        if ranking.advance(tenant):
+            self._stale_kinds.add(kind)
 
-    def _rank_kind(self, kind: Kind) -> None:
+    def _rank_of_lane(self, kind: Kind, tenant: str) -> Rank | None:
+        share = self._shares.get(tenant, _UNKNOWN)
+        if share == _UNKNOWN:
+            share = self._shares[tenant] = self._share(tenant)
+        if share is None:
+            return None
+        oldest = self._lanes[tenant][kind].oldest()
+        return (share << _AT_BITS) + oldest.at, oldest.run
+
+    def _rank_of_kind(self, kind: Kind) -> Rank | None:
+        """That of its first lane."""
         ranking = self._of_kind.get(kind)
         if ranking is None or self._occupancy.kind_is_full(kind):
-            self._kinds.place(kind, None)
-            return
-        self._kinds.place(kind, ranking.first_rank())
-        if not len(ranking):
-            del self._of_kind[kind]
-            for scope in kind:
-                del self._kinds_in[scope][kind]
-                if not self._kinds_in[scope]:
-                    del self._kinds_in[scope]
+            return None
+        first = ranking.first()
+        if first is not None:
+            return first[0]
+        del self._of_kind[kind]
+        for scope in kind:
+            del self._kinds_in[scope][kind]
+            if not self._kinds_in[scope]:
+                del self._kinds_in[scope]
+        return None
