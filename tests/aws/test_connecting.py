@@ -108,3 +108,10 @@ async def test_physical_names_carry_the_stack() -> None:
     assert names.logical("penstock-dev-runs") == "runs"
     with pytest.raises(Fatal, match="PENSTOCK_STACK"):
         names.logical("penstock-prod-runs")
+
+
+def test_the_region_that_the_sentence_asks_for_is_the_one_that_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    assert AwsSettings.of("stack", None).region == "us-west-2"
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert AwsSettings.of("stack", None).region == "eu-central-1"

@@ -39,7 +39,7 @@ OTHERS_PART = 0.15
 OTHERS = ("orchestrator", "api", "store")
 QUICK_SECONDS = 5.5
 """The supervisor gives up a program that dies five times in a row sooner than this after its start."""
-YOUNG_DEATHS_ONE_IN = 3
+YOUNG_DEATHS_ONE_IN = 8
 """Of the processes, so that five in a row are as good as impossible."""
 SETTLE_SECONDS_MAX = 180.0
 
@@ -137,6 +137,7 @@ class Campaign:
     async def _kill(self) -> None:
         program = self._chance.choice(OTHERS) if self._chance.random() < OTHERS_PART else "runner"
         while not (victims := self._victims(program)):
+            assert self._product.process.returncode is None, self._product.story()
             program = "runner"
             await CLOCK.sleep(0.05)
         victim = self._chance.choice(victims)

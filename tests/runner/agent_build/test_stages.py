@@ -29,7 +29,7 @@ NINE = [
 
 
 def test_the_nine_stages_run_one_after_the_other() -> None:
-    (workflow,) = built_in(SystemClock())
+    (workflow,) = built_in(SystemClock(), OfflineDrafter())
     assert (workflow.name, workflow.version) == ("agent_build", "1")
     assert [stage.name for stage in workflow.stages] == NINE
     assert all(stage.needs is None and stage.title for stage in workflow.stages)

@@ -12,6 +12,7 @@ from penstock_backbone.errors import Fatal
 from penstock_backbone.ports import Chance, Clock, Ids
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
+from penstock_runner.adapters.models.choosing import VARIABLES, choose
 from penstock_runner.adapters.workers.pool import WorkerPool, WorkerSettings
 from penstock_runner.domain.redaction import Redaction
 from penstock_runner.handlers.runner import DRAIN_SECONDS, Runner
@@ -46,6 +47,7 @@ class Settings:
     """`capacity`: how many runs this process executes at once, and how many worker processes its blocking stages may
     have; `worker_memory_mb`: the address space of each. `drain_seconds`: how long stages may go on after SIGTERM. `session`: the id its supervisor chose for it.
     `draft_pace_seconds`: how long agent_build's offline drafter pretends to think, for people who watch it.
+    `model`: what the environment says about the model that drafts (adapters/models/choosing.py).
     """
 
     engine: EngineSettings
@@ -55,6 +57,7 @@ class Settings:
     session: str | None
     draft_pace_seconds: float
     otlp: bool
+    model: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -75,6 +78,7 @@ class Settings:
             drain_seconds=_seconds(environment, "PENSTOCK_DRAIN_SECONDS", DRAIN_SECONDS, DRAIN_SECONDS_MAX),
             draft_pace_seconds=_seconds(environment, "PENSTOCK_DRAFT_PACE_SECONDS", 0.0, DRAFT_PACE_SECONDS_MAX),
             otlp=bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
+            model={name: environment[name] for name in VARIABLES if name in environment},
         )
 
 
@@ -90,8 +94,11 @@ def _seconds(environment: Mapping[str, str], name: str, default: float, most: fl
 
 
 def find_workflows(settings: Settings, modules: Iterable[str]) -> Loaded:
-    """The built-in ones, those of installed packages, and those of the modules that were named."""
-    return load(built_in(SystemClock(), settings.draft_pace_seconds), (*installed_modules(), *modules))
+    """The built-in ones, those of installed packages, and those of the modules that were named. Raises Fatal."""
+    clock = SystemClock()
+    chosen = choose(settings.model, clock, SystemChance())
+    ours = built_in(clock, chosen.drafter, settings.draft_pace_seconds, chosen.resources)
+    return load(ours, (*installed_modules(), *modules))
 
 
 def runner_on(

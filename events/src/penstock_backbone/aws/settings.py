@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -24,8 +25,9 @@ class AwsSettings:
 
     @classmethod
     def of(cls, stack: str, endpoint_url: str | None) -> AwsSettings:
-        """The region comes from where boto3 looks for it: AWS_REGION, AWS_DEFAULT_REGION, the profile."""
-        region = boto3.Session().region_name
+        """The region comes from AWS_REGION, as for every other SDK, or else from where boto3 looks for it:
+        AWS_DEFAULT_REGION, the profile."""
+        region = os.environ.get("AWS_REGION") or boto3.Session().region_name
         if region is None and endpoint_url is None:
             raise Fatal("no AWS region is set: set AWS_REGION, for example AWS_REGION=eu-central-1")
         return cls(stack, region or EMULATOR_REGION, endpoint_url)

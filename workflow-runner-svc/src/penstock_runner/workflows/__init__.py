@@ -5,10 +5,13 @@ from __future__ import annotations
 from penstock_backbone.ports import Clock
 from penstock_runner.authoring import Workflow
 from penstock_runner.workflows.agent_build.child_workbench import ChildWorkbench, Limits
-from penstock_runner.workflows.agent_build.drafter.offline import OfflineDrafter
+from penstock_runner.workflows.agent_build.model import DraftingModel
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
 
 
-def built_in(clock: Clock, pace_seconds: float = 0.0) -> tuple[Workflow, ...]:
-    """What a runner offers. `pace_seconds` slows the offline drafter down for people who watch it."""
-    return (build_agent_build(OfflineDrafter(), ChildWorkbench(clock, Limits()), clock, pace_seconds),)
+def built_in(
+    clock: Clock, model: DraftingModel, pace_seconds: float = 0.0, resources: tuple[str, ...] = ()
+) -> tuple[Workflow, ...]:
+    """What a runner offers. `pace_seconds` slows the offline drafter down for people who watch it; `resources` are what
+    asking the model uses."""
+    return (build_agent_build(model, ChildWorkbench(clock, Limits()), clock, pace_seconds, resources),)

@@ -1,4 +1,4 @@
-"""The port to whatever drafts an agent's documents: the offline drafter now, a language model's service later."""
+"""The port to whatever drafts an agent's documents: the offline drafter, or a language model's service."""
 
 from __future__ import annotations
 

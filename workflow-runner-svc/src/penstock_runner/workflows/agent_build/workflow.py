@@ -32,14 +32,17 @@ TITLES = {
 }
 
 
-def build_agent_build(model: DraftingModel, workbench: Workbench, clock: Clock, pace_seconds: float) -> Workflow:
-    """`pace_seconds` is waited before each stage but the last, so that people can watch a drafter that is too fast."""
+def build_agent_build(
+    model: DraftingModel, workbench: Workbench, clock: Clock, pace_seconds: float, resources: tuple[str, ...] = ()
+) -> Workflow:
+    """`pace_seconds` is waited before each stage but the last, so that people can watch a drafter that is too fast.
+    `resources` are what the drafting stages use."""
     return Workflow(
         NAME,
         VERSION,
         (
             *(
-                Stage(stage, drafting(stage, model, clock, pace_seconds), output, TITLES[stage])
+                Stage(stage, drafting(stage, model, clock, pace_seconds), output, TITLES[stage], resources=resources)
                 for stage, output in DRAFTED.items()
             ),
             Stage(DEVELOPER_MANAGER, managing(clock, pace_seconds), AssemblyReport, TITLES[DEVELOPER_MANAGER]),

@@ -1,0 +1,223 @@
+"""Documents drafted by a service: a whole build over the wire, repair, patience, prices, and which model it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runner.agent_build.runs import Clock, Workbench, built, carry_out, project
+from tests.runner.models.service import Answer, completion, refusal, serving
+
+from penstock_backbone.errors import Fatal
+from penstock_backbone.records.limits import RESOURCE_NAME_PATTERN
+from penstock_backbone.system import SystemClock
+from penstock_runner.adapters.models.choosing import choose
+from penstock_runner.authoring import FinalError
+from penstock_runner.workflows.agent_build.child_workbench import ChildWorkbench, Limits
+from penstock_runner.workflows.agent_build.documents import ProjectPlan, ToolSet
+from penstock_runner.workflows.agent_build.drafter.offline import OfflineDrafter
+from penstock_runner.workflows.agent_build.model import Assignment
+from penstock_runner.workflows.agent_build.service.drafter import REPAIRS_MAX, TRIES_MAX, ModelBusy, UnusableDraft
+from penstock_runner.workflows.agent_build.service.prices import Prices
+from penstock_runner.workflows.agent_build.stages import DRAFTED
+from penstock_runner.workflows.agent_build.workflow import build_agent_build
+
+pytestmark = pytest.mark.anyio
+
+REQUIREMENT = "Build an agent that finds the keywords of a text, and greets people in German and English."
+MODEL = {"PENSTOCK_MODEL": "gpt-4o-mini-test"}
+PLAN = {"package": "word_finder", "title": "Finds words", "language": "en"}
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class NoChance:
+    def random(self) -> float:
+        return 0.0
+
+
+def plan_assignment() -> Assignment[ProjectPlan]:
+    return Assignment(project(REQUIREMENT), "orchestrator", ProjectPlan, {})
+
+
+async def drafted(
+    script: Callable[[str, dict[str, Any]], Answer], clock: Clock | None = None, assignment: Any = None
+) -> Any:
+    async with serving(script) as service:
+        environment = {**MODEL, "PENSTOCK_MODEL_URL": f"{service.url}/v1"}
+        drafter = choose(environment, clock or Clock(), NoChance()).drafter
+        try:
+            return await drafter.draft(assignment or plan_assignment()), service.asked
+        except Exception as error:
+            error.add_note(str(len(service.asked)))
+            raise
+
+
+def in_turn(*answers: Answer) -> Callable[[str, dict[str, Any]], Answer]:
+    left = list(answers)
+    return lambda *_: left.pop(0)
+
+
+async def test_a_whole_package_is_built_from_what_a_service_answers_and_its_own_tests_pass() -> None:
+    """The answers are the offline drafter's documents, each asked for by the name of its schema."""
+    offline = await asyncio.to_thread(built, REQUIREMENT)
+    names = {output.__name__: stage for stage, output in DRAFTED.items()}
+
+    def script(_: str, body: dict[str, Any]) -> Answer:
+        return completion(offline.outputs[names[body["response_format"]["json_schema"]["name"]]], tokens=(1000, 200))
+
+    async with serving(script) as service:
+        chosen = choose({**MODEL, "PENSTOCK_MODEL_URL": f"{service.url}/v1"}, Clock(), NoChance())
+        workflow = build_agent_build(
+            chosen.drafter, ChildWorkbench(SystemClock(), Limits()), Clock(), 0, chosen.resources
+        )
+        run = await carry_out(workflow, project(REQUIREMENT))
+    assert len(service.asked) == len(DRAFTED)
+    assert json.loads(run.outputs["agent_deployer"])["tests"]["failed"] == 0
+    plan = ProjectPlan.model_validate_json(run.outputs["orchestrator"])
+    assert plan.provenance == "drafted by gpt-4o-mini-test"
+    assert (
+        plan.requirement_sha256 == ProjectPlan.model_validate_json(offline.outputs["orchestrator"]).requirement_sha256
+    )
+    assert run.usage.total == {"input_tokens": 7000, "output_tokens": 1400, "cost_microusd": 7 * 270}
+    assert workflow.stages[0].resources == ("model:gpt-4o-mini-test",)
+    assert all(REQUIREMENT in asked["messages"][1]["content"] for asked in service.asked)
+
+
+async def test_facts_about_the_requirement_are_not_asked_for_and_cannot_be_invented() -> None:
+    lie = PLAN | {"requirement_sha256": "0" * 64, "requirement_chars": 1, "provenance": "written by hand"}
+    draft, asked = await drafted(in_turn(completion(json.dumps(lie))))
+    assert (draft.document.requirement_chars, draft.document.provenance) == (
+        len(REQUIREMENT),
+        "drafted by gpt-4o-mini-test",
+    )
+    schema = asked[0]["response_format"]["json_schema"]["schema"]
+    assert set(schema["properties"]) == set(schema["required"]) == set(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("I would call it word_finder.", "not one JSON object"),
+        ('{"package": "word_finder"', "not one JSON object"),
+        (json.dumps(PLAN | {"package": "Word Finder"}), "package: String should match pattern"),
+        (json.dumps({"package": "word_finder"}), "title: Field required"),
+    ],
+)
+async def test_what_is_wrong_with_an_answer_is_told_to_the_model_which_mends_it(broken: str, told: str) -> None:
+    draft, asked = await drafted(in_turn(completion(broken), completion(f"Here:\n```json\n{json.dumps(PLAN)}\n```")))
+    assert draft.document.package == "word_finder"
+    *_, answer, complaint = asked[1]["messages"]
+    assert answer == {"role": "assistant", "content": broken}
+    assert told in complaint["content"]
+    assert (draft.usage.input_tokens, draft.usage.output_tokens) == (200, 40), "both answers are paid for"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        ("../escape.py", "", "must be in one of word_finder/tools/, tests/test_"),
+        ("/etc/passwd", "", "must be in one of"),
+        ("word_finder/tools/a.py", "def broken(:", "cannot be parsed"),
+    ],
+)
+async def test_files_in_wrong_places_and_files_that_do_not_parse_are_mended(path: str, text: str, told: str) -> None:
+    plan = ProjectPlan(**PLAN, requirement_sha256="0" * 64, requirement_chars=1, provenance="x")
+    assignment = Assignment(project(REQUIREMENT), "tools_developer", ToolSet, {ProjectPlan: plan})
+    good = {"files": [{"path": "word_finder/tools/__init__.py", "text": "TOOLS = {}\n"}]}
+    bad = {"files": [{"path": path, "text": text}]}
+    draft, asked = await drafted(in_turn(completion(json.dumps(bad)), completion(json.dumps(good))), None, assignment)
+    assert [file.path for file in draft.document.files] == ["word_finder/tools/__init__.py"]
+    assert told in asked[1]["messages"][-1]["content"]
+
+
+async def test_an_answer_that_stays_wrong_is_given_up_after_a_few_rounds() -> None:
+    with pytest.raises(UnusableDraft, match="ProjectPlan") as failed:
+        await drafted(lambda *_: completion("no"))
+    assert failed.value.__notes__ == [str(1 + REPAIRS_MAX)]
+
+
+async def test_a_busy_service_is_asked_again_when_it_says_or_after_a_growing_back_off() -> None:
+    clock = Clock()
+    busy = (refusal(429, **{"Retry-After": "9"}), refusal(503), completion("{", finish=None, cut=True))
+    draft, asked = await drafted(in_turn(*busy, completion(json.dumps(PLAN))), clock)
+    assert draft.document.package == "word_finder"
+    assert len(asked) == 4
+    assert clock.slept == [9.0, 2.0, 4.0]
+
+
+async def test_a_service_that_stays_busy_fails_the_attempt_which_the_runner_repeats() -> None:
+    with pytest.raises(ModelBusy, match="answers 503") as failed:
+        await drafted(lambda *_: refusal(503))
+    assert failed.value.__notes__ == [str(TRIES_MAX)]
+
+
+async def test_a_service_that_wants_more_patience_than_a_stage_has_fails_the_attempt_at_once() -> None:
+    clock = Clock()
+    with pytest.raises(ModelBusy):
+        await drafted(lambda *_: refusal(429, **{"Retry-After": "3600"}), clock)
+    assert clock.slept == []
+
+
+async def test_a_service_that_refuses_the_key_fails_the_run() -> None:
+    with pytest.raises(FinalError, match="PENSTOCK_MODEL_KEY"):
+        await drafted(lambda *_: refusal(401))
+
+
+def test_a_model_that_the_table_does_not_know_has_no_cost_and_an_own_table_comes_on_top(tmp_path: Path) -> None:
+    shipped = Prices.read(None)
+    assert shipped.microusd("unheard-of", 1, 1) is None
+    assert shipped.microusd("gpt-4o-mini-2024", 1_000_000, 1_000_000) == 750_000
+    own = tmp_path / "prices.toml"
+    own.write_text('[models]\n"unheard" = { input = 1, output = 2 }\n')
+    assert Prices.read(str(own)).microusd("unheard-of", 10, 10) == 30
+    assert Prices.read(str(own)).microusd("gpt-4o", 10, 10) == 125
+
+
+@pytest.mark.parametrize(
+    "text", ["[models", '[models]\n"a" = { input = -1, output = 2 }\n', '[models]\n"a" = 3\n', None]
+)
+def test_a_price_table_that_is_wrong_is_named(tmp_path: Path, text: str | None) -> None:
+    own = tmp_path / "prices.toml"
+    if text is not None:
+        own.write_text(text)
+    with pytest.raises(Fatal, match="price table"):
+        Prices.read(str(own))
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"PENSTOCK_MODEL": "gpt-x"}, "PENSTOCK_MODEL_URL is not set"),
+        ({"PENSTOCK_MODEL": "gpt-x", "PENSTOCK_MODEL_URL": "localhost"}, "PENSTOCK_MODEL_URL is 'localhost'"),
+        ({"PENSTOCK_MODEL_URL": "http://localhost/v1"}, "PENSTOCK_MODEL does not say which model"),
+    ],
+)
+def test_half_a_choice_is_told_in_one_sentence(environment: dict[str, str], sentence: str) -> None:
+    with pytest.raises(Fatal, match=sentence):
+        choose(environment, Clock(), NoChance())
+
+
+@pytest.mark.parametrize("model", ["llama3:8b", "org/model", "bedrock:eu.anthropic.claude-x-v1:0", "模型"])
+def test_every_model_is_a_resource_that_can_be_limited(model: str) -> None:
+    url = "" if model.startswith("bedrock:") else "http://localhost:1/v1"
+    chosen = choose(
+        {"PENSTOCK_MODEL": model, "PENSTOCK_MODEL_URL": url, "AWS_REGION": "eu-central-1"}, Clock(), NoChance()
+    )
+    assert re.fullmatch(RESOURCE_NAME_PATTERN, chosen.resources[0])
+
+
+def test_without_a_model_the_offline_drafter_drafts_and_uses_nothing() -> None:
+    chosen = choose({}, Clock(), NoChance())
+    assert isinstance(chosen.drafter, OfflineDrafter)
+    assert chosen.resources == ()
+    workflow = build_agent_build(chosen.drafter, Workbench(), Clock(), 0, chosen.resources)
+    assert {stage.resources for stage in workflow.stages} == {()}

@@ -1,0 +1,1 @@
+"""Documents drafted by a language model's service: prompts, structured answers, repair, retries, and what they cost."""

@@ -1,0 +1,59 @@
+"""The port to a chat model's service, and what can go wrong with one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+REPLY_BYTES_MAX = 2 * 1024 * 1024
+OUTPUT_TOKENS_MAX = 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`schema` describes the one JSON object that is wanted; `name` is what it is called."""
+
+    system: str
+    turns: Sequence[Turn]
+    name: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`complete` False: it was cut off at the service's limit. Tokens are None where the service did not count them."""
+
+    text: str
+    input_tokens: int | None
+    output_tokens: int | None
+    complete: bool = True
+
+
+class Busy(Exception):
+    """It may answer later: throttled, overloaded, or cut off. `after_seconds`: no sooner, when the service says so."""
+
+    def __init__(self, sentence: str, after_seconds: float | None = None) -> None:
+        super().__init__(sentence)
+        self.after_seconds = after_seconds
+
+
+class Unusable(Exception):
+    """Asking again cannot help; the sentence says what to do."""
+
+
+class ChatModel(Protocol):
+    """`name` is what people call the model, and what the price table knows it by."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def ask(self, question: Question) -> Reply:
+        """Raises Busy and Unusable, and nothing else for what the service does."""
+        ...
