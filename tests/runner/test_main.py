@@ -52,6 +52,11 @@ def process(module: str, environment: Mapping[str, str], *arguments: str) -> Ite
         ("PENSTOCK_WORKER_MEMORY_MB", "1", "PENSTOCK_WORKER_MEMORY_MB is '1': set it to a number from 128 to 1048576"),
         ("PENSTOCK_DRAIN_SECONDS", "106", "PENSTOCK_DRAIN_SECONDS is '106': set it to a number from 0 to 105"),
         ("PENSTOCK_DRAFT_PACE_SECONDS", "nan", "PENSTOCK_DRAFT_PACE_SECONDS is 'nan': set it to a number from 0 to 60"),
+        (
+            "PENSTOCK_SANDBOX",
+            "off",
+            "PENSTOCK_SANDBOX is 'off': set it to require (generated code never runs outside a sandbox) or warn",
+        ),
         ("PENSTOCK_ENGINE", "postgres", "PENSTOCK_ENGINE is 'postgres': set it to embedded or aws"),
     ],
 )

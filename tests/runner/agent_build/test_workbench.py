@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,19 +46,20 @@ def workbench(seconds: float = 30, memory_bytes: int = 512 * 1024 * 1024) -> Chi
     return ChildWorkbench(SystemClock(), Limits(seconds, memory_bytes))
 
 
-def content(path: Path) -> str:
-    return path.read_text("utf-8") if path.exists() else ""
+def found(folder: Path, pattern: str) -> list[Path]:
+    return list(folder.glob(pattern))
 
 
-async def appears(path: Path) -> str:
+async def told(tmp_path: Path) -> Path:
+    """The file `told` that the tests have written into their own folder, which is gone when they are."""
     clock = SystemClock()
     deadline = clock.monotonic() + WAIT_SECONDS
     while clock.monotonic() < deadline:
-        text = content(path)
-        if text.endswith("\n"):
-            return text
+        for path in found(tmp_path, "temporary/*/told"):
+            if path.read_text("utf-8").endswith("\n"):
+                return path
         await clock.sleep(LOOK_SECONDS)
-    raise AssertionError(f"{path} did not appear")
+    raise AssertionError("the tests told nothing")
 
 
 def is_alive(pid: int) -> bool:
@@ -101,6 +102,7 @@ async def test_failing_tests_give_their_exit_code_and_the_end_of_the_output(fold
 async def test_long_output_is_cut_to_its_end() -> None:
     text = "def test_it():\n    for n in range(20_000): print('line', n)\n    assert 0\n"
     outcome = await workbench().run_tests(package(text))
+    assert isinstance(outcome, Ran)
     assert len(outcome.output) <= 4000
     assert "line 19999" in outcome.output
 
@@ -108,37 +110,49 @@ async def test_long_output_is_cut_to_its_end() -> None:
 SLEEPER = """
 import os, pathlib, subprocess, sys, time
 def test_sleep():
-    grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
-    pathlib.Path({path!r}).write_text(f"{{os.getpid()}} {{grandchild.pid}}\\n")
+    pids = [os.getpid()]
+    try:
+        pids.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"]).pid)
+    except PermissionError:
+        pass  # In a sandbox it has no children.
+    pathlib.Path("told").write_text(" ".join(map(str, pids)) + "\\n")
     time.sleep(300)
 """
 
 
+def unconfined(seconds: float = 30) -> ChildWorkbench:
+    return ChildWorkbench(SystemClock(), Limits(seconds), lambda: "this kernel is old")
+
+
+@pytest.mark.parametrize("make", [workbench, unconfined])
 async def test_tests_that_take_too_long_are_ended_with_all_they_started(
-    tmp_path: Path, folders: Callable[[], list[str]]
+    make: Callable[[float], ChildWorkbench], tmp_path: Path, folders: Callable[[], list[str]]
 ) -> None:
-    outcome = await workbench(seconds=1.5).run_tests(package(SLEEPER.format(path=str(tmp_path / "pids"))))
+    task = asyncio.ensure_future(make(2.5).run_tests(package(SLEEPER)))
+    pids = (await told(tmp_path)).read_text("utf-8").split()
+    outcome = await task
     assert isinstance(outcome, TookTooLong)
-    assert outcome.seconds == 1.5
-    for pid in (await appears(tmp_path / "pids")).split():
+    assert outcome.seconds == 2.5
+    for pid in pids:
         await dies(int(pid))
     assert folders() == []
 
 
-async def ended_by_cancelling(path: Path) -> None:
-    task = asyncio.ensure_future(workbench().run_tests(package(SLEEPER.format(path=str(path)))))
-    pids = [int(pid) for pid in (await appears(path)).split()]
+async def ended_by_cancelling(bench: ChildWorkbench, tmp_path: Path) -> None:
+    task = asyncio.ensure_future(bench.run_tests(package(SLEEPER)))
+    pids = (await told(tmp_path)).read_text("utf-8").split()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     for pid in pids:
-        await dies(pid)
+        await dies(int(pid))
 
 
+@pytest.mark.parametrize("make", [workbench, unconfined])
 async def test_cancelling_ends_the_child_and_removes_its_folder(
-    tmp_path: Path, folders: Callable[[], list[str]]
+    make: Callable[[], ChildWorkbench], tmp_path: Path, folders: Callable[[], list[str]]
 ) -> None:
-    await ended_by_cancelling(tmp_path / "pids")
+    await ended_by_cancelling(make(), tmp_path)
     assert folders() == []
 
 
@@ -155,7 +169,7 @@ async def test_cancelling_at_any_moment_leaves_nothing(folders: Callable[[], lis
 
 def test_it_works_the_same_on_uvloop(tmp_path: Path, folders: Callable[[], list[str]]) -> None:
     async def both() -> Outcome:
-        await ended_by_cancelling(tmp_path / "pids")
+        await ended_by_cancelling(workbench(), tmp_path)
         return await workbench().run_tests(package("def test_it(): pass\n"))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -174,22 +188,31 @@ async def test_memory_is_limited() -> None:
 
 
 ENVIRONMENT = """
-import json, os, pathlib, resource, signal, sys
+import json, os, pathlib, resource, signal, sys, time
 def test_it():
-    pathlib.Path({path!r}).write_text(json.dumps({{
+    told = pathlib.Path("told")
+    told.write_text(json.dumps({
         "environment": dict(os.environ), "path": sys.path, "core": resource.getrlimit(resource.RLIMIT_CORE),
         "alarm": signal.alarm(0), "group": os.getpgrp() == os.getpid(), "stdin": os.read(0, 1).decode(),
-    }}) + "\\n")
+    }) + "\\n")
+    while told.exists():
+        time.sleep(0.01)
 """
 
 
-async def test_the_child_sees_nothing_of_the_runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_child_sees_nothing_of_the_runner(
+    tmp_path: Path, folders: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
-    outcome = await workbench().run_tests(package(ENVIRONMENT.format(path=str(tmp_path / "seen"))))
+    task = asyncio.ensure_future(workbench().run_tests(package(ENVIRONMENT)))
+    file = await told(tmp_path)
+    seen = json.loads(file.read_text("utf-8"))
+    file.unlink()
+    outcome = await task
     assert isinstance(outcome, Ran), outcome
     assert outcome.exit_code == 0, outcome.output
-    seen = json.loads((tmp_path / "seen").read_text("utf-8"))
+    assert folders() == []
     assert set(seen["environment"]) <= {
         "PATH", "LANG", "HOME", "TMPDIR", "LC_CTYPE", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_CURRENT_TEST", "PYTEST_VERSION",
     }  # fmt: skip
@@ -201,21 +224,30 @@ async def test_the_child_sees_nothing_of_the_runner(tmp_path: Path, monkeypatch:
     assert 0 < seen["alarm"] <= 35
 
 
-async def test_only_two_children_run_at_once(tmp_path: Path) -> None:
-    text = f"""
-import os, pathlib, time
+WAITS_FOR_ITS_END = """
+import pathlib, time
 def test_it():
-    here = pathlib.Path({str(tmp_path)!r})
-    mine = here / str(os.getpid())
-    mine.touch()
-    time.sleep(0.2)
-    most = len(list(here.iterdir()))
-    mine.unlink()
-    assert most <= 2
+    told = pathlib.Path("told")
+    told.write_text("running\\n")
+    while told.exists():
+        time.sleep(0.01)
 """
+
+
+async def test_only_two_children_run_at_once(tmp_path: Path, folders: Callable[[], list[str]]) -> None:
     bench = workbench()
-    outcomes: Sequence[Outcome] = await asyncio.gather(*(bench.run_tests(package(text)) for _ in range(3)))
-    assert [outcome.exit_code for outcome in outcomes if isinstance(outcome, Ran)] == [0, 0, 0]
+    tasks = [asyncio.ensure_future(bench.run_tests(package(WAITS_FOR_ITS_END))) for _ in range(3)]
+    most = 0
+    while not all(task.done() for task in tasks):
+        running = found(tmp_path, "temporary/*")
+        most = max(most, len(running))
+        if len(running) == 2 or any(task.done() for task in tasks):
+            for path in found(tmp_path, "temporary/*/told"):
+                path.unlink()
+        await SystemClock().sleep(LOOK_SECONDS)
+    assert [outcome.exit_code for outcome in await asyncio.gather(*tasks) if isinstance(outcome, Ran)] == [0, 0, 0]
+    assert most == 2
+    assert folders() == []
 
 
 async def test_a_path_that_escapes_is_never_written(tmp_path: Path, folders: Callable[[], list[str]]) -> None:

@@ -48,6 +48,7 @@ class Settings:
     have; `worker_memory_mb`: the address space of each. `drain_seconds`: how long stages may go on after SIGTERM. `session`: the id its supervisor chose for it.
     `draft_pace_seconds`: how long agent_build's offline drafter pretends to think, for people who watch it.
     `model`: what the environment says about the model that drafts (adapters/models/choosing.py).
+    `must_confine`: generated code runs in a sandbox or not at all.
     """
 
     engine: EngineSettings
@@ -56,6 +57,7 @@ class Settings:
     drain_seconds: float
     session: str | None
     draft_pace_seconds: float
+    must_confine: bool
     otlp: bool
     model: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,6 +72,11 @@ class Settings:
                 f"PENSTOCK_WORKER_MEMORY_MB is {memory!r}: set it to a number from {WORKER_MEMORY_MB_MIN} "
                 f"to {WORKER_MEMORY_MB_MAX}"
             )
+        sandbox = environment.get("PENSTOCK_SANDBOX", "warn")
+        if sandbox not in {"warn", "require"}:
+            raise Fatal(
+                f"PENSTOCK_SANDBOX is {sandbox!r}: set it to require (generated code never runs outside a sandbox) or warn"
+            )
         return cls(
             engine=EngineSettings.from_environment(environment),
             capacity=int(capacity),
@@ -77,6 +84,7 @@ class Settings:
             session=environment.get("PENSTOCK_SESSION") or None,
             drain_seconds=_seconds(environment, "PENSTOCK_DRAIN_SECONDS", DRAIN_SECONDS, DRAIN_SECONDS_MAX),
             draft_pace_seconds=_seconds(environment, "PENSTOCK_DRAFT_PACE_SECONDS", 0.0, DRAFT_PACE_SECONDS_MAX),
+            must_confine=sandbox == "require",
             otlp=bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
             model={name: environment[name] for name in VARIABLES if name in environment},
         )
@@ -97,7 +105,13 @@ def find_workflows(settings: Settings, modules: Iterable[str]) -> Loaded:
     """The built-in ones, those of installed packages, and those of the modules that were named. Raises Fatal."""
     clock = SystemClock()
     chosen = choose(settings.model, clock, SystemChance())
-    ours = built_in(clock, chosen.drafter, settings.draft_pace_seconds, chosen.resources)
+    ours = built_in(
+        clock,
+        chosen.drafter,
+        settings.draft_pace_seconds,
+        chosen.resources,
+        must_confine=settings.must_confine,
+    )
     return load(ours, (*installed_modules(), *modules))
 
 

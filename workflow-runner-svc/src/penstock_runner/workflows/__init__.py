@@ -10,8 +10,14 @@ from penstock_runner.workflows.agent_build.workflow import build_agent_build
 
 
 def built_in(
-    clock: Clock, model: DraftingModel, pace_seconds: float = 0.0, resources: tuple[str, ...] = ()
+    clock: Clock,
+    model: DraftingModel,
+    pace_seconds: float = 0.0,
+    resources: tuple[str, ...] = (),
+    *,
+    must_confine: bool = False,
 ) -> tuple[Workflow, ...]:
     """What a runner offers. `pace_seconds` slows the offline drafter down for people who watch it; `resources` are what
-    asking the model uses."""
-    return (build_agent_build(model, ChildWorkbench(clock, Limits()), clock, pace_seconds, resources),)
+    asking the model uses; `must_confine`: generated code runs in a sandbox or not at all."""
+    workbench = ChildWorkbench(clock, Limits(must_confine=must_confine))
+    return (build_agent_build(model, workbench, clock, pace_seconds, resources),)

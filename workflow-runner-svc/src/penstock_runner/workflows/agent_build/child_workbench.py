@@ -1,22 +1,24 @@
-"""Runs a package's tests in a child process of this machine, with limits: it bounds accidents, it is no jail."""
+"""Runs a package's tests in a child process of this machine, with limits, shut in where the kernel can do that."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from penstock_backbone.ports import Clock
+from penstock_runner.workflows.agent_build import limited_child
 from penstock_runner.workflows.agent_build.documents import OUTPUT_CHARS_MAX, SourceFile
-from penstock_runner.workflows.agent_build.workbench import Outcome, Ran, TookTooLong
+from penstock_runner.workflows.agent_build.workbench import Outcome, Ran, Refused, TookTooLong
 
 TESTS_SECONDS_MAX = 60.0
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
@@ -24,6 +26,7 @@ CHILDREN_MAX = 2
 """At once, in one runner: each keeps a core busy, and the others' stages want one, too."""
 _OUTPUT_BYTES_MAX = 4 * OUTPUT_CHARS_MAX
 _READ_BYTES = 16 * 1024
+_LOG = logging.getLogger(__name__)
 _PYTEST = (
     "-q", "--color=no", "--import-mode=importlib", "-p", "no:cacheprovider", "-c", "pyproject.toml", "--rootdir", ".",
 )  # fmt: skip
@@ -33,30 +36,42 @@ _PYTEST = (
 class Limits:
     seconds: float = TESTS_SECONDS_MAX
     memory_bytes: int = MEMORY_BYTES_MAX
+    must_confine: bool = False
+    """Where the child cannot be shut in, run nothing; otherwise run it with a warning in the log."""
 
 
 class ChildWorkbench:
     """A Workbench. The child has its own session, no inherited environment, and is killed with all it started."""
 
-    def __init__(self, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, clock: Clock, limits: Limits, why_unconfined: Callable[[], str | None] = limited_child.why_unconfined
+    ) -> None:
         self._clock = clock
         self._limits = limits
+        self._why_unconfined = why_unconfined
         self._places = asyncio.Semaphore(CHILDREN_MAX)
 
     async def run_tests(self, files: Sequence[SourceFile]) -> Outcome:
+        reason = self._why_unconfined()
+        if reason is not None:
+            if self._limits.must_confine:
+                return Refused(reason)
+            _LOG.warning(
+                "The tests of generated code run WITHOUT a sandbox, they can read this user's files: %s", reason
+            )
         async with self._places:
             folder = Path(tempfile.mkdtemp(prefix="penstock-build-"))
             try:
                 _lay_out(folder, files)
-                return await self._run(folder)
+                return await self._run(folder, confined=reason is None)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def _run(self, folder: Path) -> Outcome:
+    async def _run(self, folder: Path, *, confined: bool) -> Outcome:
         output = bytearray()
         started = self._clock.monotonic()
         try:
-            async with asyncio.timeout(self._limits.seconds), _child(folder, self._limits) as child:
+            async with asyncio.timeout(self._limits.seconds), _child(folder, self._limits, confined=confined) as child:
                 assert child.stdout is not None
                 while block := await child.stdout.read(_READ_BYTES):
                     output += block
@@ -68,13 +83,13 @@ class ChildWorkbench:
 
 
 @contextlib.asynccontextmanager
-async def _child(folder: Path, limits: Limits) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _child(folder: Path, limits: Limits, *, confined: bool) -> AsyncIterator[asyncio.subprocess.Process]:
     """A started child that does not outlive the block, whether it ends in time, too late, or cancelled."""
     with as_file(files(__package__).joinpath("limited_child.py")) as program:
         child = await asyncio.create_subprocess_exec(
             # Isolated (no user site, no PYTHON variables), no bytecode files, UTF-8 whatever the locale.
             sys.executable, "-I", "-B", "-X", "utf8", str(program),
-            str(limits.seconds), str(limits.memory_bytes), *_PYTEST,
+            str(limits.seconds), str(limits.memory_bytes), "confined" if confined else "unconfined", *_PYTEST,
             cwd=folder,
             env=_environment(folder),
             stdin=asyncio.subprocess.DEVNULL,

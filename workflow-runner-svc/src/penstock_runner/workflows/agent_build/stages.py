@@ -25,7 +25,7 @@ from penstock_runner.workflows.agent_build.documents import (
 )
 from penstock_runner.workflows.agent_build.inspection import CHECKED, problems_of
 from penstock_runner.workflows.agent_build.model import Assignment, DraftingModel
-from penstock_runner.workflows.agent_build.workbench import Ran, TookTooLong, Workbench
+from penstock_runner.workflows.agent_build.workbench import Ran, Refused, TookTooLong, Workbench
 
 DRAFTED: dict[str, type[Document]] = {
     "orchestrator": ProjectPlan,
@@ -108,6 +108,10 @@ async def _tested(package: Package, workbench: Workbench) -> TestReport:
             raise FinalError(f"The package's tests failed (exit code {code}). They end with:\n{_tail(output)}")
         case TookTooLong(seconds=seconds, output=output):
             raise TimeoutError(f"The package's tests did not end within {seconds:g} s. So far:\n{_tail(output)}")
+        case Refused(reason=reason):
+            raise FinalError(
+                f"The package's tests did not run: {reason}. Use such a machine, or set PENSTOCK_SANDBOX=warn."
+            )
         case _:
             assert_never(outcome)
 

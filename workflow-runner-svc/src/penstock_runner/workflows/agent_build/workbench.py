@@ -26,7 +26,14 @@ class TookTooLong:
     output: str
 
 
-Outcome: TypeAlias = Ran | TookTooLong
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing ran: this machine cannot shut the tests in, and may not run them otherwise."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Ran | TookTooLong | Refused
 
 
 class Workbench(Protocol):
