@@ -4,7 +4,7 @@ Started by path, it imports nothing of ours. limited_child.py SECONDS MEMORY_BYT
 
 Landlock, a part of the kernel, leaves it the files of Python and its own folder. A seccomp filter takes from it what Landlock does
 not govern: sockets, other processes, signals, the owners and modes of files. Neither needs a right of root or a
-namespace, so both hold inside a container, too.
+namespace. why_unconfined says where they are missing.
 """
 
 import contextlib
