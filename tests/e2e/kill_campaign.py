@@ -62,10 +62,11 @@ class Report:
         return not (self.lost_slots or self.unfinished or self.broken)
 
     def last_line(self) -> str:
-        times = self.resumed_ms
-        resumed = (
-            f"resumed p50 {statistics.median(times):.0f} ms, max {max(times)} ms" if times else "nothing to resume"
-        )
+        times = sorted(self.resumed_ms)
+        resumed = "nothing to resume"
+        if times:
+            p99 = times[min(len(times) - 1, len(times) * 99 // 100)]
+            resumed = f"resumed p50 {statistics.median(times):.0f} ms, p99 {p99} ms, max {times[-1]} ms"
         return (
             f"{sum(self.kills.values())} kills ({self.kills['runner']} of runners), {self.runs} runs, "
             f"{self.interrupted} interruptions, {self.lost_slots} lost slots, {len(self.broken)} repeated stages, "
