@@ -7,6 +7,7 @@ import pickle
 import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_origin
 
 from pydantic import BaseModel
@@ -168,15 +169,21 @@ def _of_function(stage: Stage) -> Iterator[str]:
 
 
 def _of_output(stage: Stage) -> Iterator[str]:
-    """A model that has no JSON Schema holds something that JSON cannot."""
     if not (isinstance(stage.output, type) and issubclass(stage.output, BaseModel)):
         yield "its output must be a pydantic model class"
         return
-    try:
-        stage.output.model_json_schema(mode="serialization")
-    except (PydanticUserError, NameError) as error:
-        reason = str(error).splitlines()[0]
+    if (reason := _no_json(stage.output)) is not None:
         yield f"its output {stage.output.__name__} cannot be written as JSON: {reason:.300}"
+
+
+@lru_cache(maxsize=1_000)
+def _no_json(model: type[BaseModel]) -> str | None:
+    """A model that has no JSON Schema holds something that JSON cannot."""
+    try:
+        model.model_json_schema(mode="serialization")
+    except (PydanticUserError, NameError) as error:
+        return str(error).splitlines()[0]
+    return None
 
 
 def _of_needs(stage: Stage, names: Container[str]) -> Iterator[str]:
