@@ -14,7 +14,7 @@ from tests.runner.stages import Word, in_a_row, says, stage, workflow
 from penstock_backbone.records.results import decode_result
 from penstock_backbone.records.runs import FACTS_MAX, FAILED, SUCCEEDED, FactItem, fact, result_of, run_key
 from penstock_backbone.vocabulary import BlobRef, Update
-from penstock_events.facts import FACTS, Usage
+from penstock_events.facts import FACTS
 from penstock_runner.authoring import FinalError, StageContext
 from penstock_runner.handlers.journal import FACTS_RESERVED
 
@@ -43,7 +43,7 @@ async def test_a_run_of_three_stages_tells_its_whole_story(rig: Rig) -> None:
 @virtual
 async def test_every_fact_is_one_that_readers_know(rig: Rig) -> None:
     async def failing(context: StageContext) -> Word:
-        context.report_usage(Usage(input_tokens=3))
+        context.usage.add(input_tokens=3)
         if context.attempt == 1:
             raise ValueError("not yet")
         await context.put_artifact("a.txt", b"a")
@@ -201,8 +201,8 @@ async def test_a_result_with_aliases_and_computed_fields_comes_back_as_it_was(ri
 @virtual
 async def test_usage_is_summed_where_it_was_measured_and_absent_where_not(rig: Rig) -> None:
     async def model_call(context: StageContext) -> Word:
-        context.report_usage(Usage(input_tokens=10, output_tokens=2))
-        context.report_usage(Usage(input_tokens=5, cost_microusd=7))
+        context.usage.add(input_tokens=10, output_tokens=2)
+        context.usage.add(input_tokens=5, cost_microusd=7)
         return Word(text="é")
 
     plain = workflow(stage("measured", model_call), stage("unmeasured"))

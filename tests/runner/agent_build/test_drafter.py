@@ -16,18 +16,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.runner.agent_build.runs import Context, built
+from tests.runner.building.runs import Context, built
 
-from penstock_runner.workflows.agent_build.documents import Deployment
-from penstock_runner.workflows.agent_build.drafter import library
-from penstock_runner.workflows.agent_build.drafter.catalog import CARDS, LANGUAGES
-from penstock_runner.workflows.agent_build.drafter.library.agent import route, words_used
-from penstock_runner.workflows.agent_build.drafter.library.tools import TOOLS
-from penstock_runner.workflows.agent_build.drafter.library.tools.desk import Desk, ToolError
-from penstock_runner.workflows.agent_build.drafter.naming import PACKAGE_PATTERN, package_name
-from penstock_runner.workflows.agent_build.drafter.reading import language_of, points_of, readable, title_of
-from penstock_runner.workflows.agent_build.drafter.sources import literal, registry
-from penstock_runner.workflows.agent_build.drafter.writing import in_markdown, quoted
+from penstock_runner.workflows.building.documents import Deployment
+from penstock_runner.workflows.building.drafter import library
+from penstock_runner.workflows.building.drafter.catalog import CARDS, LANGUAGES
+from penstock_runner.workflows.building.drafter.library.agent import route, words_used
+from penstock_runner.workflows.building.drafter.library.tools import TOOLS
+from penstock_runner.workflows.building.drafter.library.tools.desk import Desk, ToolError
+from penstock_runner.workflows.building.drafter.markdown import in_markdown, quoted
+from penstock_runner.workflows.building.drafter.naming import PACKAGE_PATTERN, package_name
+from penstock_runner.workflows.building.drafter.reading import language_of, points_of, readable, title_of
+from penstock_runner.workflows.building.drafter.sources import literal, registry
 
 LIBRARY = Path(library.__file__).parent
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)

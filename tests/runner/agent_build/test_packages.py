@@ -11,13 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.runner.agent_build.requirements_said import SAID
-from tests.runner.agent_build.runs import Context, built
+from tests.runner.building.requirements_said import SAID
+from tests.runner.building.runs import Context, built
 
-from penstock_runner.workflows.agent_build.assembly import Package
-from penstock_runner.workflows.agent_build.documents import Manifest
-from penstock_runner.workflows.agent_build.drafter.naming import PACKAGE_PATTERN
-from penstock_runner.workflows.agent_build.inspection import problems_of
+from penstock_runner.workflows.building.documents import Manifest
+from penstock_runner.workflows.building.drafter.naming import PACKAGE_PATTERN
+from penstock_runner.workflows.building.inspection import problems_of
+from penstock_runner.workflows.building.packaging import Package
 
 PROVENANCE = "drafted offline from templates, no model was used"
 

@@ -8,18 +8,19 @@ import json
 import zipfile
 
 import pytest
-from tests.runner.agent_build.runs import Clock, Context, Workbench, built, carry_out, project
+from tests.runner.building.runs import Clock, Context, Workbench, built, carry_out, project, shop
 
 from penstock_backbone.system import SystemClock
-from penstock_events.facts import Artifact, Usage
+from penstock_events.facts import Artifact
 from penstock_runner.authoring import FinalError, Workflow
 from penstock_runner.workflows import built_in
-from penstock_runner.workflows.agent_build.documents import AgentCode, Deployment, Document, SourceFile
-from penstock_runner.workflows.agent_build.drafter.offline import OfflineDrafter
-from penstock_runner.workflows.agent_build.model import Assignment, DocumentModel, Draft
-from penstock_runner.workflows.agent_build.stages import counts
-from penstock_runner.workflows.agent_build.workbench import Ran, TookTooLong
+from penstock_runner.workflows.agent_build.documents import AgentCode
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
+from penstock_runner.workflows.building.documents import Deployment, Document, SourceFile
+from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
+from penstock_runner.workflows.building.model import Assignment, DocumentModel
+from penstock_runner.workflows.building.proving import counts
+from penstock_runner.workflows.building.workbench import Ran, TookTooLong
 
 REQUIREMENT = "创建一个能够搜索和分析 PubMed 医学文献的智能助手"
 NINE = [
@@ -29,7 +30,7 @@ NINE = [
 
 
 def test_the_nine_stages_run_one_after_the_other() -> None:
-    (workflow,) = built_in(SystemClock(), OfflineDrafter())
+    workflow = built_in(SystemClock(), OfflineDrafter())[0]
     assert (workflow.name, workflow.version) == ("agent_build", "1")
     assert [stage.name for stage in workflow.stages] == NINE
     assert all(stage.needs is None and stage.title for stage in workflow.stages)
@@ -86,23 +87,25 @@ def test_tests_that_take_too_long_may_be_tried_again() -> None:
         built(REQUIREMENT, workbench=Workbench(TookTooLong(60, "...")))
 
 
-class Meddler:
+class Meddler(OfflineDrafter):
     """A drafting model that spoils one document, as language models do, and reports what it used."""
 
-    def __init__(self, file: SourceFile | None = None, usage: Usage | None = None) -> None:
+    def __init__(self, file: SourceFile | None = None, input_tokens: int | None = None) -> None:
         self._file = file
-        self._usage = usage
+        self._input_tokens = input_tokens
 
-    async def draft(self, assignment: Assignment[DocumentModel]) -> Draft[DocumentModel]:
-        drafted: Document = (await OfflineDrafter().draft(assignment)).document
+    async def draft(self, assignment: Assignment[DocumentModel]) -> DocumentModel:
+        document = await super().draft(assignment)
+        drafted: Document = document
+        assignment.usage.add(input_tokens=self._input_tokens)
         if self._file is not None and isinstance(drafted, AgentCode):
             drafted = AgentCode(files=(*drafted.files, self._file))
-        assert isinstance(drafted, assignment.output)
-        return Draft(drafted, self._usage)
+        assert isinstance(drafted, assignment.part.output)
+        return drafted
 
 
 def run_with(model: Meddler) -> Context:
-    return asyncio.run(carry_out(build_agent_build(model, Workbench(), Clock(), 0), project(REQUIREMENT)))
+    return asyncio.run(carry_out(build_agent_build(shop(model)), project(REQUIREMENT)))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +139,7 @@ def test_an_artifact_that_is_refused_for_good_fails_the_run_for_good() -> None:
         async def put_artifact(self, name: str, data: bytes) -> Artifact:
             raise FinalError(f"no place for {name}")
 
-    workflow = build_agent_build(OfflineDrafter(), Workbench(), Clock(), 0)
+    workflow = build_agent_build(shop())
     with pytest.raises(FinalError, match="no place for"):
         asyncio.run(carry_out(workflow, project(REQUIREMENT), Full))
 
@@ -145,12 +148,13 @@ def test_too_many_files_are_refused() -> None:
     files = tuple(SourceFile(path=f"notes{number}.txt", text="") for number in range(60))
 
     class Hoarder(Meddler):
-        async def draft(self, assignment: Assignment[DocumentModel]) -> Draft[DocumentModel]:
-            drafted: Document = (await super().draft(assignment)).document
+        async def draft(self, assignment: Assignment[DocumentModel]) -> DocumentModel:
+            document = await super().draft(assignment)
+            drafted: Document = document
             if isinstance(drafted, AgentCode):
                 drafted = AgentCode(files=(*drafted.files, *files)[:60])
-            assert isinstance(drafted, assignment.output)
-            return Draft(drafted)
+            assert isinstance(drafted, assignment.part.output)
+            return drafted
 
     with pytest.raises(FinalError, match="60 are allowed"):
         run_with(Hoarder())
@@ -158,13 +162,13 @@ def test_too_many_files_are_refused() -> None:
 
 def test_usage_is_reported_only_where_a_model_measured_it() -> None:
     assert built(REQUIREMENT).usage.total is None
-    assert run_with(Meddler(usage=Usage(input_tokens=5))).usage.total == {"input_tokens": 5 * 7}
+    assert run_with(Meddler(input_tokens=5)).usage.total == {"input_tokens": 5 * 7}
 
 
 @pytest.mark.parametrize(("pace", "slept"), [(0.4, [0.4] * 8), (0.0, [])])
 def test_the_pace_is_kept_by_the_clock_it_is_given(pace: float, slept: list[float]) -> None:
     clock = Clock()
-    workflow: Workflow = build_agent_build(OfflineDrafter(), Workbench(), clock, pace)
+    workflow: Workflow = build_agent_build(shop(clock=clock, pace=pace))
     asyncio.run(carry_out(workflow, project(REQUIREMENT)))
     assert clock.slept == slept
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runner.agent_build.runs import Clock, Workbench, built, carry_out, project
+from tests.runner.building.runs import Clock, Workbench, built, carry_out, project
 from tests.runner.models.service import Answer, completion, refusal, serving
 
 from penstock_backbone.errors import Fatal
@@ -18,19 +18,22 @@ from penstock_backbone.records.limits import RESOURCE_NAME_PATTERN
 from penstock_backbone.system import SystemClock
 from penstock_runner.adapters.models.choosing import choose
 from penstock_runner.authoring import FinalError
-from penstock_runner.workflows.agent_build.child_workbench import ChildWorkbench, Limits
-from penstock_runner.workflows.agent_build.documents import ProjectPlan, ToolSet
-from penstock_runner.workflows.agent_build.drafter.offline import OfflineDrafter
-from penstock_runner.workflows.agent_build.model import Assignment
-from penstock_runner.workflows.agent_build.service.drafter import REPAIRS_MAX, TRIES_MAX, ModelBusy, UnusableDraft
-from penstock_runner.workflows.agent_build.service.prices import Prices
-from penstock_runner.workflows.agent_build.stages import DRAFTED
+from penstock_runner.domain.usage import UsageTotal
+from penstock_runner.workflows.agent_build.parts import PARTS
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
+from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits
+from penstock_runner.workflows.building.documents import Document, ProjectPlan
+from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
+from penstock_runner.workflows.building.drafting import Workshop, assignment
+from penstock_runner.workflows.building.model import Assignment
+from penstock_runner.workflows.building.service.drafter import REPAIRS_MAX, TRIES_MAX, ModelBusy, UnusableDraft
+from penstock_runner.workflows.building.service.prices import Prices
 
 pytestmark = pytest.mark.anyio
 
 REQUIREMENT = "Build an agent that finds the keywords of a text, and greets people in German and English."
 MODEL = {"PENSTOCK_MODEL": "gpt-4o-mini-test"}
+FACTS = {"requirement_sha256": "0" * 64, "requirement_chars": 94, "provenance": "drafted by a test"}
 PLAN = {"package": "word_finder", "title": "Finds words", "language": "en"}
 
 
@@ -44,18 +47,25 @@ class NoChance:
         return 0.0
 
 
-def plan_assignment() -> Assignment[ProjectPlan]:
-    return Assignment(project(REQUIREMENT), "orchestrator", ProjectPlan, {})
+def of_stage(
+    stage: str, earlier: dict[type[Document], Document], facts: Mapping[str, Any], used: UsageTotal | None = None
+) -> Assignment[Any]:
+    part = next(part for part in PARTS if part.stage == stage)
+    return assignment(part, project(REQUIREMENT), earlier, used or UsageTotal(), facts=facts)
+
+
+def plan_assignment(used: UsageTotal | None = None) -> Assignment[Any]:
+    return of_stage("orchestrator", {}, FACTS, used)
 
 
 async def drafted(
-    script: Callable[[str, dict[str, Any]], Answer], clock: Clock | None = None, assignment: Any = None
+    script: Callable[[str, dict[str, Any]], Answer], clock: Clock | None = None, given: Any = None
 ) -> Any:
     async with serving(script) as service:
         environment = {**MODEL, "PENSTOCK_MODEL_URL": f"{service.url}/v1"}
         drafter = choose(environment, clock or Clock(), NoChance()).drafter
         try:
-            return await drafter.draft(assignment or plan_assignment()), service.asked
+            return await drafter.draft(given or plan_assignment()), service.asked
         except Exception as error:
             error.add_note(str(len(service.asked)))
             raise
@@ -69,18 +79,17 @@ def in_turn(*answers: Answer) -> Callable[[str, dict[str, Any]], Answer]:
 async def test_a_whole_package_is_built_from_what_a_service_answers_and_its_own_tests_pass() -> None:
     """The answers are the offline drafter's documents, each asked for by the name of its schema."""
     offline = await asyncio.to_thread(built, REQUIREMENT)
-    names = {output.__name__: stage for stage, output in DRAFTED.items()}
+    names = {part.output.__name__: part.stage for part in PARTS}
 
     def script(_: str, body: dict[str, Any]) -> Answer:
         return completion(offline.outputs[names[body["response_format"]["json_schema"]["name"]]], tokens=(1000, 200))
 
     async with serving(script) as service:
         chosen = choose({**MODEL, "PENSTOCK_MODEL_URL": f"{service.url}/v1"}, Clock(), NoChance())
-        workflow = build_agent_build(
-            chosen.drafter, ChildWorkbench(SystemClock(), Limits()), Clock(), 0, chosen.resources
-        )
+        workbench = ChildWorkbench(SystemClock(), Limits())
+        workflow = build_agent_build(Workshop(chosen.drafter, workbench, Clock(), 0, chosen.resources))
         run = await carry_out(workflow, project(REQUIREMENT))
-    assert len(service.asked) == len(DRAFTED)
+    assert len(service.asked) == len(PARTS)
     assert json.loads(run.outputs["agent_deployer"])["tests"]["failed"] == 0
     plan = ProjectPlan.model_validate_json(run.outputs["orchestrator"])
     assert plan.provenance == "drafted by gpt-4o-mini-test"
@@ -94,11 +103,8 @@ async def test_a_whole_package_is_built_from_what_a_service_answers_and_its_own_
 
 async def test_facts_about_the_requirement_are_not_asked_for_and_cannot_be_invented() -> None:
     lie = PLAN | {"requirement_sha256": "0" * 64, "requirement_chars": 1, "provenance": "written by hand"}
-    draft, asked = await drafted(in_turn(completion(json.dumps(lie))))
-    assert (draft.document.requirement_chars, draft.document.provenance) == (
-        len(REQUIREMENT),
-        "drafted by gpt-4o-mini-test",
-    )
+    plan, asked = await drafted(in_turn(completion(json.dumps(lie))))
+    assert (plan.requirement_chars, plan.provenance) == (94, "drafted by a test")
     schema = asked[0]["response_format"]["json_schema"]["schema"]
     assert set(schema["properties"]) == set(schema["required"]) == set(PLAN)
 
@@ -113,12 +119,15 @@ async def test_facts_about_the_requirement_are_not_asked_for_and_cannot_be_inven
     ],
 )
 async def test_what_is_wrong_with_an_answer_is_told_to_the_model_which_mends_it(broken: str, told: str) -> None:
-    draft, asked = await drafted(in_turn(completion(broken), completion(f"Here:\n```json\n{json.dumps(PLAN)}\n```")))
-    assert draft.document.package == "word_finder"
+    used = UsageTotal()
+    plan, asked = await drafted(
+        in_turn(completion(broken), completion(f"Here:\n```json\n{json.dumps(PLAN)}\n```")), None, plan_assignment(used)
+    )
+    assert plan.package == "word_finder"
     *_, answer, complaint = asked[1]["messages"]
     assert answer == {"role": "assistant", "content": broken}
     assert told in complaint["content"]
-    assert (draft.usage.input_tokens, draft.usage.output_tokens) == (200, 40), "both answers are paid for"
+    assert used.total == {"input_tokens": 200, "output_tokens": 40, "cost_microusd": 54}, "both answers are paid for"
 
 
 @pytest.mark.parametrize(
@@ -131,11 +140,11 @@ async def test_what_is_wrong_with_an_answer_is_told_to_the_model_which_mends_it(
 )
 async def test_files_in_wrong_places_and_files_that_do_not_parse_are_mended(path: str, text: str, told: str) -> None:
     plan = ProjectPlan(**PLAN, requirement_sha256="0" * 64, requirement_chars=1, provenance="x")
-    assignment = Assignment(project(REQUIREMENT), "tools_developer", ToolSet, {ProjectPlan: plan})
+    tools = of_stage("tools_developer", {ProjectPlan: plan}, {})
     good = {"files": [{"path": "word_finder/tools/__init__.py", "text": "TOOLS = {}\n"}]}
     bad = {"files": [{"path": path, "text": text}]}
-    draft, asked = await drafted(in_turn(completion(json.dumps(bad)), completion(json.dumps(good))), None, assignment)
-    assert [file.path for file in draft.document.files] == ["word_finder/tools/__init__.py"]
+    draft, asked = await drafted(in_turn(completion(json.dumps(bad)), completion(json.dumps(good))), None, tools)
+    assert [file.path for file in draft.files] == ["word_finder/tools/__init__.py"]
     assert told in asked[1]["messages"][-1]["content"]
 
 
@@ -149,7 +158,7 @@ async def test_a_busy_service_is_asked_again_when_it_says_or_after_a_growing_bac
     clock = Clock()
     busy = (refusal(429, **{"Retry-After": "9"}), refusal(503), completion("{", finish=None, cut=True))
     draft, asked = await drafted(in_turn(*busy, completion(json.dumps(PLAN))), clock)
-    assert draft.document.package == "word_finder"
+    assert draft.package == "word_finder"
     assert len(asked) == 4
     assert clock.slept == [9.0, 2.0, 4.0]
 
@@ -219,5 +228,5 @@ def test_without_a_model_the_offline_drafter_drafts_and_uses_nothing() -> None:
     chosen = choose({}, Clock(), NoChance())
     assert isinstance(chosen.drafter, OfflineDrafter)
     assert chosen.resources == ()
-    workflow = build_agent_build(chosen.drafter, Workbench(), Clock(), 0, chosen.resources)
+    workflow = build_agent_build(Workshop(chosen.drafter, Workbench(), Clock(), 0, chosen.resources))
     assert {stage.resources for stage in workflow.stages} == {()}

@@ -19,7 +19,7 @@ from tests.runner.models.service import (
 
 from penstock_runner.adapters.models.bedrock import Bedrock
 from penstock_runner.adapters.models.openai_compatible import OpenAiCompatible
-from penstock_runner.workflows.agent_build.service.chat import Busy, ChatModel, Question, Turn, Unusable
+from penstock_runner.workflows.building.service.chat import Busy, ChatModel, Question, Turn, Unusable
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from penstock_events.facts import Artifact, Usage
+from penstock_events.facts import Artifact
 
 OutputModel = TypeVar("OutputModel", bound=BaseModel)
 
@@ -112,10 +112,6 @@ class StageContext(_Context, Protocol):
 
     async def get_artifact(self, name: str) -> bytes:
         """A file that an earlier stage, or this one, has put."""
-        ...
-
-    def report_usage(self, usage: Usage) -> None:
-        """The same as `usage.add`, for a whole Usage."""
         ...
 
 

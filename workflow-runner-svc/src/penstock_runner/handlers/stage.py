@@ -17,7 +17,7 @@ from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.results import StoredArtifact
 from penstock_backbone.records.runs import MESSAGE_CHARS_MAX
 from penstock_backbone.vocabulary import BlobRef
-from penstock_events.facts import Artifact, Usage
+from penstock_events.facts import Artifact
 from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, Stage
 from penstock_runner.domain.output import text_of
 from penstock_runner.domain.plan import Plan
@@ -171,9 +171,6 @@ class Attempt:
 
     async def get_artifact(self, name: str) -> bytes:
         return await self._claimed.shelf.get(name, self._artifacts, tuple(self._claimed.plan.stages))
-
-    def report_usage(self, usage: Usage) -> None:
-        self.usage.add(**usage.model_dump(exclude_none=True))
 
     def say(self, level: int, text: str) -> None:
         self.log.log(level, "%s", text)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from penstock_backbone.ports import Clock
 from penstock_runner.authoring import Workflow
-from penstock_runner.workflows.agent_build.child_workbench import ChildWorkbench, Limits
-from penstock_runner.workflows.agent_build.model import DraftingModel
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
+from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits
+from penstock_runner.workflows.building.drafting import Workshop
+from penstock_runner.workflows.building.model import DraftingModel
 
 
 def built_in(
@@ -20,4 +21,5 @@ def built_in(
     """What a runner offers. `pace_seconds` slows the offline drafter down for people who watch it; `resources` are what
     asking the model uses; `must_confine`: generated code runs in a sandbox or not at all."""
     workbench = ChildWorkbench(clock, Limits(must_confine=must_confine))
-    return (build_agent_build(model, workbench, clock, pace_seconds, resources),)
+    shop = Workshop(model, workbench, clock, pace_seconds, resources)
+    return (build_agent_build(shop),)

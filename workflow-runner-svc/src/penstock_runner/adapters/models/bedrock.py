@@ -11,7 +11,7 @@ from botocore.eventstream import ParserError
 from botocore.exceptions import BotoCoreError, ClientError, EventStreamError, NoCredentialsError, NoRegionError
 
 from penstock_backbone.errors import Fatal
-from penstock_runner.workflows.agent_build.service.chat import (
+from penstock_runner.workflows.building.service.chat import (
     OUTPUT_TOKENS_MAX,
     REPLY_BYTES_MAX,
     Busy,

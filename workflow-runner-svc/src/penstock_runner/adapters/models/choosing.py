@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from penstock_backbone.errors import Fatal
 from penstock_backbone.ports import Chance, Clock
-from penstock_runner.workflows.agent_build.drafter.offline import OfflineDrafter
-from penstock_runner.workflows.agent_build.model import DraftingModel
-from penstock_runner.workflows.agent_build.service.chat import ChatModel
-from penstock_runner.workflows.agent_build.service.drafter import ServiceDrafter
-from penstock_runner.workflows.agent_build.service.prices import Prices
+from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
+from penstock_runner.workflows.building.model import DraftingModel
+from penstock_runner.workflows.building.service.chat import ChatModel
+from penstock_runner.workflows.building.service.drafter import ServiceDrafter
+from penstock_runner.workflows.building.service.prices import Prices
 
 BEDROCK = "bedrock:"
 VARIABLES = ("PENSTOCK_MODEL", "PENSTOCK_MODEL_URL", "PENSTOCK_MODEL_KEY", "PENSTOCK_MODEL_PRICES", "AWS_REGION")

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from penstock_runner.workflows.agent_build.service.chat import (
+from penstock_runner.workflows.building.service.chat import (
     OUTPUT_TOKENS_MAX,
     REPLY_BYTES_MAX,
     Busy,

@@ -1,1 +1,1 @@
-"""The offline drafter: makes a small but real agent package from a requirement in any language, without a model."""
+"""What the offline drafter writes for agent_build."""

@@ -1,69 +1,47 @@
-"""Takes a requirement apart and designs its agent: the first four documents, from words alone."""
+"""Takes a requirement apart and designs its agent: the documents before the code, from words alone."""
 
 from __future__ import annotations
-
-import hashlib
 
 from penstock_runner.authoring import ProjectInput
 from penstock_runner.workflows.agent_build.documents import (
     AgentDesign,
     Capability,
     Component,
-    ProjectPlan,
-    Requirement,
     RequirementsAnalysis,
     SystemArchitecture,
     ToolChoice,
 )
-from penstock_runner.workflows.agent_build.drafter.catalog import CARDS, DEFAULT_TOOLS, LACKS, TOOLS_MAX, TOOLS_MIN
-from penstock_runner.workflows.agent_build.drafter.library.agent import words_used
-from penstock_runner.workflows.agent_build.drafter.library.tools import TOOLS
-from penstock_runner.workflows.agent_build.drafter.library.tools.keywords import extract
-from penstock_runner.workflows.agent_build.drafter.naming import package_name
-from penstock_runner.workflows.agent_build.drafter.reading import language_of, points_of, readable, title_of
-from penstock_runner.workflows.agent_build.drafter.wording import wording
+from penstock_runner.workflows.building.documents import ProjectPlan
+from penstock_runner.workflows.building.drafter.asked import not_covered, points, tools_asked_for
+from penstock_runner.workflows.building.drafter.catalog import CARDS, DEFAULT_TOOLS, TOOLS_MAX, TOOLS_MIN
+from penstock_runner.workflows.building.drafter.library.tools import TOOLS
+from penstock_runner.workflows.building.drafter.library.tools.keywords import extract
+from penstock_runner.workflows.building.drafter.reading import readable
+from penstock_runner.workflows.building.drafter.wording import wording
 
-PROVENANCE = "drafted offline from templates, no model was used"
 _WORDS_SHOWN_MAX = 8
 
 
-def plan(project: ProjectInput) -> ProjectPlan:
-    return ProjectPlan(
-        package=package_name(project.name, project.requirement),
-        title=title_of(project.name, project.requirement),
-        language=language_of(readable(project.requirement)),
-        requirement_sha256=hashlib.sha256(project.requirement.encode()).hexdigest(),
-        requirement_chars=len(project.requirement),
-        provenance=PROVENANCE,
-    )
-
-
 def requirements(project: ProjectInput, planned: ProjectPlan) -> RequirementsAnalysis:
-    text = readable(project.requirement)
-    points = points_of(project.requirement)
-    lowered = text.lower()
-    lacks = (lack for lack in LACKS if any(word in lowered for word in lack.words))
     return RequirementsAnalysis(
-        requirements=tuple(Requirement(id=f"R{number}", text=point) for number, point in enumerate(points, start=1)),
-        keywords=tuple(word[:100] for word in extract(text)),
+        requirements=points(project.requirement),
+        keywords=tuple(word[:100] for word in extract(readable(project.requirement))),
         capabilities=tuple(capabilities(project)),
-        not_covered=tuple(lack.chinese if planned.language == "zh" else lack.english for lack in lacks),
+        not_covered=not_covered(project.requirement, planned.language),
     )
 
 
 def capabilities(project: ProjectInput) -> list[Capability]:
     """Two to four tools: those whose words the project uses most, then what goes with them, then the defaults."""
-    text = readable("\n".join((project.name, project.requirement, *project.tags)))
-    used = {name: sorted(words_used(text, TOOLS[name].WORDS)) for name in CARDS}
-    order = list(CARDS)
-    wanted = sorted((name for name in order if used[name]), key=lambda name: (-len(used[name]), order.index(name)))
-    chosen = wanted[:TOOLS_MAX]
+    used = tools_asked_for(project)
+    chosen = list(used)[:TOOLS_MAX]
     fill = [companion for name in chosen for companion in CARDS[name].companions]
     for name in (*fill, *DEFAULT_TOOLS):
         if len(chosen) < TOOLS_MIN and name not in chosen:
             chosen.append(name)
     return [
-        Capability(tool=name, words=tuple(word.strip() for word in used[name][:_WORDS_SHOWN_MAX])) for name in chosen
+        Capability(tool=name, words=tuple(word.strip() for word in used.get(name, ())[:_WORDS_SHOWN_MAX]))
+        for name in chosen
     ]
 
 
@@ -93,12 +71,8 @@ def design(planned: ProjectPlan, analysed: RequirementsAnalysis) -> AgentDesign:
     return AgentDesign(
         role=phrases.role.format(planned.title),
         tools=tuple(
-            ToolChoice(
-                name=capability.tool,
-                title=CARDS[capability.tool].titles.get(planned.language, CARDS[capability.tool].titles["en"]),
-                example=TOOLS[capability.tool].EXAMPLES[example],
-            )
-            for capability in analysed.capabilities
+            ToolChoice(name=name, title=CARDS[name].title(planned.language), example=TOOLS[name].EXAMPLES[example])
+            for name in (capability.tool for capability in analysed.capabilities)
         ),
         rules=(phrases.rule_tools, phrases.rule_invent, phrases.rule_language, phrases.rule_personal),
     )

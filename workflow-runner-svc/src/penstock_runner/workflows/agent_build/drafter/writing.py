@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 
 from penstock_runner.authoring import ProjectInput
 from penstock_runner.workflows.agent_build.documents import (
     AgentCode,
     AgentDesign,
-    ProjectPlan,
     PromptSet,
     RequirementsAnalysis,
-    SourceFile,
     ToolSet,
 )
-from penstock_runner.workflows.agent_build.drafter.library.agent import route
-from penstock_runner.workflows.agent_build.drafter.library.tools import TOOLS
-from penstock_runner.workflows.agent_build.drafter.reading import readable
-from penstock_runner.workflows.agent_build.drafter.sources import literal, registry, source
-from penstock_runner.workflows.agent_build.drafter.wording import wording
+from penstock_runner.workflows.building.documents import ProjectPlan, SourceFile
+from penstock_runner.workflows.building.drafter.library.agent import route
+from penstock_runner.workflows.building.drafter.library.tools import TOOLS
+from penstock_runner.workflows.building.drafter.markdown import in_markdown, quoted
+from penstock_runner.workflows.building.drafter.sources import literal, registry, source
+from penstock_runner.workflows.building.drafter.wording import wording
 
 SAID_MAX = 6
-_BACKTICKS = re.compile("`{3,}")
-_MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 # Tools that call others need their sources too.
 _NEEDS = {"key_points": ("summary",), "draft_writer": ("keywords",)}
 
@@ -110,15 +106,3 @@ def readme(project: ProjectInput, planned: ProjectPlan, analysed: RequirementsAn
         f"## {phrases.tests}", "", "```sh", "python -m pytest", "```", "",
     ]  # fmt: skip
     return "\n".join(lines)
-
-
-def quoted(text: str) -> str:
-    """A Markdown code block that the text cannot end, however many backticks it holds."""
-    shown = readable(text).strip("\n")
-    fence = "`" * (1 + max([2, *(len(run) for run in _BACKTICKS.findall(shown))]))
-    return f"{fence}text\n{shown}\n{fence}"
-
-
-def in_markdown(text: str) -> str:
-    """One line of text in which no sign has a meaning of its own, HTML included."""
-    return _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(text.split())).replace("&", "&amp;")

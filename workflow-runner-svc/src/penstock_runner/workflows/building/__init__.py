@@ -1,0 +1,1 @@
+"""What the workflows that build Python packages share: who drafts, how packages are put together, checked and proved."""

@@ -1,0 +1,136 @@
+"""Runs a package's tests in a child process of this machine, with limits, shut in where the kernel can do that."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from penstock_backbone.ports import Clock
+from penstock_runner.workflows.building import limited_child
+from penstock_runner.workflows.building.documents import OUTPUT_CHARS_MAX, SourceFile
+from penstock_runner.workflows.building.workbench import Outcome, Ran, Refused, TookTooLong
+
+TESTS_SECONDS_MAX = 60.0
+MEMORY_BYTES_MAX = 512 * 1024 * 1024
+CHILDREN_MAX = 2
+"""At once, in one runner: each keeps a core busy, and the others' stages want one, too."""
+_OUTPUT_BYTES_MAX = 4 * OUTPUT_CHARS_MAX
+_READ_BYTES = 16 * 1024
+_LOG = logging.getLogger(__name__)
+_PYTEST = (
+    "-q", "--color=no", "--import-mode=importlib", "-p", "no:cacheprovider", "-c", "pyproject.toml", "--rootdir", ".",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    seconds: float = TESTS_SECONDS_MAX
+    memory_bytes: int = MEMORY_BYTES_MAX
+    must_confine: bool = False
+    """Where the child cannot be shut in, run nothing; otherwise run it with a warning in the log."""
+
+
+class ChildWorkbench:
+    """A Workbench. The child has its own session, no inherited environment, and is killed with all it started."""
+
+    def __init__(
+        self, clock: Clock, limits: Limits, why_unconfined: Callable[[], str | None] = limited_child.why_unconfined
+    ) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._why_unconfined = why_unconfined
+        self._places = asyncio.Semaphore(CHILDREN_MAX)
+
+    async def run_tests(self, files: Sequence[SourceFile]) -> Outcome:
+        reason = self._why_unconfined()
+        if reason is not None:
+            if self._limits.must_confine:
+                return Refused(reason)
+            _LOG.warning(
+                "The tests of generated code run WITHOUT a sandbox, they can read this user's files: %s", reason
+            )
+        async with self._places:
+            folder = Path(tempfile.mkdtemp(prefix="penstock-build-"))
+            try:
+                _lay_out(folder, files)
+                return await self._run(folder, confined=reason is None)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    async def _run(self, folder: Path, *, confined: bool) -> Outcome:
+        output = bytearray()
+        started = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self._limits.seconds), _child(folder, self._limits, confined=confined) as child:
+                assert child.stdout is not None
+                while block := await child.stdout.read(_READ_BYTES):
+                    output += block
+                    del output[:-_OUTPUT_BYTES_MAX]
+                exit_code = await child.wait()
+        except TimeoutError:
+            return TookTooLong(self._limits.seconds, _shown(output, folder))
+        return Ran(exit_code, _shown(output, folder), round((self._clock.monotonic() - started) * 1000))
+
+
+@contextlib.asynccontextmanager
+async def _child(folder: Path, limits: Limits, *, confined: bool) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A started child that does not outlive the block, whether it ends in time, too late, or cancelled."""
+    with as_file(files(__package__).joinpath("limited_child.py")) as program:
+        child = await asyncio.create_subprocess_exec(
+            # Isolated (no user site, no PYTHON variables), no bytecode files, UTF-8 whatever the locale.
+            sys.executable, "-I", "-B", "-X", "utf8", str(program),
+            str(limits.seconds), str(limits.memory_bytes), "confined" if confined else "unconfined", *_PYTEST,
+            cwd=folder,
+            env=_environment(folder),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+        ended = False
+        try:
+            yield child
+            ended = True
+        finally:
+            if not ended:
+                # The child leads its own session, so its id is its group's id and nobody else's.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                await child.wait()
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    home = str(folder)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "HOME": home,
+        "TMPDIR": home,
+        # The runner's environment may hold pytest plugins; the package's tests need none, and loading them takes seconds.
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
+
+
+def _lay_out(folder: Path, files: Sequence[SourceFile]) -> None:
+    root = folder.resolve()
+    for file in files:
+        target = (root / file.path).resolve()
+        # inspection.py has refused such paths; a file is written on this machine only after a second look.
+        assert target.is_relative_to(root), file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.text.encode())
+
+
+def _shown(output: bytearray, folder: Path) -> str:
+    """The end of the output, without the name of a folder that is gone when it is read."""
+    return output.decode(errors="replace").replace(str(folder), ".")[-OUTPUT_CHARS_MAX:]

@@ -1,0 +1,39 @@
+"""The library's own modules as source text, renamed for the package they go into."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+from penstock_runner.workflows.building.drafter import library
+
+_PLACE = re.compile(rf"\b{re.escape(library.__name__)}\b")
+
+
+@cache
+def _source(path: str) -> str:
+    return files(library).joinpath(*path.split("/")).read_text("utf-8")
+
+
+def source(path: str, package: str) -> str:
+    """The library's file, importing from `package` what it imports from the library."""
+    return _PLACE.sub(package, _source(path))
+
+
+def registry(tools: Iterable[str]) -> str:
+    """tools/__init__.py for these tools, in this order: the library's own is made in the same way."""
+    names = tuple(tools)
+    head, _, rest = _source("tools/__init__.py").partition("from . import (")
+    imports = "".join(f"    {name},\n" for name in sorted(names))
+    entries = "".join(f'    "{name}": {name},\n' for name in names)
+    declaration = re.search(r"^TOOLS: .* = \{\n", rest, re.MULTILINE)
+    assert declaration is not None
+    return f"{head}from . import (\n{imports})\n\n{declaration.group()}{entries}}}\n"
+
+
+def literal(text: str) -> str:
+    """A Python literal that is always valid: repr escapes whatever cannot be printed; double quotes where possible."""
+    shown = repr(text)
+    return f'"{shown[1:-1]}"' if shown[0] == "'" and '"' not in shown and "\\'" not in shown else shown

@@ -1,0 +1,114 @@
+"""The stages in which a model drafts a document: what it is given, and what is looked for in its answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from penstock_backbone.ports import Clock
+from penstock_runner.authoring import ProjectInput, Stage, StageContext, StageFunction, UsageMeter
+from penstock_runner.workflows.building.documents import Document, ProjectPlan, SourceFile
+from penstock_runner.workflows.building.inspection import misplaced, unreadable
+from penstock_runner.workflows.building.model import Assignment, Check, DocumentModel, DraftingModel, Part
+from penstock_runner.workflows.building.workbench import Workbench
+
+Facts: TypeAlias = Callable[[StageContext], Awaitable[Mapping[str, Any]]]
+"""What a stage knows of its document without asking anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the stages of a building workflow work with. `pace_seconds` is waited before a document, so that people can
+    watch a drafter that is too fast. `resources` are what the model uses."""
+
+    model: DraftingModel
+    workbench: Workbench
+    clock: Clock
+    pace_seconds: float = 0.0
+    resources: tuple[str, ...] = ()
+
+    async def pace(self) -> None:
+        if self.pace_seconds > 0:
+            await self.clock.sleep(self.pace_seconds)
+
+
+def drafted_stages(parts: Sequence[Part[Any]], shop: Workshop) -> tuple[Stage, ...]:
+    """One for each part; the first document is the ProjectPlan."""
+    plan = parts[0]
+    return tuple(
+        Stage(
+            part.stage,
+            drafting(part, parts, shop, facts_of_plan(shop.model) if part is plan else None),
+            part.output,
+            part.title,
+            resources=shop.resources,
+        )
+        for part in parts
+    )
+
+
+def drafting(part: Part[Any], parts: Sequence[Part[Any]], shop: Workshop, facts: Facts | None = None) -> StageFunction:
+    """A stage that gives the model everything that the `parts` listed before it have drafted, and takes its document."""
+    before = parts[: parts.index(part)]
+
+    async def draft(context: StageContext) -> Document:
+        await shop.pace()
+        earlier = {one.output: context.output_of(one.stage, one.output) for one in before}
+        known = {} if facts is None else await facts(context)
+        return await shop.model.draft(assignment(part, project_of(context), earlier, context.usage, facts=known))
+
+    return draft
+
+
+def assignment(
+    part: Part[DocumentModel],
+    project: ProjectInput,
+    earlier: Mapping[type[Document], Document],
+    usage: UsageMeter,
+    *,
+    facts: Mapping[str, Any],
+    further: Check | None = None,
+) -> Assignment[DocumentModel]:
+    """`further` looks at a document in which nothing else is wrong."""
+
+    async def check(document: Document) -> list[str]:
+        files: tuple[SourceFile, ...] = getattr(document, "files", ())
+        places = tuple(place.format(_package(earlier)) for place in part.places) if files else ()
+        found = [*misplaced(files, places), *unreadable(files)]
+        return found or ([] if further is None else await further(document))
+
+    return Assignment(part, project, earlier, facts, check, usage)
+
+
+def facts_of_plan(model: DraftingModel) -> Facts:
+    """A ProjectPlan's: what was asked for, and who drafts."""
+
+    async def facts(context: StageContext) -> Mapping[str, Any]:
+        return plan_facts(project_of(context), model)
+
+    return facts
+
+
+def plan_facts(project: ProjectInput, model: DraftingModel) -> dict[str, Any]:
+    return {
+        "requirement_sha256": hashlib.sha256(project.requirement.encode()).hexdigest(),
+        "requirement_chars": len(project.requirement),
+        "provenance": model.provenance,
+    }
+
+
+def project_of(context: StageContext) -> ProjectInput:
+    """Half characters, which no file can hold, become question marks; all else stays as it was given."""
+    given = context.project
+    return given.model_copy(update={"name": _encodable(given.name), "requirement": _encodable(given.requirement)})
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _package(earlier: Mapping[type[Document], Document]) -> str:
+    """The name of the package that is built, which the first stage has chosen."""
+    return next(document.package for document in earlier.values() if isinstance(document, ProjectPlan))

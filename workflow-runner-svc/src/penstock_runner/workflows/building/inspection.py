@@ -1,0 +1,131 @@
+"""Says what is wrong with an assembled package, before anything is built or run from it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+
+from penstock_runner.workflows.building.documents import FILE_BYTES_MAX, FILES_MAX, SourceFile
+from penstock_runner.workflows.building.packaging import MANIFEST, Package
+
+PACKAGE_BYTES_MAX = 2 * 1024 * 1024
+PATH_CHARS_MAX = 120
+PROBLEMS_MAX = 20
+CHECKED = ("no file escapes the package", "every file parses", "every import resolves", "the manifest is complete")
+"""What a package without problems has passed, in words."""
+
+# Also what a blob's key and every file system can hold: no hidden files, no "..", no drive, no absolute path.
+_SAFE_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/){0,4}[A-Za-z0-9_][A-Za-z0-9_-]*\.(?:py|md|json|toml|csv|txt)")
+_DEVICE_NAMES = frozenset("con prn aux nul com1 com2 com3 lpt1 lpt2".split())  # noqa: SIM905  # shorter to read than a list
+_TEST_LIBRARIES = frozenset({"pytest", "_pytest"})
+
+
+def problems_of(package: Package) -> list[str]:
+    """One sentence a problem, at most PROBLEMS_MAX; [] means that the package may be built."""
+    found = list(unsafe(package.files)) or list(unreadable(package.files))
+    if not found:
+        found = [*_imports(package), *_manifest(package)]
+    return found[:PROBLEMS_MAX]
+
+
+def misplaced(files: Sequence[SourceFile], places: tuple[str, ...]) -> Iterator[str]:
+    """`places`: what a path may begin with; none: anything."""
+    for file in files:
+        if places and not file.path.startswith(places):
+            yield f"The file {file.path!r} must be in one of {', '.join(places)}."
+
+
+def unsafe(files: Sequence[SourceFile]) -> Iterator[str]:
+    """Paths must be safe, unique on file systems that ignore case, and bounded in number and size."""
+    if len(files) > FILES_MAX:
+        yield f"The package has {len(files)} files; {FILES_MAX} are allowed."
+    total = 0
+    seen: set[str] = set()
+    for file in files:
+        size = len(file.text.encode())
+        total += size
+        stems = {part.split(".")[0].lower() for part in file.path.split("/")}
+        if len(file.path) > PATH_CHARS_MAX or not _SAFE_PATH.fullmatch(file.path) or stems & _DEVICE_NAMES:
+            yield f"{file.path[:PATH_CHARS_MAX]!r} is not a safe path inside the package."
+        if file.path.lower() in seen:
+            yield f"{file.path!r} is there twice."
+        seen.add(file.path.lower())
+        if size > FILE_BYTES_MAX:
+            yield f"{file.path!r} is over {FILE_BYTES_MAX} bytes."
+    if total > PACKAGE_BYTES_MAX:
+        yield f"The package is over {PACKAGE_BYTES_MAX} bytes."
+
+
+def unreadable(files: Sequence[SourceFile]) -> Iterator[str]:
+    for file in files:
+        try:
+            if file.path.endswith(".py"):
+                compile(file.text, file.path, "exec", dont_inherit=True)
+            elif file.path.endswith(".json"):
+                json.loads(file.text)
+            elif file.path.endswith(".toml"):
+                tomllib.loads(file.text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            yield f"{file.path!r} cannot be parsed: {str(error)[:200]}"
+
+
+def _imports(package: Package) -> Iterator[str]:
+    """Only the standard library, the package itself, and pytest in tests: an invented dependency stops here."""
+    modules = {file.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in package.files}
+    for file in package.files:
+        if not file.path.endswith(".py"):
+            continue
+        for name in _imported(file.path, file.text):
+            top = name.partition(".")[0]
+            allowed = top in sys.stdlib_module_names or (top in _TEST_LIBRARIES and file.path.startswith("tests/"))
+            if not allowed and name not in modules:
+                yield f"{file.path!r} imports {name!r}, which is neither in the package nor in the standard library."
+
+
+def _imported(path: str, text: str) -> Iterator[str]:
+    """Absolute module names; of `from . import a` the module a."""
+    here = path.split("/")[:-1]
+    for node in _statements(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parent = here[: len(here) - node.level + 1] if node.level else []
+            stem = [*parent, *([node.module] if node.module else [])]
+            if node.module:
+                yield ".".join(stem)
+            else:
+                yield from (".".join([*stem, alias.name]) for alias in node.names)
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Statements at every depth. Imports are among them, so expressions, most of a tree, need no visit."""
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting.extend(getattr(node, block, ()))
+
+
+def _manifest(package: Package) -> Iterator[str]:
+    """It names every file but itself, with its size and checksum, and what is needed to run is there."""
+    listed = {file.path: file for file in package.manifest.files}
+    present = {file.path: file.text.encode() for file in package.files}
+    for path, data in present.items():
+        if path == MANIFEST:
+            continue
+        entry = listed.get(path)
+        if entry is None:
+            yield f"The manifest does not list {path!r}."
+        elif (entry.size, entry.sha256) != (len(data), hashlib.sha256(data).hexdigest()):
+            yield f"The manifest has another size or checksum for {path!r}."
+    name = package.manifest.name
+    needed = (*listed, MANIFEST, "README.md", "pyproject.toml", f"{name}/__init__.py", f"{name}/__main__.py")
+    yield from (f"{path!r} is missing." for path in dict.fromkeys(needed) if path not in present)
+    if not any(path.startswith("tests/test_") for path in present):
+        yield "The package has no tests."
