@@ -16,7 +16,7 @@ from tests.runner.building.runs import Context, built
 
 from penstock_runner.workflows.building.documents import Manifest
 from penstock_runner.workflows.building.drafter.naming import PACKAGE_PATTERN
-from penstock_runner.workflows.building.inspection import problems_of
+from penstock_runner.workflows.building.inspection import Inspection, inspect
 from penstock_runner.workflows.building.packaging import Package
 
 PROVENANCE = "drafted offline from templates, no model was used"
@@ -41,7 +41,7 @@ def manifest(run: Context) -> Manifest:
 
 
 def test_the_inspection_finds_nothing_wrong(runs: dict[str, Context], case: str) -> None:
-    assert problems_of(Package(manifest(runs[case]), tuple(runs[case].files()))) == []
+    assert inspect(Package(manifest(runs[case]), tuple(runs[case].files()))) == Inspection(problems=(), notes=())
 
 
 def test_the_package_name_is_a_safe_identifier(runs: dict[str, Context], case: str) -> None:

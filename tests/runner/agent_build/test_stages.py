@@ -16,11 +16,11 @@ from penstock_runner.authoring import FinalError, Workflow
 from penstock_runner.workflows import built_in
 from penstock_runner.workflows.agent_build.documents import AgentCode
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
-from penstock_runner.workflows.building.documents import Deployment, Document, SourceFile
+from penstock_runner.workflows.building.documents import AssemblyReport, Deployment, Document, SourceFile
 from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
 from penstock_runner.workflows.building.model import Assignment, DocumentModel
 from penstock_runner.workflows.building.proving import counts
-from penstock_runner.workflows.building.workbench import Ran, TookTooLong
+from penstock_runner.workflows.building.workbench import NotImported, Outcome, Ran, TookTooLong
 
 REQUIREMENT = "创建一个能够搜索和分析 PubMed 医学文献的智能助手"
 NINE = [
@@ -82,6 +82,25 @@ def test_failing_tests_fail_the_run_at_once_and_show_why() -> None:
     assert len(str(caught.value)) < 1500
 
 
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        (NotImported("Traceback\nThe module a.b cannot be imported."), "cannot be imported. It says:\nTraceback"),
+        (Ran(0, "", 10), "No test of the package passed, though nothing failed"),
+    ],
+)
+def test_a_package_that_proves_nothing_fails_the_run_at_once(outcome: Outcome, sentence: str) -> None:
+    with pytest.raises(FinalError, match=sentence):
+        built(REQUIREMENT, workbench=Workbench(outcome))
+
+
+def test_what_the_linter_found_untidy_is_told_and_stops_nothing() -> None:
+    run = run_with(Meddler(SourceFile(path="tests/untidy.py", text="import json\n")))
+    report = AssemblyReport.model_validate_json(run.outputs["agent_developer_manager"])
+    assert report.notes == ("'tests/untidy.py', line 1: 'json' imported but unused.",)
+    assert "the linter finds no fault" in report.checks
+
+
 def test_tests_that_take_too_long_may_be_tried_again() -> None:
     with pytest.raises(TimeoutError, match="did not end within 60 s"):
         built(REQUIREMENT, workbench=Workbench(TookTooLong(60, "...")))
@@ -125,6 +144,7 @@ def run_with(model: Meddler) -> Context:
         ("tests/deep.py", "(" * 5000, "cannot be parsed"),
         ("data.json", "{", "cannot be parsed"),
         ("tests/magic.py", "import strands_magic_sdk", "strands_magic_sdk"),
+        ("tests/typo.py", "print(undefined_thing)", "line 1: undefined name 'undefined_thing'"),
         ("tests/late.py", "def f():\n    try:\n        from .absent import x\n    finally: pass", "tests.absent"),
         ("big.txt", "x" * 262_145, "at most 262144"),
     ],

@@ -16,7 +16,7 @@ from tests.runner.building.runs import built
 from penstock_backbone.system import SystemClock
 from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits
 from penstock_runner.workflows.building.documents import SourceFile
-from penstock_runner.workflows.building.workbench import Outcome, Ran, TookTooLong
+from penstock_runner.workflows.building.workbench import NotImported, Outcome, Ran, TookTooLong
 
 pytestmark = pytest.mark.anyio
 WAIT_SECONDS = 15.0
@@ -177,6 +177,30 @@ def test_it_works_the_same_on_uvloop(tmp_path: Path, folders: Callable[[], list[
     assert isinstance(outcome, Ran)
     assert outcome.exit_code == 0
     assert folders() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("from json import no_such_thing\n", "cannot import name 'no_such_thing'"),
+        ("import sys\nsys.exit(0)\n", "SystemExit: 0"),
+        ("1 / 0\n", "ZeroDivisionError"),
+    ],
+)
+async def test_a_module_that_no_test_imports_must_be_importable_all_the_same(text: str, said: str) -> None:
+    files = [*package("def test_it(): pass\n"), SourceFile(path="made/__init__.py", text="")]
+    outcome = await workbench().run_tests([*files, SourceFile(path="made/forgotten.py", text=text)])
+    assert isinstance(outcome, NotImported)
+    assert said in outcome.output
+    assert outcome.output.endswith("The module made.forgotten cannot be imported.\n")
+
+
+async def test_importing_the_modules_leaves_the_tests_their_own_path() -> None:
+    files = [*package("import sys\ndef test_it(): assert '' not in sys.path and 'made.used' in sys.modules\n")]
+    files += [SourceFile(path=f"made/{name}.py", text="") for name in ("__init__", "used")]
+    outcome = await workbench().run_tests(files)
+    assert isinstance(outcome, Ran)
+    assert outcome.exit_code == 0, outcome.output
 
 
 async def test_memory_is_limited() -> None:

@@ -136,9 +136,12 @@ async def test_what_is_wrong_with_an_answer_is_told_to_the_model_which_mends_it(
         ("../escape.py", "", "must be in one of word_finder/tools/, tests/test_"),
         ("/etc/passwd", "", "must be in one of"),
         ("word_finder/tools/a.py", "def broken(:", "cannot be parsed"),
+        ("word_finder/tools/a.py", "def answer(request):\n    return reqest\n", "line 2: undefined name 'reqest'"),
     ],
 )
-async def test_files_in_wrong_places_and_files_that_do_not_parse_are_mended(path: str, text: str, told: str) -> None:
+async def test_files_in_wrong_places_that_do_not_parse_or_that_the_linter_faults_are_mended(
+    path: str, text: str, told: str
+) -> None:
     plan = ProjectPlan(**PLAN, requirement_sha256="0" * 64, requirement_chars=1, provenance="x")
     tools = of_stage("tools_developer", {ProjectPlan: plan}, {})
     good = {"files": [{"path": "word_finder/tools/__init__.py", "text": "TOOLS = {}\n"}]}
@@ -152,6 +155,18 @@ async def test_an_answer_that_stays_wrong_is_given_up_after_a_few_rounds() -> No
     with pytest.raises(UnusableDraft, match="ProjectPlan") as failed:
         await drafted(lambda *_: completion("no"))
     assert failed.value.__notes__ == [str(1 + REPAIRS_MAX)]
+
+
+async def test_a_name_that_stays_undefined_fails_the_stage_with_the_file_and_the_line() -> None:
+    plan = ProjectPlan(**PLAN, requirement_sha256="0" * 64, requirement_chars=1, provenance="x")
+    bad = {"files": [{"path": "word_finder/tools/a.py", "text": "def answer(request):\n    return reqest\n"}]}
+    with pytest.raises(UnusableDraft) as failed:
+        await drafted(
+            lambda *_: completion(json.dumps(bad)), None, of_stage("tools_developer", {ProjectPlan: plan}, {})
+        )
+    assert str(failed.value) == (
+        "gpt-4o-mini-test did not give a usable ToolSet: 'word_finder/tools/a.py', line 2: undefined name 'reqest'."
+    )
 
 
 async def test_a_busy_service_is_asked_again_when_it_says_or_after_a_growing_back_off() -> None:

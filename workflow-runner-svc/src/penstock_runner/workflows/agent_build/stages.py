@@ -18,9 +18,8 @@ from penstock_runner.workflows.agent_build.parts import PARTS
 from penstock_runner.workflows.building.delivery import deliver
 from penstock_runner.workflows.building.documents import AssemblyReport, Deployment, Document, ProjectPlan
 from penstock_runner.workflows.building.drafting import Workshop, project_of
-from penstock_runner.workflows.building.inspection import CHECKED
 from penstock_runner.workflows.building.packaging import Package
-from penstock_runner.workflows.building.proving import inspect, tested
+from penstock_runner.workflows.building.proving import inspected, tested
 
 DEVELOPER_MANAGER = "agent_developer_manager"
 DEPLOYER = "agent_deployer"
@@ -38,9 +37,9 @@ class Closing:
     async def manage(self, context: StageContext) -> AssemblyReport:
         await self._shop.pace()
         package = _assembled(context)
-        inspect(package)
+        report = await inspected(package)
         context.log.info("assembled %s with %d files", package.manifest.name, len(package.files))
-        return AssemblyReport(manifest=package.manifest, checks=CHECKED)
+        return report
 
     async def deploy(self, context: StageContext) -> Deployment:
         package = _assembled(context)

@@ -18,7 +18,7 @@ from pathlib import Path
 from penstock_backbone.ports import Clock
 from penstock_runner.workflows.building import limited_child
 from penstock_runner.workflows.building.documents import OUTPUT_CHARS_MAX, SourceFile
-from penstock_runner.workflows.building.workbench import Outcome, Ran, Refused, TookTooLong
+from penstock_runner.workflows.building.workbench import NotImported, Outcome, Ran, Refused, TookTooLong
 
 TESTS_SECONDS_MAX = 60.0
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
@@ -63,15 +63,18 @@ class ChildWorkbench:
             folder = Path(tempfile.mkdtemp(prefix="penstock-build-"))
             try:
                 _lay_out(folder, files)
-                return await self._run(folder, confined=reason is None)
+                return await self._run(folder, _modules(files), confined=reason is None)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def _run(self, folder: Path, *, confined: bool) -> Outcome:
+    async def _run(self, folder: Path, modules: str, *, confined: bool) -> Outcome:
         output = bytearray()
         started = self._clock.monotonic()
         try:
-            async with asyncio.timeout(self._limits.seconds), _child(folder, self._limits, confined=confined) as child:
+            async with (
+                asyncio.timeout(self._limits.seconds),
+                _child(folder, self._limits, modules, confined=confined) as child,
+            ):
                 assert child.stdout is not None
                 while block := await child.stdout.read(_READ_BYTES):
                     output += block
@@ -79,17 +82,21 @@ class ChildWorkbench:
                 exit_code = await child.wait()
         except TimeoutError:
             return TookTooLong(self._limits.seconds, _shown(output, folder))
+        if exit_code == limited_child.NOT_IMPORTED:
+            return NotImported(_shown(output, folder))
         return Ran(exit_code, _shown(output, folder), round((self._clock.monotonic() - started) * 1000))
 
 
 @contextlib.asynccontextmanager
-async def _child(folder: Path, limits: Limits, *, confined: bool) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _child(
+    folder: Path, limits: Limits, modules: str, *, confined: bool
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A started child that does not outlive the block, whether it ends in time, too late, or cancelled."""
     with as_file(files(__package__).joinpath("limited_child.py")) as program:
         child = await asyncio.create_subprocess_exec(
             # Isolated (no user site, no PYTHON variables), no bytecode files, UTF-8 whatever the locale.
             sys.executable, "-I", "-B", "-X", "utf8", str(program),
-            str(limits.seconds), str(limits.memory_bytes), "confined" if confined else "unconfined", *_PYTEST,
+            str(limits.seconds), str(limits.memory_bytes), "confined" if confined else "unconfined", modules, *_PYTEST,
             cwd=folder,
             env=_environment(folder),
             stdin=asyncio.subprocess.DEVNULL,
@@ -107,6 +114,12 @@ async def _child(folder: Path, limits: Limits, *, confined: bool) -> AsyncIterat
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(child.pid, signal.SIGKILL)
                 await child.wait()
+
+
+def _modules(files: Sequence[SourceFile]) -> str:
+    """The names of the package's modules, with commas between them; its tests are pytest's to import."""
+    paths = (file.path for file in files if file.path.endswith(".py") and not file.path.startswith("tests/"))
+    return ",".join(path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in paths)
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -82,10 +82,11 @@ class TestReport(Document):
 
 
 class AssemblyReport(Document):
-    """The package as it will be delivered, and what was checked in it."""
+    """The package as it will be delivered, and what was checked in it. `notes`: what the linter found untidy."""
 
     manifest: Manifest
     checks: tuple[str, ...]
+    notes: tuple[Line, ...] = ()
 
 
 class Deployment(Document):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from penstock_backbone.ports import Clock
 from penstock_runner.authoring import ProjectInput, Stage, StageContext, StageFunction, UsageMeter
 from penstock_runner.workflows.building.documents import Document, ProjectPlan, SourceFile
 from penstock_runner.workflows.building.inspection import misplaced, unreadable
+from penstock_runner.workflows.building.lint import lint
 from penstock_runner.workflows.building.model import Assignment, Check, DocumentModel, DraftingModel, Part
 from penstock_runner.workflows.building.workbench import Workbench
 
@@ -76,10 +78,14 @@ def assignment(
     async def check(document: Document) -> list[str]:
         files: tuple[SourceFile, ...] = getattr(document, "files", ())
         places = tuple(place.format(_package(earlier)) for place in part.places) if files else ()
-        found = [*misplaced(files, places), *unreadable(files)]
+        found = await asyncio.to_thread(_faults, files, places)
         return found or ([] if further is None else await further(document))
 
     return Assignment(part, project, earlier, facts, check, usage)
+
+
+def _faults(files: tuple[SourceFile, ...], places: tuple[str, ...]) -> list[str]:
+    return [*misplaced(files, places), *unreadable(files)] or list(lint(files).faults)
 
 
 def facts_of_plan(model: DraftingModel) -> Facts:

@@ -1,6 +1,7 @@
-"""The child's first lines: sets limits on itself, shuts itself in, then runs pytest.
+"""The child's first lines: sets limits on itself, shuts itself in, imports the package's modules, then runs pytest.
 
-Started by path, it imports nothing of ours. limited_child.py SECONDS MEMORY_BYTES confined|unconfined PYTEST_ARGUMENT…
+Started by path, it imports nothing of ours.
+limited_child.py SECONDS MEMORY_BYTES confined|unconfined MODULE,MODULE… PYTEST_ARGUMENT…
 
 Landlock, a part of the kernel, leaves it the files of Python and its own folder. A seccomp filter takes from it what Landlock does
 not govern: sockets, other processes, signals, the owners and modes of files. Neither needs a right of root or a
@@ -10,6 +11,7 @@ namespace. why_unconfined says where they are missing.
 import contextlib
 import ctypes
 import errno
+import importlib
 import math
 import os
 import platform
@@ -19,10 +21,13 @@ import signal
 import struct
 import sys
 import sysconfig
+import traceback
 
 FILE_BYTES_MAX = 64 * 1024 * 1024
 OPEN_FILES_MAX = 256
 GRACE_SECONDS = 5
+NOT_IMPORTED = 64
+"""The exit code when a module cannot be imported; pytest's own end at 5."""
 
 PR_SET_PDEATHSIG, PR_GET_SECCOMP, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 21, 22, 38
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
@@ -158,6 +163,19 @@ def _done(answer: int) -> int:
     return answer
 
 
+def import_all(modules: list[str]) -> None:
+    """From the folder that this process is in. Ends it with NOT_IMPORTED at the first that fails."""
+    sys.path.insert(0, "")
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except BaseException:  # noqa: BLE001  # SystemExit, too: a module that ends the program is none
+            traceback.print_exc()
+            sys.stderr.write(f"The module {name} cannot be imported.\n")
+            sys.exit(NOT_IMPORTED)
+    sys.path.pop(0)
+
+
 def main() -> None:
     seconds = math.ceil(float(sys.argv[1])) + GRACE_SECONDS
     limit(resource.RLIMIT_AS, int(sys.argv[2]))
@@ -169,7 +187,9 @@ def main() -> None:
     signal.alarm(seconds)
     if sys.argv[3] == "confined":
         confine()
-    sys.argv[:] = ["pytest", *sys.argv[4:]]
+    modules = sys.argv[4].split(",") if sys.argv[4] else []
+    sys.argv[:] = ["pytest", *sys.argv[5:]]
+    import_all(modules)
     runpy.run_module("pytest", run_name="__main__", alter_sys=True)
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import assert_never
 
 from penstock_runner.authoring import FinalError
-from penstock_runner.workflows.building.documents import TestReport
-from penstock_runner.workflows.building.inspection import problems_of
+from penstock_runner.workflows.building.documents import AssemblyReport, TestReport
+from penstock_runner.workflows.building.inspection import CHECKED, inspect
 from penstock_runner.workflows.building.packaging import Package
-from penstock_runner.workflows.building.workbench import Ran, Refused, TookTooLong, Workbench
+from penstock_runner.workflows.building.workbench import NotImported, Ran, Refused, TookTooLong, Workbench
 
 ERROR_OUTPUT_CHARS_MAX = 1200
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?)")
 
 
-def inspect(package: Package) -> None:
+async def inspected(package: Package) -> AssemblyReport:
     """Raises FinalError with everything that is wrong with it."""
-    if problems := problems_of(package):
-        raise FinalError("The package cannot be built: " + " ".join(problems))
+    found = await asyncio.to_thread(inspect, package)
+    if found.problems:
+        raise FinalError("The package cannot be built: " + " ".join(found.problems))
+    return AssemblyReport(manifest=package.manifest, checks=CHECKED, notes=found.notes)
 
 
 async def tested(package: Package, workbench: Workbench) -> TestReport:
@@ -27,9 +30,13 @@ async def tested(package: Package, workbench: Workbench) -> TestReport:
     match outcome:
         case Ran(exit_code=0, output=output, duration_ms=duration_ms):
             passed, failed = counts(output)
+            if passed == 0:
+                raise FinalError(f"No test of the package passed, though nothing failed. It says:\n{tail(output)}")
             return TestReport(passed=passed, failed=failed, duration_ms=duration_ms, output=output)
         case Ran(exit_code=code, output=output):
             raise FinalError(f"The package's tests failed (exit code {code}). They end with:\n{tail(output)}")
+        case NotImported(output=output):
+            raise FinalError(f"A module of the package cannot be imported. It says:\n{tail(output)}")
         case TookTooLong(seconds=seconds, output=output):
             raise TimeoutError(f"The package's tests did not end within {seconds:g} s. So far:\n{tail(output)}")
         case Refused(reason=reason):

@@ -19,6 +19,13 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
+class NotImported:
+    """A module of the package could not be imported, so no test ran. `output` is the end of what it said."""
+
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class TookTooLong:
     """The tests were ended after `seconds`."""
 
@@ -33,10 +40,10 @@ class Refused:
     reason: str
 
 
-Outcome: TypeAlias = Ran | TookTooLong | Refused
+Outcome: TypeAlias = Ran | NotImported | TookTooLong | Refused
 
 
 class Workbench(Protocol):
     async def run_tests(self, files: Sequence[SourceFile]) -> Outcome:
-        """Lays the files out, runs `pytest` over them, and leaves nothing behind, cancelled or not."""
+        """Lays the files out, imports every module outside tests/, runs `pytest`, and leaves nothing behind, cancelled or not."""
         ...
