@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import urllib.request
+from typing import Protocol
 
 import pytest
-from tests.contract.ministack import ROOT, running_ministack
-from tests.contract.trust import VARIABLE, settings_of
+from tests.contract.ministack import running_ministack
+from tests.contract.trust import VARIABLE, main, settings_of
 
 
-def trust(endpoint: str, programs: int = 8) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {VARIABLE: endpoint, "AWS_REGION": "us-east-1"}
-    command = [sys.executable, "-m", "tests.contract.trust", "--programs", str(programs)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+class Trust(Protocol):
+    """Plays the command with this address: its exit code, what it prints, and what it complains about."""
+
+    def __call__(self, endpoint: str) -> tuple[int, str, str]: ...
 
 
-def test_a_named_endpoint_is_compared_and_left_as_it_was() -> None:
+@pytest.fixture
+def trust(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Trust:
+    def play(endpoint: str) -> tuple[int, str, str]:
+        monkeypatch.setenv(VARIABLE, endpoint)
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        code = main(["--programs", "8"])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return play
+
+
+def test_a_named_endpoint_is_compared_and_left_as_it_was(trust: Trust) -> None:
     with running_ministack() as emulator:
-        ended = trust(emulator.endpoint)
-        assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "8 programs, 0 differences"), ended
+        code, out, err = trust(emulator.endpoint)
+        assert (code, out.splitlines()[-1]) == (0, "8 programs, 0 differences"), (out, err)
         request = urllib.request.Request(  # the emulator of this test
             emulator.endpoint,
             data=b"{}",
@@ -38,21 +48,19 @@ def test_a_named_endpoint_is_compared_and_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["", "localhost:8000", "ftp://localhost", "http://"])
-def test_without_an_address_it_says_what_to_set(endpoint: str) -> None:
-    ended = trust(endpoint)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == (
-        f"Set {VARIABLE} to the address of a DynamoDB, for example {VARIABLE}=http://localhost:8000.\n"
-    )
+def test_without_an_address_it_says_what_to_set(trust: Trust, endpoint: str) -> None:
+    code, out, err = trust(endpoint)
+    assert (code, out) == (2, "")
+    assert err == f"Set {VARIABLE} to the address of a DynamoDB, for example {VARIABLE}=http://localhost:8000.\n"
 
 
-def test_an_address_where_nobody_answers_is_told_in_one_sentence() -> None:
+def test_an_address_where_nobody_answers_is_told_in_one_sentence(trust: Trust) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        ended = trust(endpoint)
-    assert ended.returncode == 2
-    assert ended.stderr == f"Nobody answers as DynamoDB at {endpoint}: start it there, or correct {VARIABLE}.\n"
+        code, _, err = trust(endpoint)
+    assert code == 2
+    assert err == f"Nobody answers as DynamoDB at {endpoint}: start it there, or correct {VARIABLE}.\n"
 
 
 def test_amazons_own_address_is_asked_as_in_production() -> None:

@@ -35,10 +35,10 @@ SCRATCH = Inventory(
 )  # fmt: skip
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="trust", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--programs", type=int, default=PROGRAMS_DEFAULT, help=f"default: {PROGRAMS_DEFAULT}")
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(arguments)
     endpoint = os.environ.get(VARIABLE, "").strip()
     if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
         sys.stderr.write(

@@ -14,14 +14,14 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 
 class Owner(Protocol):
     """A process as the loop sees it. `aside` None: it is running; otherwise its steps wait there."""
 
     gone: bool
-    aside: list[asyncio.Handle] | None
+    aside: list[Any] | None
 
     def adopt(self, task: asyncio.Task[Any]) -> None: ...
 
@@ -31,6 +31,10 @@ OWNER: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", de
 
 class Stuck(Exception):
     """Nothing can ever happen again, or too much has happened."""
+
+
+Event: TypeAlias = tuple[Owner | None, Callable[..., object], tuple[Any, ...]]
+"""Something that happens at its time and is never taken back: cheaper than a handle, and outside of every context."""
 
 
 class _Step(asyncio.Handle):
@@ -76,11 +80,14 @@ class _NumberedTask(asyncio.Task[Any]):
 
 
 class _NumberedFuture(asyncio.Future[Any]):
-    def __init__(self, *, loop: SimulationLoop) -> None:
-        self._number = loop.next_number()
-        super().__init__(loop=loop)
+    """Its number is given when somebody first asks for it, because most futures are in no set."""
+
+    _number = 0
 
     def __hash__(self) -> int:
+        if not self._number:
+            loop: Any = self.get_loop()
+            self._number = loop.next_number()
         return self._number
 
 
@@ -95,8 +102,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._steps_max = steps_max
         self._chance = chance
         self._numbers = 0
-        self._due: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.Handle]] = []
+        self._due: deque[asyncio.Handle | Event] = deque()
+        self._timers: list[tuple[float, int, asyncio.Handle | Event]] = []
         self._over = False
         self.set_exception_handler(lambda _loop, _context: None)
 
@@ -116,10 +123,11 @@ class SimulationLoop(asyncio.BaseEventLoop):
         running.result()
 
     def _turn(self, running: asyncio.Task[Any]) -> None:
-        due, timers, chance = self._due, self._timers, self._chance
-        while not running.done():
+        due, chance, steps_max = self._due, self._chance, self._steps_max
+        is_over = running.done
+        while not is_over():
             if not due:
-                self._advance(timers, due)
+                self._advance()
                 continue
             if chance is None or len(due) == 1:
                 step = due.popleft()
@@ -128,10 +136,15 @@ class SimulationLoop(asyncio.BaseEventLoop):
                 step = due[place]
                 due[place] = due[-1]
                 due.pop()
-            if step._cancelled:
+            context: Any = None
+            if type(step) is tuple:
+                owner, callback, arguments = step
+            elif step._cancelled:  # type: ignore[union-attr]  # it is a handle
                 continue
-            context: Any = step._context  # type: ignore[attr-defined]  # typeshed does not list it
-            owner = context.get(OWNER)
+            else:
+                handle: Any = step
+                context, callback, arguments = handle._context, handle._callback, handle._args
+                owner = context.get(OWNER)
             if owner is not None:
                 if owner.gone:
                     continue
@@ -139,26 +152,40 @@ class SimulationLoop(asyncio.BaseEventLoop):
                     owner.aside.append(step)
                     continue
             self.steps += 1
-            context.run(step._callback, *step._args)  # type: ignore[attr-defined]  # typeshed does not list them
+            if context is None:
+                callback(*arguments)
+            else:
+                context.run(callback, *arguments)
             if self.failure is not None:
                 raise self.failure
-            if self.steps > self._steps_max:
-                raise Stuck(f"{self._steps_max} steps were made, and it goes on")
+            if self.steps > steps_max:
+                raise Stuck(f"{steps_max} steps were made, and it goes on")
 
-    def _advance(self, timers: list[tuple[float, int, asyncio.Handle]], due: deque[asyncio.Handle]) -> None:
-        while timers and timers[0][2]._cancelled:
-            heapq.heappop(timers)
-        if not timers:
+    def _advance(self) -> None:
+        """To the next moment for which something is planned; all of that is then due."""
+        timers, due, pop = self._timers, self._due, heapq.heappop
+        while timers:
+            when, _, step = pop(timers)
+            if type(step) is tuple or not step._cancelled:  # type: ignore[union-attr]  # it is a handle
+                break
+        else:
             raise Stuck("nobody waits for anything")
-        now = self.now = max(self.now, timers[0][0])
+        now = self.now = max(self.now, when)
+        due.append(step)
         while timers and timers[0][0] <= now:
-            step = heapq.heappop(timers)[2]
-            if not step._cancelled:
+            step = pop(timers)[2]
+            if type(step) is tuple or not step._cancelled:  # type: ignore[union-attr]  # as above
                 due.append(step)
 
-    def resume(self, steps: list[asyncio.Handle]) -> None:
+    def resume(self, steps: list[asyncio.Handle | Event]) -> None:
         """Those that were put aside for a process that has thawed."""
         self._due.extend(steps)
+
+    def happen(self, at: float, owner: Owner | None, callback: Callable[..., object], *arguments: Any) -> None:
+        """Calls it then, for this process or for the world; it cannot be taken back."""
+        self._numbers = number = self._numbers + 1
+        if not self._over:
+            heapq.heappush(self._timers, (at, number, (owner, callback, arguments)))
 
     # --- what asyncio asks of a loop ----------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
 from typing import Any
 
-from tests.simulation.loop import OWNER, SimulationLoop
+from tests.simulation.loop import OWNER, Event, Owner, SimulationLoop
 
 BEGINNING = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 TASKS_SWEPT = 256
@@ -21,11 +21,19 @@ def stream_of(seed: int, *name: str | int) -> Random:
     return Random(f"{seed}/{'/'.join(map(str, name))}")  # repeatable is what it has to be
 
 
+def here() -> Process:
+    """The process whose code is running."""
+    process = OWNER.get()
+    assert isinstance(process, Process), "only a process does this"
+    return process
+
+
 class LocalClock:
     """`rate` local seconds pass in one true second. The wall clock can also be set wrong; the monotonic one cannot."""
 
-    def __init__(self, loop: SimulationLoop) -> None:
+    def __init__(self, loop: SimulationLoop, owner: Owner | None = None) -> None:
         self._loop = loop
+        self._owner = owner
         self._since = 0.0
         self._elapsed = 0.0
         self.rate = 1.0
@@ -44,11 +52,8 @@ class LocalClock:
 
     async def sleep(self, seconds: float) -> None:
         awake = self._loop.create_future()
-        timer = self._loop.call_later(seconds / self.rate, _wake, awake)
-        try:
-            await awake
-        finally:
-            timer.cancel()
+        self._loop.happen(self._loop.now + max(0.0, seconds) / self.rate, self._owner, _wake, awake)
+        await awake
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:
@@ -80,11 +85,12 @@ class Process:
 
     def __init__(self, loop: SimulationLoop, name: str, *, seed: int, life: int, rate: float) -> None:
         self.name = name
+        self.seed = seed
         self.life = life
         self.loop = loop
         self.gone = False
-        self.aside: list[asyncio.Handle] | None = None
-        self.clock = LocalClock(loop)
+        self.aside: list[asyncio.Handle | Event] | None = None
+        self.clock = LocalClock(loop, self)
         self.clock.rate = rate
         self.ids = NumberedIds(self.clock, life)
         self.chance = SeededChance(stream_of(seed, "chance", name, life))
@@ -137,7 +143,7 @@ class Process:
             self.aside = []
             self._frozen_since = self.loop.now
         self._thaws_at = max(self._thaws_at, self.loop.now + seconds)
-        self.loop.call_at(self._thaws_at, self._thaw, context=contextvars.Context())
+        self.loop.happen(self._thaws_at, None, self._thaw)
 
     def thaw(self) -> None:
         self._thaws_at = self.loop.now

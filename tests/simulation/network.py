@@ -145,9 +145,9 @@ class Network:
     # --- calls --------------------------------------------------------------------------------------
 
     def later(self, seconds: float, action: Callable[..., object], *arguments: Any) -> None:
-        self.loop.call_at(self.loop.now + seconds, action, *arguments, context=self.world)
+        self.loop.happen(self.loop.now + seconds, None, action, *arguments)
 
-    async def call(
+    def call(
         self,
         process: Process,
         name: str,
@@ -156,10 +156,10 @@ class Network:
         refuse: Callable[[str], Any] | None = None,
         halve: Callable[[int], Any] | None = None,
         of_session: bool = False,
-    ) -> Any:
+    ) -> asyncio.Future[Any]:
         answer = self.loop.create_future()
         self._send(Call(process, name, apply, answer, refuse=refuse, halve=halve, of_session=of_session))
-        return await answer
+        return answer
 
     def way(self, process: Process) -> float:
         return self._latency * (0.1 + process.network())

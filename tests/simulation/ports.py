@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
 from typing import Any, cast
@@ -43,8 +44,8 @@ class _Part:
         self._network = network
         self._engine: MemoryEngine = network.engine
 
-    async def _call(self, name: str, apply: Callable[[], Any], **more: Any) -> Any:
-        return await self._network.call(self._process, name, apply, **more)
+    def _call(self, name: str, apply: Callable[[], Any], **more: Any) -> asyncio.Future[Any]:
+        return self._network.call(self._process, name, apply, **more)
 
 
 class Tables(_Part):

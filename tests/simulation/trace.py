@@ -10,6 +10,7 @@ import msgspec
 
 LINES_MAX = 60
 VALUE_CHARS_MAX = 110
+UNHASHED_MAX = 1000
 
 
 class Trace:
@@ -17,18 +18,23 @@ class Trace:
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._hash = hashlib.blake2b(digest_size=8)
+        self._unhashed: list[tuple[float, str, str]] = []
         self._verbose = verbose
         self._lines: deque[tuple[float, str, str, Any]] = deque(maxlen=LINES_MAX)
 
     def call(self, now: float, who: str, call: str, value: Any) -> None:
-        self._hash.update(f"{now:.6f} {who} {call}".encode())
-        self._add((now, who, call, value))
+        self._unhashed.append((now, who, call))
+        if len(self._unhashed) == UNHASHED_MAX:
+            self._take_in()
+        self._lines.append((now, who, call, value))
+        if self._verbose:
+            print(_line(now, who, call, value))  # noqa: T201  # what was asked for
 
     def note(self, now: float, who: str, words: str) -> None:
-        self._hash.update(f"{now:.6f} {who} {words}".encode())
-        self._add((now, who, words, ""))
+        self.call(now, who, words, "")
 
     def fingerprint(self, *more: Any) -> str:
+        self._take_in()
         digest = self._hash.copy()
         digest.update(repr(more).encode())
         return digest.hexdigest()
@@ -36,10 +42,9 @@ class Trace:
     def lines(self) -> list[str]:
         return [_line(*line) for line in self._lines]
 
-    def _add(self, line: tuple[float, str, str, Any]) -> None:
-        self._lines.append(line)
-        if self._verbose:
-            print(_line(*line))  # noqa: T201  # what was asked for
+    def _take_in(self) -> None:
+        self._hash.update(repr(self._unhashed).encode())
+        self._unhashed.clear()
 
 
 def _line(now: float, who: str, words: str, value: Any) -> str:

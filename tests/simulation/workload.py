@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pydantic import BaseModel
-from tests.simulation.machine import stream_of
+from tests.simulation.machine import here, stream_of
 
 from penstock_api.domain.new_project import NewProject
-from penstock_backbone.ports import Clock
 from penstock_backbone.records.limits import resource_scope, tenant_scope, workflow_scope
-from penstock_runner.authoring import FinalError, Stage, StageContext, StageFunction, Workflow
+from penstock_runner.authoring import FinalError, Stage, StageContext, Workflow
 from penstock_runner.registry import Registry, load
 
 TENANTS = ("acme", "birch", "cobalt")
@@ -69,22 +69,22 @@ def wishes(seed: int, count: int, within_seconds: float) -> list[Wish]:
     return made
 
 
-def registry_of(seed: int, clock: Clock) -> Registry:
-    """The workflows as one process knows them: their work takes time on its clock."""
-    loaded = load([_workflow(seed, clock, name, needs) for name, needs in WORKFLOWS.items()], [])
+@lru_cache(maxsize=1)
+def registry() -> Registry:
+    """The workflows, as every process knows them."""
+    loaded = load([_workflow(name, needs) for name, needs in WORKFLOWS.items()], [])
     assert not loaded.problems, loaded.problems
     return loaded.registry
 
 
-def _workflow(seed: int, clock: Clock, name: str, stages: Mapping[str, tuple[str, ...]]) -> Workflow:
-    work = _work(seed, clock)
+def _workflow(name: str, stages: Mapping[str, tuple[str, ...]]) -> Workflow:
     return Workflow(
         name,
         version="1",
         stages=tuple(
             Stage(
                 stage,
-                work,
+                _work,
                 output=Output,
                 needs=needs,
                 attempts_max=3,
@@ -96,19 +96,18 @@ def _workflow(seed: int, clock: Clock, name: str, stages: Mapping[str, tuple[str
     )
 
 
-def _work(seed: int, clock: Clock) -> StageFunction:
-    async def work(context: StageContext) -> Output:
-        """The same for every attempt under the same number, whatever else happens in the world."""
-        chance = stream_of(seed, "work", context.project.name, context.stage, context.attempt)
-        lot = chance.random()
-        await clock.sleep(chance.uniform(6.0, 14.0) if lot > 0.95 else chance.uniform(0.05, 1.5))
-        lot = chance.random()
-        if lot < 0.01:
-            raise FinalError("it cannot be built")
-        if lot < 0.06:
-            raise RuntimeError("it did not work this time")
-        if lot < 0.12:
-            await context.put_artifact(f"{context.stage}.txt", b"file")
-        return Output(text="x" * (3000 if lot > 0.9 else 10))
-
-    return work
+async def _work(context: StageContext) -> Output:
+    """It takes time on the clock of the process that does it. The same for every attempt under the same number,
+    whatever else happens in the world."""
+    process = here()
+    chance = stream_of(process.seed, "work", context.project.name, context.stage, context.attempt)
+    lot = chance.random()
+    await process.clock.sleep(chance.uniform(6.0, 14.0) if lot > 0.95 else chance.uniform(0.05, 1.5))
+    lot = chance.random()
+    if lot < 0.01:
+        raise FinalError("it cannot be built")
+    if lot < 0.06:
+        raise RuntimeError("it did not work this time")
+    if lot < 0.12:
+        await context.put_artifact(f"{context.stage}.txt", b"file")
+    return Output(text="x" * (3000 if lot > 0.9 else 10))

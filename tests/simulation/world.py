@@ -30,7 +30,7 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 from tests.simulation.users import Users
 from tests.simulation.violations import Violation
-from tests.simulation.workload import SCOPES, registry_of
+from tests.simulation.workload import SCOPES, registry
 
 from penstock_api.bootstrap import parts_on
 from penstock_backbone.errors import BackboneError
@@ -225,7 +225,7 @@ class World:
         runner = runner_on(
             engine,
             RunnerSurroundings(process.clock, process.ids, process.chance, telemetry, InlineWorkers()),
-            registry_of(self._plan.seed, process.clock),
+            registry(),
             capacity=RUNNER_CAPACITY,
             first_session=f"ses_first_{process.life}",
         )

@@ -54,8 +54,10 @@ def _check_map(value: dict[Any, Any], depth: int) -> None:
     for name, part in value.items():
         if type(name) is not str or not name:
             raise Invalid(f"a map's names are non-empty text, not {name!r}")
-        _check_text(name)
-        check_value(part, depth + 1)
+        if not name.isascii():
+            _check_text(name)
+        if type(part) is not str or not part.isascii():
+            check_value(part, depth + 1)
 
 
 def _check_text(text: str) -> None:

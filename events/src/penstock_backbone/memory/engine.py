@@ -19,7 +19,6 @@ from penstock_backbone.local.limits import (
     check_query,
     check_text_size,
     check_writes,
-    item_size,
 )
 from penstock_backbone.local.messages import Queued
 from penstock_backbone.local.routing import Router, event_body, refusal
@@ -73,11 +72,12 @@ class MemoryTables:
         items: list[Item] = []
         size = 0
         for place in places[: query.limit]:
-            item = self._storage.read(Key(query.table, place[1], place[2]))
-            assert item is not None, "an index entry without its item"
-            size += item_size(item)
+            key = Key(query.table, place[1], place[2])
+            size += self._storage.size(key)
             if items and size > PAGE_BYTES_MAX:
                 break
+            item = self._storage.read(key)
+            assert item is not None, "an index entry without its item"
             items.append(item)
         more = len(items) < len(places)
         return Page(items, encode_cursor(query, places[len(items) - 1]) if more else None)

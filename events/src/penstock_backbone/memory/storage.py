@@ -31,6 +31,10 @@ class MemoryStorage:
         image = self._items.get(key)
         return msgspec.msgpack.decode(image.body) if image else None
 
+    def size(self, key: Key) -> int:
+        """The msgpack length of the item that stands there."""
+        return self._items[key].size
+
     def prepare(self, key: Key, item: Item | None) -> Image:
         return prepare_image(item, self._indexes[key.table])
 
