@@ -106,7 +106,10 @@ def _add_workflow(parser: argparse.ArgumentParser) -> None:
     parser.description = "Workflows are Python modules with WORKFLOWS, a tuple of Workflow."
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="say what is wrong with them, and print the graph of each")
-    check.add_argument("modules", nargs="+", metavar="MODULE", help="a name as in `penstock up --workflows`")
+    check.add_argument(
+        "modules", nargs="*", metavar="MODULE",
+        help="a name as in `penstock up --workflows`; without any: what a runner here serves by itself",
+    )  # fmt: skip
     check.set_defaults(command=_workflow_check)
 
 

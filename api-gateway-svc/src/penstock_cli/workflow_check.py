@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock_runner.authoring import Stage
+from penstock_runner.bootstrap import Settings, find_workflows
 from penstock_runner.domain.plan import Plan
 from penstock_runner.registry import load
 
@@ -19,9 +21,10 @@ FAULTY = 1
 
 
 def check(modules: Sequence[str], console: Console) -> int:
-    """0 when every workflow of the modules can be served."""
+    """0 when every workflow of the modules can be served; without any, of those that ship with Penstock or are
+    installed beside it. Raises Fatal where the environment is wrong."""
     with _found_here():
-        loaded = load((), modules)
+        loaded = load((), modules) if modules else find_workflows(Settings.from_environment(os.environ), ())
     for plan in loaded.registry.plans():
         _show(plan, console)
     for problem in loaded.problems:

@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.runner.building.packages import lay_out, manifest, ruff_says
 from tests.runner.building.requirements_said import SAID
 from tests.runner.building.runs import Context, built
 
-from penstock_runner.workflows.building.documents import Manifest
 from penstock_runner.workflows.building.drafter.naming import PACKAGE_PATTERN
 from penstock_runner.workflows.building.inspection import Inspection, inspect
 from penstock_runner.workflows.building.packaging import Package
@@ -34,10 +34,6 @@ def case(request: pytest.FixtureRequest) -> str:
 
 def texts(run: Context) -> dict[str, str]:
     return {file.path: file.text for file in run.files()}
-
-
-def manifest(run: Context) -> Manifest:
-    return Manifest.model_validate_json(run.artifacts["package/manifest.json"])
 
 
 def test_the_inspection_finds_nothing_wrong(runs: dict[str, Context], case: str) -> None:
@@ -200,12 +196,7 @@ for folder in sorted(pathlib.Path('.').iterdir()):
 def folder(runs: dict[str, Context], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every package in a folder of its own."""
     root = tmp_path_factory.mktemp("packages")
-    for number, run in enumerate(runs.values()):
-        for path, text in texts(run).items():
-            target = root / f"{number:03}" / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(text.encode())
-        (root / f"{number:03}" / "name").write_text(manifest(run).name, "utf-8")
+    lay_out(runs.values(), root)
     return root
 
 
@@ -221,9 +212,4 @@ def test_all_packages_import_and_answer_in_a_child_process(folder: Path) -> None
 
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is a tool of the developers, not of the runner")
 def test_ruff_has_nothing_to_say_about_the_packages(folder: Path) -> None:
-    sources = [path.name for path in sorted(folder.iterdir())]
-    child = subprocess.run(
-        [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "-q", "--config", f"src = {sources}", "."],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert child.stdout + child.stderr == ""
+    assert ruff_says(folder) == ""

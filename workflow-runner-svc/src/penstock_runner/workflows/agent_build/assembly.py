@@ -12,6 +12,7 @@ from penstock_runner.workflows.building.packaging import (
     VERSION_FIRST,
     Label,
     Package,
+    Purpose,
     as_json,
     package_of,
     project_file,
@@ -46,15 +47,6 @@ def agent_project_file(plan: ProjectPlan, version: str) -> SourceFile:
 
 
 def spec(drafts: Drafts) -> dict[str, Any]:
-    plan = drafts.plan
-    return {
-        "package": plan.package,
-        "version": VERSION_FIRST,
-        "title": plan.title,
-        "language": plan.language,
-        "provenance": plan.provenance,
-        "requirement": drafts.project.requirement,
-        "requirements": [point.model_dump(mode="json") for point in drafts.analysis.requirements],
-        "not_covered": list(drafts.analysis.not_covered),
-        **drafts.design.model_dump(mode="json"),
-    }
+    analysis = drafts.analysis
+    purpose = Purpose(drafts.project, drafts.plan, analysis.requirements, analysis.not_covered)
+    return purpose.as_spec(VERSION_FIRST) | drafts.design.model_dump(mode="json")

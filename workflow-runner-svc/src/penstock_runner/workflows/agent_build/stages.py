@@ -43,7 +43,7 @@ class Closing:
 
     async def deploy(self, context: StageContext) -> Deployment:
         package = _assembled(context)
-        tests = await tested(package, self._shop.workbench)
+        tests = await tested(package.files, self._shop.workbench)
         documents: dict[str, Document] = {part.stage: context.output_of(part.stage, part.output) for part in PARTS}
         documents[DEVELOPER_MANAGER] = context.output_of(DEVELOPER_MANAGER, AssemblyReport)
         return await deliver(context, package, tests, documents)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from penstock_backbone.ports import Clock
-from penstock_runner.authoring import ProjectInput, Stage, StageContext, StageFunction, UsageMeter
+from penstock_runner.authoring import ProjectInput, Stage, StageContext, UsageMeter
 from penstock_runner.workflows.building.documents import Document, ProjectPlan, SourceFile
 from penstock_runner.workflows.building.inspection import misplaced, unreadable
 from penstock_runner.workflows.building.lint import lint
@@ -18,6 +18,9 @@ from penstock_runner.workflows.building.workbench import Workbench
 
 Facts: TypeAlias = Callable[[StageContext], Awaitable[Mapping[str, Any]]]
 """What a stage knows of its document without asking anybody."""
+
+Proof: TypeAlias = Callable[[StageContext], Check]
+"""Looks at the document of a stage in which nothing else is wrong, with what the stages before have left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +39,37 @@ class Workshop:
             await self.clock.sleep(self.pace_seconds)
 
 
+def drafted_stage(
+    part: Part[Any], parts: Sequence[Part[Any]], shop: Workshop, facts: Facts | None = None, proof: Proof | None = None
+) -> Stage:
+    run = drafting(part, parts, shop, facts, proof)
+    return Stage(part.stage, run, part.output, part.title, resources=shop.resources)
+
+
 def drafted_stages(parts: Sequence[Part[Any]], shop: Workshop) -> tuple[Stage, ...]:
     """One for each part; the first document is the ProjectPlan."""
-    plan = parts[0]
-    return tuple(
-        Stage(
-            part.stage,
-            drafting(part, parts, shop, facts_of_plan(shop.model) if part is plan else None),
-            part.output,
-            part.title,
-            resources=shop.resources,
-        )
-        for part in parts
-    )
+    plan, *rest = parts
+    first = drafted_stage(plan, parts, shop, facts_of_plan(shop.model))
+    return (first, *(drafted_stage(part, parts, shop) for part in rest))
 
 
-def drafting(part: Part[Any], parts: Sequence[Part[Any]], shop: Workshop, facts: Facts | None = None) -> StageFunction:
+def drafting(
+    part: Part[DocumentModel],
+    parts: Sequence[Part[Any]],
+    shop: Workshop,
+    facts: Facts | None = None,
+    proof: Proof | None = None,
+) -> Callable[[StageContext], Awaitable[DocumentModel]]:
     """A stage that gives the model everything that the `parts` listed before it have drafted, and takes its document."""
     before = parts[: parts.index(part)]
 
-    async def draft(context: StageContext) -> Document:
+    async def draft(context: StageContext) -> DocumentModel:
         await shop.pace()
         earlier = {one.output: context.output_of(one.stage, one.output) for one in before}
         known = {} if facts is None else await facts(context)
-        return await shop.model.draft(assignment(part, project_of(context), earlier, context.usage, facts=known))
+        further = None if proof is None else proof(context)
+        given = assignment(part, project_of(context), earlier, context.usage, facts=known, further=further)
+        return await shop.model.draft(given)
 
     return draft
 

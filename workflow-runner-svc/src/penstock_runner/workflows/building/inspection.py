@@ -43,11 +43,19 @@ class Inspection:
 
 
 def inspect(package: Package) -> Inspection:
-    """Takes seconds for a large package: off the loop, please."""
-    if found := list(unsafe(package.files)) or list(unreadable(package.files)):
+    """A package with its manifest. Takes seconds for a large one: off the loop, please."""
+    found = inspect_files(package.files)
+    if found.problems:
+        return found
+    return Inspection(tuple(_manifest(package))[:PROBLEMS_MAX], found.notes)
+
+
+def inspect_files(files: Sequence[SourceFile]) -> Inspection:
+    """What can be said before there is a manifest."""
+    if found := list(unsafe(files)) or list(unreadable(files)):
         return Inspection(tuple(found[:PROBLEMS_MAX]))
-    linted = lint(package.files)
-    found = [*linted.faults, *_imports(package), *_manifest(package)]
+    linted = lint(files)
+    found = [*linted.faults, *_imports(files)]
     return Inspection(tuple(found[:PROBLEMS_MAX]), linted.notes)
 
 
@@ -92,21 +100,26 @@ def unreadable(files: Sequence[SourceFile]) -> Iterator[str]:
             yield f"{file.path!r} cannot be parsed: {str(error)[:200]}"
 
 
-def _imports(package: Package) -> Iterator[str]:
+def _imports(files: Sequence[SourceFile]) -> Iterator[str]:
     """Only the standard library, the package itself, and pytest in tests: an invented dependency stops here."""
-    modules = {file.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for file in package.files}
-    for file in package.files:
+    texts = {
+        file.path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file.text
+        for file in files
+        if file.path.endswith(".py")
+    }
+    for file in files:
         if not file.path.endswith(".py"):
             continue
         for name in _imported(file.path, file.text):
             top = name.partition(".")[0]
             allowed = top in sys.stdlib_module_names or (top in _TEST_LIBRARIES and file.path.startswith("tests/"))
-            if not allowed and name not in modules:
+            module, _, last = name.rpartition(".")
+            if not allowed and name not in texts and last not in top_names(texts.get(module, "")):
                 yield f"{file.path!r} imports {name!r}, which is neither in the package nor in the standard library."
 
 
 def _imported(path: str, text: str) -> Iterator[str]:
-    """Absolute module names; of `from . import a` the module a."""
+    """Absolute names of modules; of `from . import a` the name of a, a module or what the folder's __init__.py has."""
     here = path.split("/")[:-1]
     for node in _statements(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -118,6 +131,20 @@ def _imported(path: str, text: str) -> Iterator[str]:
                 yield ".".join(stem)
             else:
                 yield from (".".join([*stem, alias.name]) for alias in node.names)
+
+
+def top_names(text: str) -> set[str]:
+    """What a module that parses defines or imports at its top."""
+    found: set[str] = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:

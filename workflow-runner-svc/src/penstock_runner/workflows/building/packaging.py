@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from penstock_runner.workflows.building.documents import Manifest, PackagedFile, ProjectPlan, SourceFile
+from penstock_runner.authoring import ProjectInput
+from penstock_runner.workflows.building.documents import Manifest, PackagedFile, ProjectPlan, Requirement, SourceFile
 
 VERSION_FIRST = "0.1.0"
 MANIFEST = "manifest.json"
@@ -33,6 +34,29 @@ class Label:
     stages: Sequence[str]
     tools: Sequence[str]
     version: str = VERSION_FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a package was made for."""
+
+    project: ProjectInput
+    plan: ProjectPlan
+    requirements: Sequence[Requirement]
+    not_covered: Sequence[str]
+
+    def as_spec(self, version: str) -> dict[str, Any]:
+        """The head of the JSON file that describes the package to programs."""
+        return {
+            "package": self.plan.package,
+            "version": version,
+            "title": self.plan.title,
+            "language": self.plan.language,
+            "provenance": self.plan.provenance,
+            "requirement": self.project.requirement,
+            "requirements": [point.model_dump(mode="json") for point in self.requirements],
+            "not_covered": list(self.not_covered),
+        }
 
 
 def package_of(label: Label, files: Iterable[SourceFile]) -> Package:

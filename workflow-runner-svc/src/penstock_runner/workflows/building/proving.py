@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import assert_never
 
 from penstock_runner.authoring import FinalError
-from penstock_runner.workflows.building.documents import AssemblyReport, TestReport
-from penstock_runner.workflows.building.inspection import CHECKED, inspect
+from penstock_runner.workflows.building.documents import AssemblyReport, SourceFile, TestReport
+from penstock_runner.workflows.building.inspection import CHECKED, inspect, inspect_files
 from penstock_runner.workflows.building.packaging import Package
 from penstock_runner.workflows.building.workbench import NotImported, Ran, Refused, TookTooLong, Workbench
 
@@ -16,17 +17,25 @@ ERROR_OUTPUT_CHARS_MAX = 1200
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?)")
 
 
+class NothingRan(FinalError):
+    """No test: the machine cannot shut them in, and may not run them otherwise."""
+
+
 async def inspected(package: Package) -> AssemblyReport:
     """Raises FinalError with everything that is wrong with it."""
     found = await asyncio.to_thread(inspect, package)
-    if found.problems:
-        raise FinalError("The package cannot be built: " + " ".join(found.problems))
+    refuse(found.problems)
     return AssemblyReport(manifest=package.manifest, checks=CHECKED, notes=found.notes)
 
 
-async def tested(package: Package, workbench: Workbench) -> TestReport:
+def refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise FinalError("The package cannot be built: " + " ".join(problems))
+
+
+async def tested(files: Sequence[SourceFile], workbench: Workbench) -> TestReport:
     """Tests that fail fail again, so the run ends; tests that took too long may have met a busy machine."""
-    outcome = await workbench.run_tests(package.files)
+    outcome = await workbench.run_tests(files)
     match outcome:
         case Ran(exit_code=0, output=output, duration_ms=duration_ms):
             passed, failed = counts(output)
@@ -40,11 +49,25 @@ async def tested(package: Package, workbench: Workbench) -> TestReport:
         case TookTooLong(seconds=seconds, output=output):
             raise TimeoutError(f"The package's tests did not end within {seconds:g} s. So far:\n{tail(output)}")
         case Refused(reason=reason):
-            raise FinalError(
+            raise NothingRan(
                 f"The package's tests did not run: {reason}. Use such a machine, or set PENSTOCK_SANDBOX=warn."
             )
         case _:
             assert_never(outcome)
+
+
+async def faults_in_proof(files: Sequence[SourceFile], workbench: Workbench) -> list[str]:
+    """What is wrong with files that are a package but for their manifest, for a model to mend; [] also where nothing
+    may run, which `tested` tells in its own stage."""
+    if problems := (await asyncio.to_thread(inspect_files, files)).problems:
+        return list(problems)
+    try:
+        await tested(files, workbench)
+    except NothingRan:
+        return []
+    except (FinalError, TimeoutError) as error:
+        return [str(error)]
+    return []
 
 
 def counts(output: str) -> tuple[int, int]:

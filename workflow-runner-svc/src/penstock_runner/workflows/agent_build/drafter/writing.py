@@ -16,32 +16,21 @@ from penstock_runner.workflows.building.documents import ProjectPlan, SourceFile
 from penstock_runner.workflows.building.drafter.library.agent import route
 from penstock_runner.workflows.building.drafter.library.tools import TOOLS
 from penstock_runner.workflows.building.drafter.markdown import in_markdown, quoted
-from penstock_runner.workflows.building.drafter.sources import literal, registry, source
+from penstock_runner.workflows.building.drafter.readme import Contents, written
+from penstock_runner.workflows.building.drafter.sources import literal, registry, source, tool_files
 from penstock_runner.workflows.building.drafter.wording import wording
 
 SAID_MAX = 6
-# Tools that call others need their sources too.
-_NEEDS = {"key_points": ("summary",), "draft_writer": ("keywords",)}
 
 
 def tools(planned: ProjectPlan, designed: AgentDesign) -> ToolSet:
     names = [tool.name for tool in designed.tools]
-    needed = dict.fromkeys(["text", "desk", *names, *(need for name in names for need in _NEEDS.get(name, ()))])
-    package = planned.package
-    return ToolSet(
-        files=(
-            SourceFile(path=f"{package}/tools/__init__.py", text=registry(names)),
-            *(
-                SourceFile(path=f"{package}/tools/{name}.py", text=source(f"tools/{name}.py", package))
-                for name in needed
-            ),
-            *(
-                SourceFile(path=f"tests/test_{name}.py", text=source(f"tests/test_{name}.py", package))
-                for name in needed
-                if name in TOOLS
-            ),
-        )
+    folder = f"{planned.package}/tools"
+    files = (
+        SourceFile(path=f"{folder}/__init__.py", text=registry(names)),
+        *tool_files(names, planned.package, folder),
     )
+    return ToolSet(files=files)
 
 
 def prompts(project: ProjectInput, planned: ProjectPlan, designed: AgentDesign) -> PromptSet:
@@ -88,21 +77,14 @@ def agent_tests(planned: ProjectPlan, analysed: RequirementsAnalysis, designed: 
 
 
 def readme(project: ProjectInput, planned: ProjectPlan, analysed: RequirementsAnalysis, designed: AgentDesign) -> str:
-    phrases = wording(planned.language)
-    note = in_markdown(planned.provenance) if planned.language != "en" else ""
-    lines = [
-        f"# {in_markdown(planned.title)}", "", f"> {phrases.drafted}" + (f" ({note})" if note else ""), "",
-        f"## {phrases.asked}", "", quoted(project.requirement), "",
-        f"## {phrases.tools}", "", *(f"- `{tool.name}`: {tool.title}" for tool in designed.tools), "",
-    ]  # fmt: skip
-    if analysed.not_covered:
-        lines += [f"## {phrases.not_covered}", "", *(f"- {lack}" for lack in analysed.not_covered), ""]
-    commands = [f"python -m {planned.package} {shlex.quote(tool.example)}" for tool in designed.tools]
-    lines += [
-        f"## {phrases.use}", "", "```sh", *commands, "```", "",
-        phrases.try_it, "",
-        *(f"- {in_markdown(point.text)}" for point in analysed.requirements[:3]), "",
-        phrases.model, "",
-        f"## {phrases.tests}", "", "```sh", "python -m pytest", "```", "",
-    ]  # fmt: skip
-    return "\n".join(lines)
+    return written(
+        Contents(
+            project=project,
+            plan=planned,
+            offers=tuple((tool.name, tool.title) for tool in designed.tools),
+            not_covered=analysed.not_covered,
+            commands=tuple(f"python -m {planned.package} {shlex.quote(tool.example)}" for tool in designed.tools),
+            points=tuple(point.text for point in analysed.requirements),
+            hint=wording(planned.language).model,
+        )
+    )

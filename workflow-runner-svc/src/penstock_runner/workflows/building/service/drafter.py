@@ -22,7 +22,7 @@ BACKOFF_SECONDS_FIRST = 1.0
 AFTER_SECONDS_MAX = 60.0
 """A service that wants more patience than this is left to the stage's next attempt."""
 COMPLAINTS_MAX = 10
-COMPLAINT_CHARS_MAX = 300
+COMPLAINT_CHARS_MAX = 1500
 
 
 class ModelBusy(Exception):
