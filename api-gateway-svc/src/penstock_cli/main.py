@@ -22,6 +22,10 @@ INTERRUPTED = 130
 """What shells expect of a program that was ended by Ctrl-C before it was done."""
 FOLDER = Path(".penstock")
 DEMOS = FOLDER / "demo"
+SPEED_MAX = 1_000_000
+BUSY_PERCENT_MAX = 10_000
+LOAD_LIMIT_MAX = 256
+"""Four runners' worth: one machine has no more to show."""
 
 
 def main() -> int:
@@ -63,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_up(commands.add_parser("up", help="run everything on this machine until Ctrl-C"))
     _add_demo(commands.add_parser("demo", help="the same, with ten projects submitted at once"))
+    _add_load(commands.add_parser("load", help="replay an observed workload, and report waits, use and fairness"))
     _add_workflow(commands.add_parser("workflow", help="check workflows of your own before you serve them"))
     _add_provision(commands.add_parser("provision", help="create tables, queues and bus on an AWS emulator"))
     return parser
@@ -100,6 +105,30 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     )
     _add_limit(parser)
     parser.set_defaults(command=_demo, limit=5)
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Replays a trace of runs through the real system, in a folder of its own that goes afterwards: each project arrives "
+        "when it did and takes as long as it did, divided by --speed. docs/operations.md says how to write a trace."
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE",
+        help="a CSV with a line for each run (default: 36 builds that were observed, with --busy 90)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--speed", type=_number(1, SPEED_MAX), default=1000, help="how many times as fast as it was (default 1000)"
+    )
+    parser.add_argument(
+        "--limit", type=_number(1, LOAD_LIMIT_MAX), default=5,
+        help="how many runs may go at once over the whole fleet (default 5)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--busy", type=_number(1, BUSY_PERCENT_MAX), metavar="PERCENT",
+        help="draw the arrivals together, or apart, until they ask for so much of the slots (default: as they were)",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.set_defaults(command=_load)
 
 
 def _add_workflow(parser: argparse.ArgumentParser) -> None:
@@ -149,6 +178,12 @@ async def _demo(arguments: argparse.Namespace) -> int:
     from penstock_cli.demo.show import demo  # noqa: PLC0415  # as above
 
     return await demo(arguments.data, arguments.port, arguments.limit, DEMOS)
+
+
+async def _load(arguments: argparse.Namespace) -> int:
+    from penstock_cli.load.show import Asked, load  # noqa: PLC0415  # as above
+
+    return await load(Asked(arguments.trace, arguments.speed, arguments.limit, arguments.busy, arguments.json))
 
 
 async def _workflow_check(arguments: argparse.Namespace) -> int:

@@ -10,13 +10,9 @@ from typing import Any
 import httpx
 
 from penstock_backbone.ports import Clock, Ids
+from penstock_cli.asking import AGAIN_SECONDS, ANSWER_SECONDS_MAX, Asking
 from penstock_cli.demo.requests import Request
-from penstock_cli.refusal import Refusal
 
-AGAIN_SECONDS = 0.2
-TRIES_MAX = 150
-"""Of AGAIN_SECONDS each: the API may be started again meanwhile."""
-ANSWER_SECONDS_MAX = 10.0
 SILENCE_SECONDS_MAX = 60.0
 """A stream says at least that it is alive; one that does not is opened anew."""
 PAGES_MAX = 100
@@ -34,6 +30,7 @@ class Frontend:
 
     def __init__(self, client: httpx.AsyncClient, clock: Clock, ids: Ids) -> None:
         self._client = client
+        self._asking = Asking(client, clock)
         self._clock = clock
         self._ids = ids
 
@@ -41,7 +38,7 @@ class Frontend:
         """One key for all tries: a request whose answer was lost does not become two projects."""
         body = request._asdict() | {"workflow": "agent_build"}
         headers = {"Idempotency-Key": self._ids.new("demo")}
-        answer = await self._ask("POST", "/v1/projects", json=body, headers=headers)
+        answer = await self._asking.ask("POST", "/v1/projects", json=body, headers=headers)
         return _accepted(answer)
 
     async def unfinished(self) -> list[Accepted]:
@@ -50,7 +47,7 @@ class Frontend:
         for status in ("queued", "building"):
             parameters = {"status": status}
             for _ in range(PAGES_MAX):
-                page = await self._ask("GET", "/v1/projects", params=parameters)
+                page = await self._asking.ask("GET", "/v1/projects", params=parameters)
                 found += [_accepted(project) for project in page["projects"]]
                 if not page["next_cursor"]:
                     break
@@ -61,7 +58,7 @@ class Frontend:
 
     async def places(self) -> Sequence[str]:
         """The waiting runs, the next one first."""
-        board = await self._ask("GET", "/v1/board")
+        board = await self._asking.ask("GET", "/v1/board")
         return [place["run_id"] for place in board["places"]]
 
     async def follow(self, project_id: str) -> AsyncGenerator[tuple[int, str, dict[str, Any]], None]:
@@ -84,23 +81,6 @@ class Frontend:
             async for line in answer.aiter_lines():
                 if line.startswith("data:") and "metadata" in (event := json.loads(line.removeprefix("data:"))):
                     yield event
-
-    async def _ask(self, method: str, path: str, **options: Any) -> Any:
-        for _ in range(TRIES_MAX):
-            try:
-                answer = await self._client.request(method, path, timeout=ANSWER_SECONDS_MAX, **options)
-            except httpx.TransportError:
-                await self._clock.sleep(AGAIN_SECONDS)
-                continue
-            if answer.is_server_error:
-                await self._clock.sleep(AGAIN_SECONDS)
-                continue
-            if answer.is_error:
-                raise Refusal(f"{method} {path} was refused: {answer.text}")
-            return answer.json()
-        raise Refusal(
-            f"{method} {path} had no good answer for {TRIES_MAX * AGAIN_SECONDS:.0f} s: look into the API's log."
-        )
 
 
 def _accepted(project: dict[str, Any]) -> Accepted:

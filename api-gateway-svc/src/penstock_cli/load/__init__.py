@@ -1,0 +1,1 @@
+"""`penstock load`: a workload that somebody observed, replayed through the real system, and what became of it."""

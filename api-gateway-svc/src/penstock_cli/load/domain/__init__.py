@@ -1,0 +1,1 @@
+"""What a trace says, when its runs are due, and what the measured times mean."""
