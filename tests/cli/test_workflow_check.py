@@ -77,6 +77,10 @@ def test_faults_are_told_with_file_and_line_beside_what_can_be_served_and_the_ex
 def test_without_a_name_it_shows_what_ships_with_penstock(tmp_path: Path) -> None:
     said = checked(tmp_path)
     assert (said.returncode, said.stderr) == (0, "")
-    for heading in ("agent_build version 1, 9 stages", "tool_build version 1, 6 stages"):
+    for heading in (
+        "agent_build version 1, 9 stages",
+        "agent_update version 1, 5 stages",
+        "tool_build version 1, 6 stages",
+    ):
         assert heading in said.stdout
     assert "✗" not in said.stdout

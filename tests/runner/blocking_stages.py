@@ -33,6 +33,10 @@ def plain(context: BlockingContext) -> Found:
     return Found(text=f"{context.output_of('first', Found).text} {put.size} {context.idempotency_key}", pid=os.getpid())
 
 
+def reads_another(context: BlockingContext) -> Found:
+    return Found(text=context.get_artifact("theirs.txt", of="prj_other").decode())
+
+
 def first(context: BlockingContext) -> Found:
     return Found(text="hello", pid=os.getpid())
 

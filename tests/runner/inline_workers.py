@@ -57,5 +57,5 @@ class _Context:
         self.put[name] = data
         return Artifact(name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
-    def get_artifact(self, name: str) -> bytes:
+    def get_artifact(self, name: str, of: str | None = None) -> bytes:
         return self.put[name]

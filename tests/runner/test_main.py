@@ -79,7 +79,7 @@ def test_a_runner_serves_named_workflows_beside_broken_ones_and_ends_with_0_at_s
         _, said = runner.communicate(timeout=PATIENCE_SECONDS)
     assert runner.returncode == 0
     assert "tests.runner.not_there: could not be loaded (no such module)" in said
-    assert "Serving agent_build 1, tool_build 1, sample 1 with 64 slots." in said
+    assert "Serving agent_build 1, agent_update 1, tool_build 1, sample 1 with 64 slots." in said
     assert "Traceback" not in said
 
 

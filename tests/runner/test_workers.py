@@ -52,8 +52,8 @@ class Desk:
         self.files[name] = data
         return Artifact(name=name, size=len(data), sha256="0" * 64)
 
-    async def get_artifact(self, name: str) -> bytes:
-        return self.files[name]
+    async def get_artifact(self, name: str, of: str | None = None) -> bytes:
+        return self.files[name] if of is None else f"{name} of {of}".encode()
 
     def say(self, level: int, text: str) -> None:
         self.said.append((level, text))
@@ -103,6 +103,12 @@ async def test_a_plain_function_has_the_same_context_in_a_process_of_its_own(poo
     assert desk.said == [(logging.INFO, "looking at A project")]
     assert desk.begun == 1
     assert desk.came == [(0.5, "half-way"), (None, "nobody knows")]
+
+
+@with_workers
+async def test_a_plain_function_reads_the_files_of_another_project(pool: WorkerPool) -> None:
+    found = Found.model_validate_json(await pool.run(job(blocking_stages.reads_another), Desk()))
+    assert found.text == "theirs.txt of prj_other"
 
 
 @with_workers

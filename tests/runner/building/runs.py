@@ -13,7 +13,7 @@ from typing import cast
 from pydantic import BaseModel
 
 from penstock_events.facts import Artifact
-from penstock_runner.authoring import OutputModel, ProjectInput, StageFunction, Workflow
+from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, StageFunction, Workflow
 from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
 from penstock_runner.workflows.building.documents import SourceFile
@@ -47,6 +47,7 @@ class Context:
     project: ProjectInput
     outputs: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
+    others: dict[str, dict[str, bytes]] = field(default_factory=dict)
     usage: UsageTotal = field(default_factory=UsageTotal)
     came: list[tuple[float | None, str]] = field(default_factory=list)
     stage: str = ""
@@ -75,8 +76,13 @@ class Context:
         self.artifacts[name] = data
         return Artifact(name=name, size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
-    async def get_artifact(self, name: str) -> bytes:
-        return self.artifacts[name]
+    async def get_artifact(self, name: str, of: str | None = None) -> bytes:
+        """`of`: whatever the test has put there."""
+        if of is None:
+            return self.artifacts[name]
+        if name not in self.others.get(of, {}):
+            raise FinalError(f"The project {of} has left no file {name}.")
+        return self.others[of][name]
 
     def files(self) -> list[SourceFile]:
         """The package as it was delivered."""

@@ -110,8 +110,9 @@ class StageContext(_Context, Protocol):
         """Stores a file under run, fence and `name` ("package/README.md"); it is listed when the run succeeds."""
         ...
 
-    async def get_artifact(self, name: str) -> bytes:
-        """A file that an earlier stage, or this one, has put."""
+    async def get_artifact(self, name: str, of: str | None = None) -> bytes:
+        """A file that an earlier stage, or this one, has put; `of` a project's id: one that its finished run has left.
+        FinalError where there is none; a project must be of the same tenant, and have succeeded."""
         ...
 
 
@@ -122,7 +123,7 @@ class BlockingContext(_Context, Protocol):
         """As in StageContext."""
         ...
 
-    def get_artifact(self, name: str) -> bytes:
+    def get_artifact(self, name: str, of: str | None = None) -> bytes:
         """As in StageContext."""
         ...
 

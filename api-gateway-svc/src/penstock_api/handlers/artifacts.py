@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from penstock_api.domain.artifacts import by_name, stage_order
 from penstock_backbone.ports import Blobs
-from penstock_backbone.records.results import StoredArtifact, StoredResult, decode_result
-from penstock_backbone.records.runs import RunItem, finished_stages, result_of
+from penstock_backbone.records.results import StoredArtifact, StoredResult, decode_result, files_by_name
+from penstock_backbone.records.runs import RunItem, finished_stages, result_of, stage_order
 from penstock_backbone.vocabulary import BlobRef
 
 
@@ -19,7 +18,7 @@ class Artifacts:
         """Name → (stage, file), from the stages finished so far. Raises BlobMissing or BlobCorrupt."""
         stages = sorted(finished_stages(run))
         results = await asyncio.gather(*(self._result(run, stage) for stage in stages))
-        return by_name(stage_order(run), dict(zip(stages, results, strict=True)))
+        return files_by_name(stage_order(run), dict(zip(stages, results, strict=True)))
 
     async def fetch(self, artifact: StoredArtifact) -> bytes:
         return await self._blobs.get(artifact.ref)

@@ -61,3 +61,10 @@ def decode_result(stored: str | bytes) -> StoredResult:
         return _decoder.decode(stored)
     except msgspec.MsgspecError as error:
         raise BlobCorrupt(f"a stored stage result cannot be read: {error}") from error
+
+
+def files_by_name(order: Sequence[str], results: Mapping[str, StoredResult]) -> dict[str, tuple[str, StoredArtifact]]:
+    """Name → (stage, file); of a name that several stages have put, the last one's file stands."""
+    return {
+        artifact.name: (stage, artifact) for stage in order if stage in results for artifact in results[stage].artifacts
+    }

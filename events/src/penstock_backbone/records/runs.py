@@ -290,6 +290,12 @@ def result_of(run: RunItem, stage: str) -> str | BlobRef:
     return stored if isinstance(stored, str) else BlobRef(*stored)
 
 
+def stage_order(run: RunItem) -> list[str]:
+    """As the workflow lists its stages; a finished stage that no RunStarted names comes last."""
+    listed = (name for _, entry in story(run) if entry["t"] == "RunStarted" for name in entry["d"]["stages"])
+    return list(dict.fromkeys([*listed, *run["results"]]))
+
+
 def story(run: RunItem, after: int = 0) -> Iterable[tuple[int, FactItem]]:
     """The facts beyond sequence `after`, in order. ProjectCreated (1) is the project's item, not here."""
     for number in range(max(after, 1) + 1, run["seq"] + 1):

@@ -18,6 +18,7 @@ from penstock_backbone.vocabulary import Item, Key, Message, Outcome, Refused, U
 from penstock_runner.domain.dispatch import Claim, Dispatch, Drop, Leave, decide, parse
 from penstock_runner.handlers.execution import Execution
 from penstock_runner.handlers.journal import Journal
+from penstock_runner.handlers.other_projects import OtherProjects
 from penstock_runner.handlers.patience import pause, repeated
 from penstock_runner.handlers.progress import Progress
 from penstock_runner.handlers.session import Heartbeat, Session
@@ -234,6 +235,7 @@ class Claims:
             run_id=run["pk"],
             project=candidate.project,
             shelf=Shelf(world, run["pk"], fence),
+            others=OtherProjects(world, run["tenant"]),
             progress=Progress(world, journal),
             trace=parent_of(run.get("traceparent")),
         )

@@ -22,6 +22,7 @@ from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, Sta
 from penstock_runner.domain.output import text_of
 from penstock_runner.domain.plan import Plan
 from penstock_runner.domain.usage import UsageTotal
+from penstock_runner.handlers.other_projects import OtherProjects
 from penstock_runner.handlers.progress import Progress
 from penstock_runner.handlers.shelf import Shelf
 from penstock_runner.handlers.stage_log import StageLog
@@ -67,6 +68,7 @@ class ClaimedRun:
     run_id: str
     project: ProjectItem
     shelf: Shelf
+    others: OtherProjects
     progress: Progress
     trace: SpanContext | None
 
@@ -169,7 +171,9 @@ class Attempt:
         self._artifacts[name] = stored
         return Artifact(name=name, size=stored.size, sha256=stored.sha256)
 
-    async def get_artifact(self, name: str) -> bytes:
+    async def get_artifact(self, name: str, of: str | None = None) -> bytes:
+        if of is not None:
+            return await self._claimed.others.get(of, name)
         return await self._claimed.shelf.get(name, self._artifacts, tuple(self._claimed.plan.stages))
 
     def say(self, level: int, text: str) -> None:

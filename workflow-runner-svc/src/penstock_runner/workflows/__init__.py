@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock_backbone.ports import Clock
 from penstock_runner.authoring import Workflow
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
+from penstock_runner.workflows.agent_update.workflow import build_agent_update
 from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits
 from penstock_runner.workflows.building.drafting import Workshop
 from penstock_runner.workflows.building.model import DraftingModel
@@ -23,4 +24,4 @@ def built_in(
     asking the model uses; `must_confine`: generated code runs in a sandbox or not at all."""
     workbench = ChildWorkbench(clock, Limits(must_confine=must_confine))
     shop = Workshop(model, workbench, clock, pace_seconds, resources)
-    return (build_agent_build(shop), build_tool_build(shop))
+    return (build_agent_build(shop), build_agent_update(shop), build_tool_build(shop))

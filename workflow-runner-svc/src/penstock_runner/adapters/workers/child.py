@@ -141,8 +141,8 @@ class WorkerContext:
         answer = self._line.ask(AskPut(name, data))
         return Artifact(name=name, size=len(data), sha256=answer.sha256)
 
-    def get_artifact(self, name: str) -> bytes:
-        return self._line.ask(AskGet(name)).data
+    def get_artifact(self, name: str, of: str | None = None) -> bytes:
+        return self._line.ask(AskGet(name, of)).data
 
 
 class _Saying(logging.Handler):

@@ -60,7 +60,10 @@ class AskPut(msgspec.Struct, frozen=True, tag=True):
 
 
 class AskGet(msgspec.Struct, frozen=True, tag=True):
+    """`of`: another project's id."""
+
     name: str
+    of: str | None
 
 
 class Said(msgspec.Struct, frozen=True, tag=True):

@@ -224,8 +224,8 @@ async def _answer(asked: AskOutput | AskPut | AskGet, desk: Desk) -> Answer | Re
                 return Answer(desk.output_text(stage))
             case AskPut(name=name, data=data):
                 return Answer(sha256=(await desk.put_artifact(name, data)).sha256)
-            case AskGet(name=name):
-                return Answer(await desk.get_artifact(name))
+            case AskGet(name=name, of=of):
+                return Answer(await desk.get_artifact(name, of))
             case _:
                 assert_never(asked)
     except FinalError as error:

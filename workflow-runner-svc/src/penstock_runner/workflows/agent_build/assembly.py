@@ -18,6 +18,9 @@ from penstock_runner.workflows.building.packaging import (
     project_file,
 )
 
+SPEC = "spec.json"
+ARCHITECTURE = "architecture.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Drafts:
@@ -35,8 +38,8 @@ def assemble(drafts: Drafts, stages: tuple[str, ...]) -> Package:
     plan = drafts.plan
     files = [
         *drafts.files,
-        SourceFile(path=f"{plan.package}/spec.json", text=as_json(spec(drafts))),
-        SourceFile(path=f"{plan.package}/architecture.json", text=as_json(drafts.architecture.model_dump(mode="json"))),
+        SourceFile(path=f"{plan.package}/{SPEC}", text=as_json(spec(drafts))),
+        SourceFile(path=f"{plan.package}/{ARCHITECTURE}", text=as_json(drafts.architecture.model_dump(mode="json"))),
         agent_project_file(plan, VERSION_FIRST),
     ]
     return package_of(Label("agent", plan, stages, [tool.name for tool in drafts.design.tools]), files)

@@ -87,31 +87,32 @@ def assignment(
 
     async def check(document: Document) -> list[str]:
         files: tuple[SourceFile, ...] = getattr(document, "files", ())
-        places = tuple(place.format(_package(earlier)) for place in part.places) if files else ()
-        found = await asyncio.to_thread(_faults, files, places)
+        paths = (*(file.path for file in files), *getattr(document, "removed", ()))
+        places = tuple(place.format(_package(earlier)) for place in part.places)
+        found = await asyncio.to_thread(_faults, files, paths, places)
         return found or ([] if further is None else await further(document))
 
     return Assignment(part, project, earlier, facts, check, usage)
 
 
-def _faults(files: tuple[SourceFile, ...], places: tuple[str, ...]) -> list[str]:
-    return [*misplaced(files, places), *unreadable(files)] or list(lint(files).faults)
+def _faults(files: tuple[SourceFile, ...], paths: tuple[str, ...], places: tuple[str, ...]) -> list[str]:
+    return [*misplaced(paths, places), *unreadable(files)] or list(lint(files).faults)
 
 
 def facts_of_plan(model: DraftingModel) -> Facts:
     """A ProjectPlan's: what was asked for, and who drafts."""
 
     async def facts(context: StageContext) -> Mapping[str, Any]:
-        return plan_facts(project_of(context), model)
+        return plan_facts(project_of(context), model.provenance)
 
     return facts
 
 
-def plan_facts(project: ProjectInput, model: DraftingModel) -> dict[str, Any]:
+def plan_facts(project: ProjectInput, provenance: str) -> dict[str, Any]:
     return {
         "requirement_sha256": hashlib.sha256(project.requirement.encode()).hexdigest(),
         "requirement_chars": len(project.requirement),
-        "provenance": model.provenance,
+        "provenance": provenance,
     }
 
 

@@ -59,11 +59,11 @@ def inspect_files(files: Sequence[SourceFile]) -> Inspection:
     return Inspection(tuple(found[:PROBLEMS_MAX]), linted.notes)
 
 
-def misplaced(files: Sequence[SourceFile], places: tuple[str, ...]) -> Iterator[str]:
+def misplaced(paths: Sequence[str], places: tuple[str, ...]) -> Iterator[str]:
     """`places`: what a path may begin with; none: anything."""
-    for file in files:
-        if places and not file.path.startswith(places):
-            yield f"The file {file.path!r} must be in one of {', '.join(places)}."
+    for path in paths:
+        if places and not path.startswith(places):
+            yield f"The file {path!r} must be in one of {', '.join(places)}."
 
 
 def unsafe(files: Sequence[SourceFile]) -> Iterator[str]:

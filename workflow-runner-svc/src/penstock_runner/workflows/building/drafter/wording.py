@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Phrases with {} take one value; values are put in as they are."""
+    """Phrases with {} take one value; values are put in as they are. `changed`: words for a file that was added, changed,
+    removed."""
 
     drafted: str
     asked: str
@@ -17,6 +18,8 @@ class Wording:
     tests: str
     model: str
     calling: str
+    changes: str
+    changed: tuple[str, str, str]
     role: str
     rules: str
     rule_tools: str
@@ -35,6 +38,8 @@ ENGLISH = Wording(
     tests="Test it",
     model="Give it a model: `load(model=…)` takes a function from (system prompt, message) to the reply.",
     calling="For an agent: `{0}.describe()` describes it for function calling, `{0}.run(…)` runs it.",
+    changes="What changed",
+    changed=("added", "changed", "removed"),
     role="You are {}. You help with what was asked for below.",
     rules="Rules",
     rule_tools="Use the result of the tool that is given to you; name the tool.",
@@ -52,6 +57,8 @@ CHINESE = Wording(
     tests="运行测试",
     model="接入模型：`load(model=…)` 接受一个函数，输入（系统提示词，消息），返回回复。",
     calling="供智能体调用：`{0}.describe()` 给出函数调用的描述，`{0}.run(…)` 运行它。",
+    changes="修改内容",
+    changed=("新增", "修改", "删除"),
     role="你是「{}」，负责完成下面的需求。",
     rules="规则",
     rule_tools="使用所给工具的结果，并说明用了哪个工具。",
@@ -69,6 +76,8 @@ JAPANESE = Wording(
     tests="テスト",
     model="モデルをつなぐには：`load(model=…)` に（システムプロンプト、メッセージ）から返答を作る関数を渡します。",
     calling="エージェントから使うには：`{0}.describe()` が関数呼び出し用の説明を返し、`{0}.run(…)` が実行します。",
+    changes="変更点",
+    changed=("追加", "変更", "削除"),
     role="あなたは「{}」です。次の依頼に応えます。",
     rules="決まり",
     rule_tools="渡されたツールの結果を使い、ツール名を示します。",
@@ -86,6 +95,8 @@ SPANISH = Wording(
     tests="Pruebas",
     model="Para darle un modelo: `load(model=…)` recibe una función de (instrucciones, mensaje) a la respuesta.",
     calling="Para un agente: `{0}.describe()` la describe para la llamada a funciones y `{0}.run(…)` la ejecuta.",
+    changes="Lo que cambió",
+    changed=("nuevo", "cambiado", "eliminado"),
     role="Eres {}. Ayudas con lo que se pidió abajo.",
     rules="Reglas",
     rule_tools="Usa el resultado de la herramienta que recibes y nómbrala.",
@@ -103,6 +114,8 @@ FRENCH = Wording(
     tests="Tests",
     model="Pour lui donner un modèle : `load(model=…)` prend une fonction de (instructions, message) vers la réponse.",
     calling="Pour un agent : `{0}.describe()` le décrit pour l'appel de fonctions, `{0}.run(…)` l'exécute.",
+    changes="Ce qui a changé",
+    changed=("ajouté", "modifié", "supprimé"),
     role="Tu es {}. Tu aides à faire ce qui est demandé ci-dessous.",
     rules="Règles",
     rule_tools="Utilise le résultat de l'outil qui t'est donné et nomme-le.",
@@ -120,6 +133,8 @@ GERMAN = Wording(
     tests="Prüfen",
     model="Ein Modell anschließen: `load(model=…)` nimmt eine Funktion von (Systemprompt, Nachricht) zur Antwort.",
     calling="Für einen Agenten: `{0}.describe()` beschreibt es für Funktionsaufrufe, `{0}.run(…)` führt es aus.",
+    changes="Was sich geändert hat",
+    changed=("neu", "geändert", "entfernt"),
     role="Du bist {}. Du hilfst bei dem, was unten verlangt ist.",
     rules="Regeln",
     rule_tools="Benutze das Ergebnis des Werkzeugs, das dir gegeben wird, und nenne es.",

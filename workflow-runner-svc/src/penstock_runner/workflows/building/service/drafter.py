@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
 from penstock_backbone.ports import Chance, Clock
 from penstock_runner.authoring import FinalError, UsageMeter
@@ -121,7 +122,7 @@ def _request(assignment: Assignment[Any]) -> str:
         "earlier_documents": {
             kind.__name__: document.model_dump(mode="json") for kind, document in assignment.earlier.items()
         },
-        "known": dict(assignment.facts),
+        "known": to_jsonable_python(assignment.facts),
     }
     text = json.dumps(given, ensure_ascii=False)
     return f"The project, as JSON:\n\n{text}\n\nAnswer with the one JSON object for {assignment.part.output.__name__}."

@@ -1,0 +1,1 @@
+"""What the offline drafter writes for agent_update."""
