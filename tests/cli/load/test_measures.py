@@ -8,7 +8,7 @@ import pytest
 from tests.cli.load.runs import course, due
 
 from penstock_cli.load.domain.course import ideal
-from penstock_cli.load.domain.measures import jain, measure, spread
+from penstock_cli.load.domain.measures import MOMENT_SECONDS, jain, measure, moment, spread
 
 
 def test_waits_makespan_and_use_of_a_small_replay() -> None:
@@ -68,11 +68,24 @@ def test_a_run_that_was_not_in_line_yet_was_not_passed_over() -> None:
 
 
 def test_what_changed_within_a_moment_is_no_lead() -> None:
-    a = [course(0, 9, (at, 9), tenant="a") for at in (0.0, 5.0)]
-    just_came = course(4.96, 1, (9, 10), tenant="b")
-    just_ended = [course(0, 4.99, (0, 4.99), tenant="b"), course(1, 1, (9, 10), tenant="b")]
+    """A moment is 0.4 s here: a tenth of the run in the middle."""
+    a = [course(0, 4, (at, 9), tenant="a") for at in (0.0, 5.0)]
+    just_came = course(4.7, 4, (9, 13), tenant="b")
+    soon_served = course(1, 4, (5.3, 9), tenant="b")
+    just_ended = [course(0, 4, (0, 4.7), tenant="b"), course(1, 4, (9, 13), tenant="b")]
+    assert moment(a) == pytest.approx(0.4)
     assert measure([*a, just_came], slots=2).lead_slots is None
+    assert measure([*a, soon_served], slots=3).lead_slots is None
     assert measure([*a, *just_ended], slots=3).lead_slots == 1
+
+
+def test_a_moment_is_never_shorter_than_a_run_needs_to_be_taken_up() -> None:
+    assert moment([course(0, 0.5, (0, 0.5))]) == MOMENT_SECONDS
+
+
+def test_who_holds_less_than_those_who_wait_has_no_lead() -> None:
+    b = [course(0, 9, (0, 9), tenant="b"), course(0, 9, (0, 9), tenant="b"), course(0, 9, (9, 18), tenant="b")]
+    assert measure([*b, course(0, 9, (3, 12), tenant="a")], slots=3).lead_slots == 0
 
 
 def test_a_spread_of_one_value_is_that_value() -> None:

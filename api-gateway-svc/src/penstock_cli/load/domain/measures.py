@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from penstock_cli.load.domain.course import Course
 
-SETTLED_SECONDS = 0.05
-"""Events are a moment apart from the decision that they tell of: what changed within it counts in favour of a tenant."""
+MOMENT_SECONDS = 0.2
+MOMENT_OF_A_RUN = 0.1
+"""The larger of both, for the run in the middle, is the time within which changes count in favour of fairness: a runner takes
+a run up a while after the decision that granted it, and only that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Measures:
     """`makespan_s`: from the first run's arrival to the last one's end. `used`: of all slots while any run was there, 0 to 1;
     `used_of_wanted`: of those for which there was a run. `jain`: Jain's index over the tenants' mean slowdowns, from
     1 / number of tenants to 1. `lead_slots`: how many slots more than a waiting tenant another one ever held when it
-    was given one more; None: no tenant ever waited while another was served."""
+    was given one more, for longer than a moment; None: no tenant ever waited while another was served."""
 
     wait_s: Spread
     makespan_s: float
@@ -66,7 +68,7 @@ def measure(courses: Sequence[Course], slots: int) -> Measures:
         used_of_wanted=used_of_wanted,
         overhead_s=spread([course.overhead_s for course in courses]),
         jain=jain([tenant.slowdown_mean for tenant in tenants.values()]),
-        lead_slots=largest_lead(by_tenant),
+        lead_slots=largest_lead(by_tenant, moment(courses)),
         tenants=tenants,
     )
 
@@ -82,26 +84,31 @@ def jain(values: Sequence[float]) -> float:
     return sum(values) ** 2 / (len(values) * squares) if squares else 1.0
 
 
-def largest_lead(by_tenant: Mapping[str, Sequence[Course]]) -> int | None:
+def moment(courses: Sequence[Course]) -> float:
+    return max(MOMENT_SECONDS, MOMENT_OF_A_RUN * statistics.median(course.due.length_s for course in courses))
+
+
+def largest_lead(by_tenant: Mapping[str, Sequence[Course]], moment_s: float) -> int | None:
     """Looked at whenever a slot is given: what its taker then holds, over what each tenant holds that waits."""
-    lines = {tenant: _Line(own) for tenant, own in by_tenant.items()}
+    lines = {tenant: _Line(own, moment_s) for tenant, own in by_tenant.items()}
     leads = [
-        lines[tenant].holding(start, start) - lines[other].holding(start - SETTLED_SECONDS, start)
+        lines[tenant].holding(start, start) - lines[other].holding(start - moment_s, start)
         for tenant, own in by_tenant.items()
         for course in own
         for start, _ in course.holds
         for other in lines
         if other != tenant and lines[other].waits(start)
     ]
-    return max(leads, default=None)
+    return max(0, *leads) if leads else None
 
 
 class _Line:
     """One tenant's runs, sorted so that each question costs a few look-ups."""
 
-    def __init__(self, courses: Sequence[Course]) -> None:
-        self._waits_from = sorted(since + SETTLED_SECONDS for course in courses for since, _ in _waits(course))
-        self._waits_to = sorted(until - SETTLED_SECONDS for course in courses for _, until in _waits(course))
+    def __init__(self, courses: Sequence[Course], moment_s: float) -> None:
+        waits = [wait for course in courses for wait in _waits(course) if wait[1] - wait[0] > 2 * moment_s]
+        self._waits_from = sorted(since + moment_s for since, _ in waits)
+        self._waits_to = sorted(until - moment_s for _, until in waits)
         self._holds_from = sorted(start for course in courses for start, _ in course.holds)
         self._holds_to = sorted(end for course in courses for _, end in course.holds)
 
@@ -115,10 +122,9 @@ class _Line:
 
 
 def _waits(course: Course) -> list[tuple[float, float]]:
-    """Longer than two moments: only those can be seen."""
+    """From when to when it stood in line."""
     since = [course.in_line_s, *(end for _, end in course.holds)]
-    until = [start for start, _ in course.holds]
-    return [(a, b) for a, b in zip(since, until, strict=False) if b - a > 2 * SETTLED_SECONDS]
+    return list(zip(since, (start for start, _ in course.holds), strict=False))
 
 
 def _use(courses: Sequence[Course], slots: int) -> tuple[float, float]:
