@@ -19,6 +19,10 @@ STREAMS = (
 )  # fmt: skip
 """Each has a table `stream-<name>` and a consumer `<name>-reader`, for one test."""
 
+TELLING, TELLING_TOO = "telling", "telling-too"
+ALONG, LATE = "along-reader", "late-reader"
+"""Read both, for generated programs."""
+
 QUEUES = (
     "plain", "hidden", "handed-back", "lengthened", "expired", "partial", "grouped", "kept", "awaited",
     "shared", "large", "many", "foreign", "fair", "followed", "twice", "long", "dispatched",
@@ -36,6 +40,7 @@ CONTRACT = Inventory(
         Table(OTHERS, "the second table of a transaction"),
         Table(WATCHED, "items that are followed", streamed=True),
         *(Table(f"stream-{name}", f"read by {name}-reader", streamed=True) for name in STREAMS),
+        *(Table(name, "written by generated programs", streamed=True) for name in (TELLING, TELLING_TOO)),
     ),
     queues=(
         *(Queue(name, "one test's", VISIBILITY_SECONDS, dead_letter=False) for name in QUEUES),
@@ -60,6 +65,10 @@ CONTRACT = Inventory(
     ),
     consumers=(
         *(Consumer(f"{name}-reader", "one test's", (f"stream-{name}",), failures="failures") for name in STREAMS),
+        *(
+            Consumer(name, "a generated program's", (TELLING, TELLING_TOO), failures="failures")
+            for name in (ALONG, LATE)
+        ),
         Consumer("pair-reader", "two tables in one", ("stream-doubled", "stream-guarded"), failures="failures"),
     ),
     bus="contract",

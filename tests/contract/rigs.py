@@ -28,6 +28,7 @@ from penstock_backbone.vocabulary import Key
 
 CallHere: TypeAlias = Callable[..., dict[str, Any]]
 
+ENDPOINT_MODE = "AWS_ACCOUNT_ID_ENDPOINT_MODE"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -151,6 +152,9 @@ class MotoRig:
     def __init__(self) -> None:
         self._mock = mock_aws()
         self._mock.start()
+        # Asked about an ARN, boto3 turns to an address of its account, where moto knows no streams.
+        self._mode = os.environ.get(ENDPOINT_MODE)
+        os.environ[ENDPOINT_MODE] = "disabled"
         self._lock = threading.Lock()
         self._settings = AwsSettings("contract", "us-east-1")
 
@@ -180,6 +184,9 @@ class MotoRig:
     async def close(self) -> None:
         await self.engine.close()
         self._mock.stop()
+        os.environ.pop(ENDPOINT_MODE)
+        if self._mode is not None:
+            os.environ[ENDPOINT_MODE] = self._mode
 
     def _one_at_a_time(self, call: CallHere) -> CallHere:
         """Its tables lose writes to each other when several threads ask at once. Queues wait, so they are let be."""

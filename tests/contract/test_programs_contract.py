@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import pytest
@@ -24,6 +24,7 @@ from penstock_backbone.vocabulary import (
     Equals,
     Exists,
     Greater,
+    Item,
     Key,
     Less,
     Missing,
@@ -40,6 +41,8 @@ pytestmark = [pytest.mark.anyio]
 
 PK = "program"
 """Stands for a partition of the run's own, which is only known when it runs."""
+
+SAME: Mapping[str, str] = {}
 
 Step: TypeAlias = tuple[str, Sequence[TransactionPart]]
 
@@ -88,16 +91,17 @@ beginnings = st.lists(st.builds(Put, keys, items), min_size=3, max_size=6, uniqu
 programs = st.builds(lambda first, rest: [("write", first), *rest], beginnings, st.lists(steps, min_size=1, max_size=8))
 
 
-def moved(part: Any, pk: str) -> Any:
-    """The same part, in the run's own partition."""
+def moved(part: Any, pk: str, names: Mapping[str, str]) -> Any:
+    """The same part, in the run's own partition, and in other tables where `names` has them."""
     fields = {name: getattr(part, name) for name in part.__struct_fields__}
-    return type(part)(**fields | {"key": Key(part.key.table, pk, part.key.sk)})
+    table = part.key.table
+    return type(part)(**fields | {"key": Key(names.get(table, table), pk, part.key.sk)})
 
 
-async def answer(tables: Tables, step: Step, pk: str) -> Any:
+async def answer(tables: Tables, step: Step, pk: str, names: Mapping[str, str] = SAME) -> Any:
     """An error is its kind: which one, where several are wrong at once, an engine may choose."""
     name, given_parts = step
-    own = [moved(part, pk) for part in given_parts]
+    own = [moved(part, pk, names) for part in given_parts]
     try:
         if name == "write":
             return comparable(await tables.write(own))
@@ -135,11 +139,38 @@ async def left(tables: Tables, pk: str) -> list[str]:
     return [as_text(item) for page in pages for item in page.items]
 
 
-async def compare(tables: Tables, program: Sequence[Step]) -> None:
+Spared: TypeAlias = Callable[[str, TransactionPart, Item], bool]
+"""Whether a known difference would show in a step of this name, in this part of it, where this item stands."""
+
+
+def nothing(_name: str, _part: TransactionPart, _item: Item) -> bool:
+    return False
+
+
+def paths_that_lead_nowhere(name: str, part: TransactionPart, item: Item) -> bool:
+    """ministack: test_an_update_through_what_is_no_map_stops_its_transaction,
+    test_removing_through_what_is_no_map_is_refused."""
+    if not isinstance(part, Update):
+        return False
+    paths = (*part.set, *part.remove) if name == "transact" else part.remove
+    return any("/" in path and type(item.get(path.partition("/")[0])) is not dict for path in paths)
+
+
+SPARED: Mapping[str, Spared] = {"none": nothing, "ministack": paths_that_lead_nowhere}
+
+
+async def is_spared(spared: Spared, model: Tables, step: Step, pk: str, names: Mapping[str, str] = SAME) -> bool:
+    name, given_parts = step
+    items = await model.get([moved(part, pk, names).key for part in given_parts])
+    return any(spared(name, part, item or {}) for part, item in zip(given_parts, items, strict=True))
+
+
+async def compare(tables: Tables, program: Sequence[Step], spared: Spared = nothing) -> None:
     pk = SystemIds().new("pk")
     model = MemoryEngine(SystemClock(), SystemIds(), CONTRACT).tables
     for step in program:
-        assert await answer(tables, step, pk) == await answer(model, step, pk), step
+        if not await is_spared(spared, model, step, pk):
+            assert await answer(tables, step, pk) == await answer(model, step, pk), step
     assert await left(tables, pk) == await left(model, pk)
 
 
@@ -159,4 +190,4 @@ async def test_the_embedded_engine_does_what_the_memory_engine_does(rig: Rig, pr
 @settings(reproducible, max_examples=25)
 @given(program=programs)
 async def test_the_aws_engine_does_what_the_memory_engine_does(rig: Rig, program: list[Step]) -> None:
-    await compare(rig.engine.tables, program)
+    await compare(rig.engine.tables, program, SPARED["ministack"])

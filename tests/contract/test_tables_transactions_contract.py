@@ -69,6 +69,14 @@ async def test_one_false_condition_cancels_them_all_and_each_part_has_its_reason
     assert await engine.tables.get(keys) == [None, there, None, None]
 
 
+async def test_an_update_through_what_is_no_map_stops_its_transaction(engine: Engine, pk: str) -> None:
+    text = await put(engine.tables, key(pk, "text"), {"m": "text"})
+    other = await put(engine.tables, key(pk, "other"), {})
+    with pytest.raises(Invalid):
+        await engine.tables.transact([Update(key(pk, "text"), {"m/x": 1}), Delete(key(pk, "other"))])
+    assert await engine.tables.get([key(pk, "text"), key(pk, "other")]) == [text, other]
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 async def test_the_reason_stands_at_the_place_of_its_part(engine: Engine, pk: str, place: int) -> None:
     parts: list[TransactionPart] = [Put(key(pk, str(n)), {}) for n in range(3)]

@@ -121,6 +121,14 @@ async def test_a_path_through_what_is_no_map_is_refused_and_changes_nothing(engi
     assert await read(engine.tables, key(pk)) == before
 
 
+@pytest.mark.parametrize("path", ["text/x", "nothing/x", "list/0", "gone/x"])
+async def test_removing_through_what_is_no_map_is_refused(engine: Engine, pk: str, path: str) -> None:
+    before = await put(engine.tables, key(pk), {"text": "t", "nothing": None, "list": [1]})
+    with pytest.raises(Invalid):
+        await engine.tables.write([Update(key(pk), {"other": 1}, remove=(path,))])
+    assert await read(engine.tables, key(pk)) == before
+
+
 @pytest.mark.parametrize(
     ("changes", "remove"),
     [

@@ -1,0 +1,33 @@
+"""The simulation's streams tell what the memory engine's tell, to whatever program reads them."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from tests.contract.contract_inventory import OTHERS, THINGS
+from tests.contract.stream_programs import StreamStep, Where, compare_streams, stream_programs
+from tests.contract.test_programs_contract import reproducible
+from tests.simulation.brokers import QueueBroker, StreamBroker
+from tests.simulation.loop import SimulationLoop
+from tests.simulation.machine import LocalClock, NumberedIds, Process
+from tests.simulation.network import Network
+from tests.simulation.ports import SimulatedEngine
+from tests.simulation.sightings import Sightings
+from tests.simulation.stories import Announced
+from tests.simulation.trace import Trace
+
+from penstock_backbone.inventory import INVENTORY, PROJECTS, RELAY, RUNS
+from penstock_backbone.memory import MemoryEngine
+
+WHERE = Where(INVENTORY, {THINGS: RUNS, OTHERS: PROJECTS}, RELAY, None)
+
+
+@settings(reproducible, max_examples=40)
+@given(program=stream_programs)
+def test_the_simulation_tells_what_the_memory_engine_tells(program: list[StreamStep]) -> None:
+    loop = SimulationLoop(None, steps_max=100_000)
+    clock = LocalClock(loop)
+    engine = MemoryEngine(clock, NumberedIds(clock, 0))
+    network = Network(loop, engine, Sightings(), Trace(), seed=1, latency=0.01)
+    process = Process(loop, "reader", seed=1, life=1, rate=1.0)
+    simulated = SimulatedEngine(process, network, QueueBroker(network, 1), StreamBroker(network), Announced())
+    loop.run(compare_streams(simulated, program, WHERE))
