@@ -10,7 +10,7 @@ import pytest
 from tests.api.test_bad_input import assert_problem
 from tests.api.world import world
 
-from penstock_backbone.records.limits import FLEET, limit_key, set_limit, write_board, write_in_use
+from penstock_backbone.records.limits import FLEET, SHARDS, limit_key, set_limit, write_board, write_in_use
 from penstock_backbone.vocabulary import Put
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +53,18 @@ async def test_a_change_is_seen_and_leaves_its_record(scope: str) -> None:
         assert (latest["old"]["limit"], latest["old"]["paused"]) == (7, False)
         assert (latest["new"]["limit"], latest["new"]["paused"]) == (0, True)
         assert (earlier["old"], earlier["new"]["limit"]) == (None, 7)
+
+
+async def test_the_number_of_shards_is_changed_like_a_limit_and_shows_how_many_there_are() -> None:
+    async with world() as (made, client):
+        before = (await client.get("/v1/limits/shards")).json()
+        assert (before["limit"], before["held"], before["version"]) == (1, 1, None)
+        asked = await changed(client, "shards", "night-shift", limit=4, version=None)
+        assert (asked["scope"], asked["limit"], asked["held"]) == ("shards", 4, 1)
+        await made.real_tables.write([write_in_use(SHARDS, held=4, durations=(), at=1)])
+        assert (await client.get("/v1/limits/shards")).json()["held"] == 4
+        (record,) = (await client.get("/v1/limits/shards/changes")).json()["changes"]
+        assert (record["who"], record["new"]["limit"]) == ("night-shift", 4)
 
 
 async def test_what_is_left_out_stays_as_it_is() -> None:
@@ -141,6 +153,11 @@ async def test_changes_are_read_in_pages() -> None:
         ("fleet", {"limit": None}, "#/limit"),
         ("fleet", {"limit": 5, "weight": 2}, "#/weight"),
         ("workflow/w", {"min_share": 2}, "#/min_share"),
+        ("shards", {"limit": 0}, "#/limit"),
+        ("shards", {"limit": 17}, "#/limit"),
+        ("shards", {"limit": None}, "#/limit"),
+        ("shards", {"paused": True}, "#/paused"),
+        ("shards", {"limit": 2, "weight": 2}, "#/weight"),
         ("tenant/acme", {"weight": 0}, "#/weight"),
         ("tenant/acme", {"weight": 1001}, "#/weight"),
         ("tenant/acme", {"paused": 1}, "#/paused"),

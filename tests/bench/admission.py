@@ -129,7 +129,7 @@ async def _admissions_per_second(data: Path, runs: int) -> float:
         while not (await parts.admission.turn(hints)).finished:
             pass
         seconds = time.perf_counter() - started
-        assert len(parts.admission.shard.gate.held) == runs
+        assert len(parts.admission.shards[0].gate.held) == runs
         return runs / seconds
     finally:
         await engine.close()

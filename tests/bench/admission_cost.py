@@ -125,12 +125,12 @@ class _Crowd:
             project = self._project()
             key = token_sort_key(project["tenant"], project["priority"], project["run_id"])
             token = enqueue_token(project, token=key, shard=0, at=project["at"])
-            self._admission.shard.wait(Token.of(as_token({"sk": key, **token.item})))
+            self._admission.shards.wait(Token.of(as_token({"sk": key, **token.item})))
         await self._admission.turn(Hints(limits=True))
-        assert len(self._admission.shard.gate.held) == FLEET_HELD
+        assert len(self._admission.shards[0].gate.held) == FLEET_HELD
 
     async def spell(self) -> Cost:
-        gate = self._admission.shard.gate
+        gate = self._admission.shards[0].gate
         before = self._tables.calls, self._tables.items
         seconds = 0.0
         for _ in range(TURNS):

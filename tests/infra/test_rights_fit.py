@@ -22,7 +22,7 @@ from penstock_api.handlers.cancel import Asked, Cancelled
 from penstock_api.push.hub import Over
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import FLEET, set_limit, tenant_scope
+from penstock_backbone.records.limits import FLEET, SHARDS, set_limit, tenant_scope
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import RUNNING, SUCCEEDED, TERMINAL, run_key
 from penstock_backbone.telemetry import silent
@@ -131,6 +131,7 @@ class Cloud:
             await self.until_ended(projects)
             await self.look(projects)
             await self.cancel()
+            await self.spread()
             second.stop.set()
             await second.task
             await self.clock.sleep(5.0)
@@ -160,6 +161,14 @@ class Cloud:
         late = await self.post(PROJECTS + 1)
         await self.until_running(late)
         assert await self.api.cancellation.cancel(late["tenant"], late["pk"], "enough") == Asked()
+
+    async def spread(self) -> None:
+        """Over more shards, and by each of those who may do it."""
+        for number, unit in enumerate((ADMISSION, SWEEP), start=2):
+            other = Parts.on(self.engines[unit], Surroundings(self.clock, self.ids, NoChance(), silent()))
+            await other.admission.turn(Hints())
+            await self.api.limits.change(SHARDS, LimitChange(limit=number), "ops")
+            assert (await other.admission.turn(Hints(everything=True))).finished
 
     async def until_running(self, project: ProjectItem) -> None:
         while True:

@@ -76,7 +76,7 @@ async def test_a_decision_whose_answer_was_lost_is_recognised_by_its_id() -> Non
     (head,) = await world.engine.tables.get([head_key(0)])
     assert head is not None
     assert head["seq"] == 1, "the second try changed nothing"
-    assert admission.shard.is_current
+    assert admission.shards.are_current
     await admission.turn(hints())
     assert world.held() == {run_of(project)}
 
@@ -89,7 +89,7 @@ async def test_a_decision_that_never_gets_through_leaves_the_gate_to_be_read_aga
     engine.tables.lose_request.extend(["write_after"] * 20)
     with pytest.raises(Retryable):
         await admission.turn(hints(projects=[project]))
-    assert not admission.shard.is_current
+    assert not admission.shards.are_current
     engine.tables.lose_request.clear()
     await admission.turn(hints())
     assert world.held() == {run_of(project)}
@@ -140,7 +140,7 @@ async def test_a_frozen_orchestrator_that_wakes_up_late_changes_nothing() -> Non
     three = await world.submit(3)
     await frozen.turn(hints(projects=[three], runs=[run_of(one)]))
     assert world.held() == {run_of(two)}
-    assert frozen.shard.gate.held.keys() == other.shard.gate.held.keys()
+    assert frozen.shards[0].gate.held.keys() == other.shards[0].gate.held.keys()
 
 
 async def test_one_orchestrator_sees_what_another_enqueued_once_it_reads_everything_again() -> None:
@@ -209,7 +209,7 @@ async def test_errors_that_no_repetition_helps_reach_the_caller() -> None:
     faulty = world.orchestrator(engine).admission
     with pytest.raises(BackboneError, match="disk is full"):
         await faulty.turn(hints(projects=[await world.submit(2)]))
-    assert not faulty.shard.is_current
+    assert not faulty.shards.are_current
 
 
 async def test_after_a_defect_of_its_own_the_admission_reads_everything_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ async def test_after_a_defect_of_its_own_the_admission_reads_everything_anew(mon
     with pytest.raises(TypeError):
         await admission.turn(hints(projects=[await world.submit(1)]))
     monkeypatch.undo()
-    assert not admission.shard.is_current
+    assert not admission.shards.are_current
     await admission.turn(hints())
     assert world.held() == {"run_0001"}
 
@@ -231,7 +231,7 @@ async def test_what_one_turn_cannot_decide_is_left_to_the_next() -> None:
     admission = world.orchestrator().admission
     await admission.turn(hints())
     count = DECISIONS_MAX * PEND_MAX + 5
-    gate = admission.shard.gate
+    gate = admission.shards[0].gate
     tokens = [
         {
             "st": "waiting",

@@ -48,7 +48,7 @@ async def test_a_waiting_run_that_was_cancelled_leaves_the_line(seen: str) -> No
     else:
         await parts.admission.turn(Hints(cancelled={run_of(two)}, everything=seen.startswith("in a full")))
     assert world.tokens().keys() == {run_of(one)}
-    assert parts.admission.shard.gate.board("acme", 10).waiting == 0
+    assert parts.admission.shards[0].gate.board("acme", 10).waiting == 0
     await world.finish(run_of(one))
     await parts.admission.turn(hints(runs=[run_of(one)]))
     assert world.held() == set()

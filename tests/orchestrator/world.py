@@ -14,9 +14,9 @@ from penstock_backbone.records.limits import Stated, change_limit, limit_key, se
 from penstock_backbone.records.projects import create_project
 from penstock_backbone.records.runs import RunItem, as_run, claim_run, end_run, fact, run_key
 from penstock_backbone.records.sessions import open_session
-from penstock_backbone.records.tokens import HEAD_SK, HELD, TokenItem, as_token
+from penstock_backbone.records.tokens import HEAD_SK, HELD, TokenItem, as_token, token_key
 from penstock_backbone.telemetry import silent
-from penstock_backbone.vocabulary import Item, Put, Write, Written
+from penstock_backbone.vocabulary import Item, Key, Put, Write, Written
 from penstock_orchestrator.bootstrap import Parts, Surroundings
 from penstock_orchestrator.domain.hints import Hints
 
@@ -135,7 +135,7 @@ class World:
         """By run id, as they stand in the table."""
         images: dict[str, TokenItem | None] = {}
         for record in self.engine.storage.feed:
-            if record.key.table == TOKENS and record.key.sk != HEAD_SK:
+            if _is_token(record.key):
                 images[record.key.sk.rpartition("#")[2]] = None if record.item is None else as_token(record.item)
         return {run: token for run, token in images.items() if token is not None}
 
@@ -147,7 +147,7 @@ class World:
         held: set[str] = set()
         most = 0
         for record in self.engine.storage.feed:
-            if record.key.table != TOKENS or record.key.sk == HEAD_SK:
+            if not _is_token(record.key):
                 continue
             if record.item is not None and record.item["st"] == HELD:
                 held.add(record.key.sk)
@@ -166,6 +166,10 @@ class World:
             for operation, token, _ in head["pend"]
             if operation == "grant"
         ]
+
+
+def _is_token(key: Key) -> bool:
+    return key.table == TOKENS and key.pk.startswith(token_key(0, "").pk.rstrip("0"))
 
 
 def run_of(project: str) -> str:

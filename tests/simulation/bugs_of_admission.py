@@ -71,8 +71,8 @@ def commit_id_not_recognised(patches: Patches) -> None:
 
 def lost_decision_taken_as_made(patches: Patches) -> None:
     async def commit(self: Any, operations: Sequence[Operation]) -> bool:
-        head = commit_head(0, seq=self._seq, operations=operations, commit_id=self._ids.new("dec"))
-        applies = [apply_operation(0, operation) for operation in operations]
+        head = commit_head(self.number, seq=self._seq, operations=operations, commit_id=self._ids.new("dec"))
+        applies = [apply_operation(self.number, operation) for operation in operations]
         try:
             outcome, answers = await self._tables.write_after(head, applies)
         except Retryable:
@@ -142,8 +142,9 @@ def fence_does_not_grow(patches: Patches) -> None:
 def enqueue_not_transactional(patches: Patches) -> None:
     async def enqueue(self: Any, project: ProjectItem) -> gate.Token | None:
         key = token_sort_key(project["tenant"], project["priority"], project["run_id"])
-        run = enqueue_run(project, token=key, shard=0, at=project["at"])
-        token = enqueue_token(project, token=key, shard=0, at=project["at"])
+        shard = self._home(project["tenant"])
+        run = enqueue_run(project, token=key, shard=shard, at=project["at"])
+        token = enqueue_token(project, token=key, shard=shard, at=project["at"])
         for write in (run, token):
             (outcome,) = await self._tables.write([write])
             if isinstance(outcome, Unsettled):
@@ -338,9 +339,11 @@ def withdrawn_without_a_decision(patches: Patches) -> None:
 
     async def turn(self: Any, hints: Any) -> Any:
         for run in hints.ended.values():
-            if run["token"] in self.shard.gate.waiting:
-                self.shard.gate.leave(self.shard.gate.waiting[run["token"]])
-                await self._tables.write([Delete(token_key(0, run["token"]))])
+            token = self.shards.waiting(run["token"])
+            if token is not None:
+                home = self.shards.home(token.tenant)
+                home.gate.leave(token)
+                await self._tables.write([Delete(token_key(home.number, token.key))])
         return await real(self, hints)
 
     real = patches.put(admission.Admission, "_turn", turn)

@@ -124,6 +124,7 @@ class Checks:
         return left
 
     def at_the_end(self, queues: QueueBroker) -> None:
+        self.ledger.shards.judge()
         known = {item["run_id"] for item in self.projects.values()}
         strangers = sorted(self.stories.runs.keys() - known)
         demand(not strangers, "I12", f"nobody asked for the runs {strangers}")

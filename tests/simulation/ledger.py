@@ -1,4 +1,4 @@
-"""Follows the heads that are committed, and checks who may hold a token (I1, I2, I3, I5, I9, I10)."""
+"""Follows the heads that are committed, and checks who may hold a token, over all shards (I1, I2, I3, I5, I9, I10)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tests.simulation.budgets import Budgets
+from tests.simulation.machine import Process
 from tests.simulation.network import LIMITS_AGE, LIMITS_QUERY, Call
 from tests.simulation.violations import demand
 
@@ -19,6 +21,7 @@ from penstock_backbone.records.limits import (
     workflow_scope,
 )
 from penstock_backbone.records.runs import QUEUED, TERMINAL
+from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.records.tokens import (
     GRANT,
     HEAD_SK,
@@ -51,10 +54,11 @@ class Ledger:
         self.since: dict[str, float] = {}
         self.held: dict[str, int] = {}
         self.fences: dict[str, int] = {}
-        self.head: Item | None = None
+        self.shards = Budgets(self._most)
         self.grants = 0
         self._gone: set[str] = set()
         self._withdrawn: set[str] = set()
+        self._decided_last: dict[str, tuple[float, Process]] = {}
         self._in_use: Counter[str] = Counter()
 
     def fence_of(self, run: str) -> int:
@@ -67,50 +71,73 @@ class Ledger:
             self._limits.setdefault(key.sk, []).append((now, new["limit"]))
 
     def committed(self, now: float, key: Key, old: Item | None, new: Item | None, call: Call | None) -> None:
-        if key.sk == HEAD_SK:
+        self.shards.committed(call)
+        if key == ledger_key():
+            assert new is not None, "the ledger was deleted"
+            self.shards.apportioned(now, new)
+        elif key.sk == HEAD_SK:
             demand(new is not None, "I2", "the head was deleted")
             assert new is not None
-            self._decided(now, old, new, call)
+            self._decided(now, key.pk, old, new, call)
         elif new is None:
-            demand(key.sk not in self.held, "I2", f"the token {key.sk} was deleted while it is held")
-            waited = old is not None and old["st"] == WAITING
-            demand(not waited or key.sk in self._withdrawn, "I2", f"the waiting token {key.sk} was deleted, undecided")
-            self.tokens.pop(key.sk, None)
-            self._gone.add(key.sk)
+            assert old is not None, "a deletion of nothing"
+            self._deleted(key, old)
+        elif old is None and self.shards.has_left(key.sk, new):
+            self.tokens[key.sk] = new
+            self.shards.arrived(key, self._scopes_held(key.sk))
         else:
             self._token(now, key, old, new)
 
+    def _deleted(self, key: Key, old: Item) -> None:
+        """A token ends as it was decided, or moves to another shard in the same transaction."""
+        name = key.sk
+        if name in self.held or (old["st"] == WAITING and name not in self._withdrawn):
+            self.shards.leaves(key, old, self._scopes_held(name))
+            return
+        self.tokens.pop(name, None)
+        self._gone.add(name)
+
+    def _scopes_held(self, name: str) -> tuple[str, ...]:
+        return _scopes(self.tokens[name]) if name in self.held else ()
+
     def _token(self, now: float, key: Key, old: Item | None, new: Item) -> None:
         name = key.sk
-        self.tokens[name] = new
         if old is None:
             run = self._runs.get(new["run"])
+            demand(name not in self.since, "I2", f"the token {name} is in two shards")
             demand(name not in self._gone, "I2", f"the token {name} has come back")
             demand(run is not None and run["state"] == QUEUED, "I2", f"the token {name} has no waiting run")
             self.since[name] = now
-        elif new["st"] == HELD:
+            self.tokens[name] = new
+            return
+        self.tokens[name] = new
+        if new["st"] == HELD:
             demand(self.held.get(name) == new["f"], "I2", f"the token {name} is held under {new['f']}, undecided")
         else:
             assert new["st"] == WAITING, new
             demand(self.held.get(name) != new["f"], "I2", f"the token {name} was taken back, undecided")
 
-    def _decided(self, now: float, old: Item | None, new: Item, call: Call | None) -> None:
+    def _decided(self, now: float, shard: str, old: Item | None, new: Item, call: Call | None) -> None:
+        self.shards.fenced(shard, new)
         if old is None:
             demand(new["seq"] == 0, "I2", "the head does not begin at 0")
-            self.head = new
             return
         demand(new["seq"] == old["seq"] + 1, "I2", f"the head went from {old['seq']} to {new['seq']}")
         demand(len(new["pend"]) <= PEND_MAX, "I16", f"a decision has {len(new['pend'])} operations")
         for operation in pending(old):
             self._demand_applied(operation)
-        self.head = new
         operations = pending(new)
         self._withdrawn |= {operation.token for operation in operations if operation.op == WITHDRAW}
         names = [operation.token for operation in operations]
         demand(len(set(names)) == len(names), "I2", "a decision names a token twice")
         assert call is not None, "a head that nobody wrote"
+        self._decided_last[shard] = now, call.process
         for operation in operations:
+            token = self.tokens.get(operation.token)
+            here = token is not None and token["pk"] == _tokens_of(shard)
+            demand(here, "I2", f"{operation.op} of {operation.token} at {shard}, where it does not stand")
             if operation.op == GRANT:
+                self.shards.demand_home(operation.token, shard)
                 self._grant(now, operation, call)
             elif operation.op == WITHDRAW:
                 self._withdraw(operation)
@@ -143,8 +170,8 @@ class Ledger:
             demand(returned, "I5", f"the slot of {run_id} is freed before it was fenced off")
             self._demand_idle(run_id, fence)
             self.since[name] = now
-        del self.held[name]
         self._count(name, -1)
+        del self.held[name]
 
     def _withdraw(self, operation: Operation) -> None:
         name = operation.token
@@ -180,8 +207,8 @@ class Ledger:
 
     def _demand_turn(self, name: str, token: Item, call: Call) -> None:
         """Judged by what the decider must have seen: what stood in the table before it last read it all."""
-        seen = call.views.get(f"tables.query TK#{0}", 0.0)
         mine = (token["at"], token["run"])
+        seen_all = self._has_seen_all(call, token["pk"])
         limits_seen = call.views.get(LIMITS_QUERY, 0.0)
         for other_name, other in self.tokens.items():
             if (
@@ -189,20 +216,33 @@ class Ledger:
                 or other_name in self.held
                 or other_name in self._withdrawn
                 or other["st"] != WAITING
-                or self.since[other_name] >= seen
+                or self.since[other_name] >= call.views.get(_query_of(other["pk"]), 0.0)
             ):
                 continue
             if other["tenant"] == token["tenant"]:
                 same_line = other["wf"] == token["wf"] and other["prio"] == token["prio"]
                 earlier = (other["at"], other["run"]) < mine
                 demand(not (same_line and earlier), "I9", f"{name} was let in before {other_name}")
-            elif all(self._in_use[scope] < self._least(scope, limits_seen) for scope in _scopes(other)):
+            elif (
+                other["pk"] == token["pk"]
+                and seen_all
+                and all(self._in_use[scope] < self._least(scope, limits_seen) for scope in _scopes(other))
+            ):
                 ours, theirs = self._in_use[_tenant(token)] + 1, self._in_use[_tenant(other)]
                 demand(
                     ours - theirs <= SHARE_BOUND,
                     "I10",
                     f"{token['tenant']} gets its slot {ours} while {other['tenant']} waits with {theirs}",
                 )
+
+    def _has_seen_all(self, call: Call, shard: str) -> bool:
+        """Whether the decider knows what the other shards hold: each decides on a head of its own, so nothing but what it
+        has read itself tells whether there is room in a scope that they share."""
+        return all(
+            process is call.process or at < call.views.get(_query_of(_tokens_of(other)), 0.0)
+            for other, (at, process) in self._decided_last.items()
+            if _tokens_of(other) != shard
+        )
 
     # --- limits ---------------------------------------------------------------------------------------
 
@@ -225,9 +265,18 @@ class Ledger:
     def _count(self, name: str, change: int) -> None:
         for scope in _scopes(self.tokens[name]):
             self._in_use[scope] += change
+        self.shards.counted(self.tokens[name]["pk"], _scopes(self.tokens[name]), change)
 
     def state(self) -> dict[str, Any]:
         return {"held": dict(self.held), "waiting": [name for name in self.tokens if name not in self.held]}
+
+
+def _tokens_of(head: str) -> str:
+    return head.replace("HEAD", "TK")
+
+
+def _query_of(shard: str) -> str:
+    return f"tables.query {shard}"
 
 
 def _run_of(token: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation import bugs_of_admission, bugs_of_runners
+from tests.simulation import bugs_of_admission, bugs_of_runners, bugs_of_shards
 from tests.simulation.patches import Mutation
 
 MUTATIONS = (
@@ -84,5 +84,22 @@ MUTATIONS = (
     ),
     Mutation("records are settled before they are published", bugs_of_runners.settled_before_published),
     Mutation("a hint is deleted before it is decided on", bugs_of_runners.hint_deleted_before_decided),
+    Mutation("the budgets of a scope are not summed up", bugs_of_shards.budgets_not_summed_up),
+    Mutation("a shard goes by its budget when the limit was lowered", bugs_of_shards.lowered_limit_leaves_budgets),
+    Mutation("budgets grow on a limit that has changed", bugs_of_shards.limit_not_checked_under_a_budget),
+    Mutation("no compare-and-swap on the ledger", bugs_of_shards.ledger_not_compared),
+    Mutation(
+        "a ledger that is older than the head is gone by",
+        bugs_of_shards.older_ledger_accepted,
+        "another orchestrator wants the slots where they went, or is refused by the ledger; a test of its own shows it",
+    ),
+    Mutation("a budget is lowered without fencing the head", bugs_of_shards.lowered_without_fencing),
+    Mutation("tokens move without fencing the heads", bugs_of_shards.moved_without_fencing),
+    Mutation("an old map of the tenants is accepted", bugs_of_shards.old_map_accepted),
+    Mutation("a token that moved stays where it was as well", bugs_of_shards.moved_tokens_stay_as_well),
+    Mutation("a token that moved has lost its fence", bugs_of_shards.fence_forgotten_on_the_way),
+    Mutation("a held token moves without its budget", bugs_of_shards.budgets_stay_behind),
+    Mutation("a tenant is let in before all its tokens have moved", bugs_of_shards.let_in_before_all_have_moved),
+    Mutation("a shard that was given up is forgotten", bugs_of_shards.shards_that_were_given_up_forgotten),
     Mutation("the idempotency key is not in the transaction", bugs_of_runners.key_not_in_the_transaction),
 )

@@ -196,6 +196,8 @@ class Network:
                 self.later(self.way(process), self._arrive_in_part, call, fault.amount)
             case "slow answer":
                 self.later(self.way(process), self._arrive, call, min(fault.seconds, 6.0))
+            case "slow request":
+                self.later(fault.seconds, self._arrive, call)
             case "frozen between check and write":
                 process.freeze(fault.seconds)
                 self.later(fault.seconds + self.way(process), self._arrive_if_alive, call)

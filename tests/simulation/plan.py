@@ -27,7 +27,8 @@ LOSABLE = "accept a hint"
 WRITES = ("tables.write", "tables.transact")
 """Prefixes: the names of calls on tables end with the table, and so do those of writes that follow a guard."""
 RUNS_WRITE, TOKENS_WRITE, SESSIONS_WRITE = "tables.write runs", "tables.write tokens", "tables.write sessions"
-DECISION, ENQUEUE = "tables.write_after tokens", "tables.transact"
+DECISION, ENQUEUE, LEDGER = "tables.write_after tokens", "tables.transact", "tables.transact ledger"
+HEADS, TOKENS_OF = "tables.get heads", "tables.query TK#"
 CLAIM, COMMIT, REVOKE = "tables.write runs claim", "tables.write runs commit", "tables.write runs revoke"
 THEMES = (
     *((call, ORCHESTRATORS) for call in (DECISION, ENQUEUE, TOKENS_WRITE, REVOKE, COMMIT, SESSIONS_WRITE)),
@@ -66,6 +67,10 @@ WORLD_FAULTS = (
     "clean start of everything",
 )
 KINDS = (*CALL_FAULTS, *PROCESS_FAULTS, *QUEUE_FAULTS, *STREAM_FAULTS, *WORLD_FAULTS)
+RESHARDED, SLOW_REQUEST = "number of shards changed", "slow request"
+OF_SHARDS = (RESHARDED, SLOW_REQUEST)
+SHARDED_PART = 0.4
+"""Of the seeds; the others have one shard from beginning to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,7 @@ def plan_of(seed: int) -> Plan:
     faults += _theme(chance, seed)
     for _ in range(chance.choice(CHAINS)):
         faults += _chain(chance, chance.uniform(2.0, FAULTS_SECONDS - 20.0))
+    faults += _shards(stream_of(seed, "shards"))
     faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
     return Plan(
         seed,
@@ -171,6 +177,36 @@ def _theme(chance: Random, seed: int) -> list[Fault]:
     if call == REVOKE:
         faults.append(Fault(chance.uniform(0.0, 20.0), "dispatches late", EVERYTHING, "", 15.0, 0))
     return faults
+
+
+def _shards(chance: Random) -> list[Fault]:
+    """Two or three from the first moment, then other numbers while everything runs, and trouble at the ledger's writes."""
+    if chance.random() >= SHARDED_PART:
+        return []
+    times = [0.0, *sorted(chance.uniform(1.0, FAULTS_SECONDS - 5.0) for _ in range(chance.choice((0, 1, 2, 4))))]
+    numbers = [chance.choice((2, 3)), *(chance.choice((1, 2, 3, 4)) for _ in times[1:])]
+    faults = [Fault(at, RESHARDED, EVERYTHING, "", 0.0, number) for at, number in zip(times, numbers, strict=True)]
+    for _ in range(chance.choice((0, 6, 16))):
+        at = max(0.0, chance.choice((*times, chance.uniform(0.0, FAULTS_SECONDS))) - 0.1)
+        seconds = chance.choice((0.5, 3.0, 12.0, 25.0)) * chance.uniform(0.5, 1.2)
+        faults.append(Fault(at, chance.choice(CALL_FAULTS), chance.choice(ORCHESTRATORS), LEDGER, seconds, 0))
+    for _ in range(chance.choice((0, 0, 1, 3))):
+        faults += _up_and_down(chance, chance.uniform(2.0, FAULTS_SECONDS - 10.0))
+    for _ in range(chance.choice((0, 10, 30))):
+        at = max(0.0, chance.choice((*times, chance.uniform(0.0, FAULTS_SECONDS))) - 0.1)
+        call = chance.choice((HEADS, f"{TOKENS_OF}{chance.randrange(3)}"))
+        faults.append(Fault(at, SLOW_REQUEST, chance.choice(ORCHESTRATORS), call, chance.uniform(0.1, 0.9), 0))
+    return faults
+
+
+def _up_and_down(chance: Random, at: float) -> list[Fault]:
+    """A limit grows, so that budgets do, and is perhaps lowered again while the ledger's write is still on its way."""
+    kind = chance.choice(("frozen between check and write", "late write", "response lost"))
+    faults = [
+        Fault(at + after, "limit changed", FLEET, "", 0.0, limit)
+        for after, limit in ((0.0, 1), (2.0, 8), (5.0, chance.choice((2, 8))))
+    ]
+    return [*faults, *(Fault(at + 1.9, kind, name, LEDGER, chance.uniform(3.5, 9.0), 0) for name in ORCHESTRATORS)]
 
 
 def _chain(chance: Random, at: float) -> list[Fault]:

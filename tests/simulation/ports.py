@@ -10,11 +10,13 @@ from typing import Any, cast
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.machine import Process
 from tests.simulation.network import Network, at_once
+from tests.simulation.plan import HEADS, LEDGER
 from tests.simulation.stories import Announced
 
 from penstock_backbone.inventory import RUNS, SESSIONS
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.ports import Watch
+from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.vocabulary import (
     BlobRef,
     BusEntry,
@@ -50,7 +52,15 @@ class _Part:
 
 class Tables(_Part):
     async def get(self, keys: Sequence[Key]) -> list[Item | None]:
-        return cast(list[Item | None], await self._call("tables.get", lambda: at_once(self._engine.tables.get(keys))))
+        """Of several items at once the engine promises no common moment: here the ledger is always the oldest."""
+        *others, last = keys
+        if others and last == ledger_key() and self._engine.storage.read(last) is not None:
+            (ledger,) = await self._get("tables.get ledger", [last])
+            return [*await self._get(HEADS, others), ledger]
+        return await self._get("tables.get", keys)
+
+    async def _get(self, name: str, keys: Sequence[Key]) -> list[Item | None]:
+        return cast(list[Item | None], await self._call(name, lambda: at_once(self._engine.tables.get(keys))))
 
     async def query(self, query: Query) -> Page:
         name = f"tables.query {query.pk}" if query.cursor is None else "tables.query on"
@@ -99,10 +109,11 @@ class Tables(_Part):
     async def transact(self, parts: Sequence[TransactionPart]) -> TransactionOutcome:
         def apply() -> TransactionOutcome:
             outcome = at_once(self._engine.tables.transact(parts))
-            self._network.sightings.transaction(outcome)
+            self._network.sightings.transaction(parts, outcome)
             return outcome
 
-        return cast(TransactionOutcome, await self._call("tables.transact", apply))
+        name = LEDGER if parts[0].key == ledger_key() else "tables.transact"
+        return cast(TransactionOutcome, await self._call(name, apply))
 
     def _note_parts(self, chosen: Sequence[bool]) -> None:
         if len(set(chosen)) > 1:

@@ -8,8 +8,18 @@ from typing import Any
 
 from penstock_backbone.inventory import RUNS, SESSIONS
 from penstock_backbone.records.runs import FAILED, QUEUED, RUNNING
+from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.records.tokens import HEAD_SK
-from penstock_backbone.vocabulary import Cancelled, Outcome, Refused, TransactionOutcome, Write, Written
+from penstock_backbone.vocabulary import (
+    Cancelled,
+    Outcome,
+    Put,
+    Refused,
+    TransactionOutcome,
+    TransactionPart,
+    Write,
+    Written,
+)
 
 SITUATIONS = (
     "a decision was overtaken (33, 34)",
@@ -31,8 +41,23 @@ SITUATIONS = (
     "a limit was zero (40)",
     "a request was repeated under its key (1, 4)",
     "a run failed (66, 67)",
+    "budgets were moved (46)",
+    "tokens moved to another shard (45)",
+    "the tenants were spread anew (45)",
+    "a change of the ledger was overtaken (45, 46)",
+    "a change of the ledger met its own earlier success (46)",
 )
 """Situations of the failure catalogue, with its numbers."""
+_SITUATION_OF_LEDGER = dict(zip(("bud", "mov", "map", "overtaken", "own"), SITUATIONS[-5:], strict=True))
+
+
+def _what_became(ledger: Put, outcome: TransactionOutcome) -> str:
+    commit_id: str = ledger.item["cid"]
+    if not isinstance(outcome, Cancelled):
+        return commit_id.partition("_")[0]
+    refused = outcome.reasons[0]
+    own = refused is not None and refused.item is not None and refused.item["cid"] == commit_id
+    return "own" if own else "overtaken"
 
 
 class Sightings:
@@ -49,8 +74,11 @@ class Sightings:
             elif isinstance(outcome, Written):
                 self._written(write)
 
-    def transaction(self, outcome: TransactionOutcome) -> None:
-        if isinstance(outcome, Cancelled):
+    def transaction(self, parts: Sequence[TransactionPart], outcome: TransactionOutcome) -> None:
+        first = parts[0]
+        if first.key == ledger_key() and isinstance(first, Put):
+            self.note(_SITUATION_OF_LEDGER[_what_became(first, outcome)])
+        elif isinstance(outcome, Cancelled):
             self.note("an enqueue found itself done already (14, 37)")
 
     def _refused(self, write: Any, item: Any) -> None:

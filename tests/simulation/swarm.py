@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tests.simulation.plan import KINDS, Plan, plan_of
+from tests.simulation.plan import KINDS, OF_SHARDS, Plan, plan_of
 from tests.simulation.sightings import SITUATIONS, Sightings
 from tests.simulation.world import Result, simulate
 
@@ -41,7 +41,7 @@ class Totals:
 
     def unreached(self) -> list[str]:
         """Faults and situations that no seed of these has met."""
-        return [what for what in (*KINDS, *SITUATIONS) if not self.sightings.counts[what]]
+        return [what for what in (*KINDS, *OF_SHARDS, *SITUATIONS) if not self.sightings.counts[what]]
 
     def summary(self, seconds: float) -> str:
         faults = sum(self.sightings.counts[kind] for kind in KINDS)

@@ -16,8 +16,10 @@ QUICK = (
     "no self-fence",
     "the relay skips a failed record",
     "last come, first served",
+    "an old map of the tenants is accepted",
+    "a held token moves without its budget",
 )
-SEEDS_MAX = 15
+SEEDS_MAX = 25
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -38,7 +40,7 @@ def test_every_bug_can_be_put_in_and_taken_out(mutation: object) -> None:
 
 
 def _state() -> dict[str, object]:
-    from penstock_orchestrator.handlers import shard, sweep  # noqa: PLC0415  # looked at each time
+    from penstock_orchestrator.handlers import resharding, shard, shards, sweep  # noqa: PLC0415  # looked at each time
     from penstock_runner.handlers import claim, session  # noqa: PLC0415  # as above
 
-    return {f"{module.__name__}.{name}": value for module in (shard, sweep, claim, session) for name, value in vars(module).items()}  # fmt: skip
+    return {f"{module.__name__}.{name}": value for module in (resharding, shard, shards, sweep, claim, session) for name, value in vars(module).items()}  # fmt: skip

@@ -14,7 +14,8 @@ from penstock_backbone.records.limits import resource_scope, tenant_scope, workf
 from penstock_runner.authoring import FinalError, Stage, StageContext, Workflow
 from penstock_runner.registry import Registry, load
 
-TENANTS = ("acme", "birch", "cobalt")
+TENANTS = ("acme", "bronze", "clover")
+"""Two shards have one and two of them, three shards one each."""
 WORKFLOWS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "short": {"only": ()},
     "line": {"draft": (), "build": ("draft",), "check": ("build",)},

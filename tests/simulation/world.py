@@ -21,6 +21,7 @@ from tests.simulation.plan import (
     ORCHESTRATORS,
     QUEUE_FAULTS,
     RUNNERS,
+    SLOW_REQUEST,
     STREAM_FAULTS,
     Fault,
     Plan,
@@ -36,7 +37,7 @@ from penstock_api.bootstrap import parts_on
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import FLEET, set_limit
+from penstock_backbone.records.limits import FLEET, SHARDS, set_limit
 from penstock_backbone.records.sessions import bury_session
 from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import Write
@@ -261,7 +262,7 @@ class World:
     def _begin(self, fault: Fault) -> None:
         if self.loop.now > self._plan.fault_seconds:
             return
-        if fault.kind in CALL_FAULTS or fault.kind in QUEUE_FAULTS:
+        if fault.kind in (*CALL_FAULTS, *QUEUE_FAULTS, SLOW_REQUEST):
             self.network.arm(fault)
             return
         self.sightings.note(fault.kind)
@@ -313,6 +314,8 @@ class World:
                 self.queues.lose_all(DISPATCH_QUEUE, 2 * fault.seconds)
             case "dispatches late":
                 self.queues.delay_all(DISPATCH_QUEUE, 2 * fault.seconds)
+            case "number of shards changed":
+                self._operate(set_limit(SHARDS, limit=fault.amount, at=round(self.loop.now * 1000)))
             case "limit changed":
                 self._operate(set_limit(fault.target, limit=fault.amount, at=round(self.loop.now * 1000)))
             case "clean start of everything":

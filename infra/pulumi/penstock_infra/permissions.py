@@ -36,6 +36,8 @@ PUT = ("dynamodb:PutItem",)
 UPDATE = ("dynamodb:PartiQLUpdate", "dynamodb:UpdateItem")
 """Batches of conditional updates travel as PartiQL statements, which IAM knows under a name of their own."""
 DELETE = ("dynamodb:DeleteItem",)
+CHECK = ("dynamodb:ConditionCheckItem",)
+"""A part of a transaction that changes nothing."""
 POLL_STREAM = (
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -84,7 +86,7 @@ RIGHTS: Mapping[str, Rights] = {
             RUNS: GET + PUT,
             TOKENS: GET + QUERY + PUT + UPDATE + DELETE,
             SESSIONS: GET,
-            LIMITS: QUERY + PUT,
+            LIMITS: QUERY + PUT + CHECK,
         },
         polled=ADMISSION_QUEUE,
     ),
@@ -93,7 +95,7 @@ RIGHTS: Mapping[str, Rights] = {
             RUNS: GET + UPDATE,
             TOKENS: GET + QUERY + PUT + UPDATE + DELETE,
             SESSIONS: GET + QUERY + UPDATE + DELETE,
-            LIMITS: QUERY + PUT,
+            LIMITS: QUERY + PUT + CHECK,
         },
         sends=(DISPATCH_QUEUE,),
     ),

@@ -64,8 +64,8 @@ class Parts:
             dispatcher=Dispatcher(engine.queues),
             limits_watcher=LimitsWatcher(engine.queues),
             admission=admission,
-            sweep=Sweep(engine.tables, engine.queues, admission.shard, given.clock),
-            boards=Boards(engine.tables, admission.shard, admission.durations, given.clock),
+            sweep=Sweep(engine.tables, engine.queues, admission.shards, given.clock),
+            boards=Boards(engine.tables, admission.shards, admission.durations, given.clock),
         )
 
 

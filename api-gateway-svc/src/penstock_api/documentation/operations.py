@@ -105,7 +105,7 @@ def _limit(default: int, maximum: int) -> Parameter:
 
 
 def _of_scope(name: str, path: str, parameters: tuple[Parameter, ...]) -> tuple[Operation, ...]:
-    """Look, change, and look at the changes: the fleet has an address of its own, because it has no name."""
+    """Look, change, and look at the changes: fleet and shards have addresses of their own, because they have no name."""
     missing = (NOT_FOUND,) if parameters else ()
     return (
         Operation(
@@ -207,6 +207,7 @@ OPERATIONS = (
         (INVALID, BAD_CURSOR, *EVERYWHERE), (_limit(PAGE_LIMIT_MAX, PAGE_LIMIT_MAX), CURSOR),
     ),
     *_of_scope("Fleet", "/v1/limits/fleet", ()),
+    *_of_scope("Shards", "/v1/limits/shards", ()),
     *_of_scope("", "/v1/limits/{kind}/{name}", (KIND, NAME)),
     Operation(
         "listWorkflows", "get", "/v1/workflows", "Service", "What can be built",

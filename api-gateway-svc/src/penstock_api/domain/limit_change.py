@@ -14,6 +14,8 @@ from penstock_backbone.records.limits import (
     FLEET,
     LIMIT_MAX,
     RESOURCE_NAME_PATTERN,
+    SHARDS,
+    SHARDS_MAX,
     WEIGHT_MAX,
     Stated,
     resource_scope,
@@ -98,6 +100,10 @@ def _misplaced(scope: str, change: LimitChange) -> list[Violation]:
     found = []
     if scope == FLEET and "limit" in named and change.limit is None:
         found.append(Violation("#/limit", "must be a number: the fleet always has a limit"))
+    if scope == SHARDS and "limit" in named and not 1 <= (change.limit or 0) <= SHARDS_MAX:
+        found.append(Violation("#/limit", f"must be a whole number from 1 to {SHARDS_MAX}"))
+    if scope == SHARDS and "paused" in named:
+        found.append(Violation("#/paused", "cannot be said of the shards: pause the fleet instead"))
     if not scope.startswith(tenant_scope("")):
         found += [Violation(f"#/{field}", "can be said of tenants only") for field in sorted(named & _OF_TENANTS)]
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock_api.domain.views import LimitChangeView, LimitView, StatedView
-from penstock_backbone.records.limits import Stated, stated, tenant_scope, version_of
+from penstock_backbone.records.limits import SHARDS, SHARDS_DEFAULT, Stated, stated, tenant_scope, version_of
 from penstock_backbone.records.times import to_text
 from penstock_backbone.vocabulary import Item
 
@@ -13,10 +13,10 @@ _TENANTS = tenant_scope("")
 
 
 def limit_view(scope: str, item: Item | None, use: Item | None) -> LimitView:
-    """`use` says how many of its runs hold a slot (records.limits.use_key)."""
+    """`use` says how many of its runs hold a slot (records.limits.use_key), and of the shards how many there are."""
     said = stated(scope, item)
     at = item.get("at") if item else None
-    held = use["held"] if use else 0
+    held = use["held"] if use else SHARDS_DEFAULT if scope == SHARDS else 0
     return LimitView(
         scope=address_of(scope),
         state="open" if not said.paused else "draining" if held else "drained",

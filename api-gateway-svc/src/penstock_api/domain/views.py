@@ -244,9 +244,16 @@ class LimitView(StatedView, frozen=True, kw_only=True):
     A paused scope drains: what runs goes on, and nothing is admitted. Once nothing runs there any more it is drained.
     """
 
-    scope: Annotated[str, Meta(description="fleet, tenant/<tenant>, workflow/<workflow> or resource/<sort>:<name>.")]
+    scope: Annotated[
+        str, Meta(description="fleet, shards, tenant/<tenant>, workflow/<workflow> or resource/<sort>:<name>.")
+    ]
     state: Literal["open", "draining", "drained"]
-    held: Annotated[int, Meta(description="How many of its runs hold a slot, as the orchestrator last drew it.")]
+    held: Annotated[
+        int,
+        Meta(
+            description="How many of its runs hold a slot, as the orchestrator last drew it; for shards, how many there are."
+        ),
+    ]
     version: str | None
     changed_at: str | None
 

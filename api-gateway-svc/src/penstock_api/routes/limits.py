@@ -15,7 +15,7 @@ from penstock_api.principal import tenant_of
 from penstock_api.problems import LIMIT_CHANGED, Problem, not_found
 from penstock_api.routes.bodies import json_body, refused_body
 from penstock_api.routes.projects import answer
-from penstock_backbone.records.limits import FLEET
+from penstock_backbone.records.limits import FLEET, SHARDS
 
 JsonRequest = Request[Any, Any, Any]
 
@@ -40,6 +40,21 @@ async def change_fleet_limit(request: JsonRequest) -> Response[bytes]:
 @get("/v1/limits/fleet/changes")
 async def list_fleet_limit_changes(request: JsonRequest) -> Response[bytes]:
     return await _changes(request, FLEET)
+
+
+@get("/v1/limits/shards")
+async def get_shards(request: JsonRequest) -> Response[bytes]:
+    return answer(await parts_of(request).limits.one(SHARDS))
+
+
+@put("/v1/limits/shards")
+async def change_shards(request: JsonRequest) -> Response[bytes]:
+    return await _change(request, SHARDS)
+
+
+@get("/v1/limits/shards/changes")
+async def list_shards_changes(request: JsonRequest) -> Response[bytes]:
+    return await _changes(request, SHARDS)
 
 
 @get("/v1/limits/{kind:str}/{name:str}")
@@ -85,5 +100,5 @@ async def _changes(request: JsonRequest, scope: str) -> Response[bytes]:
 def _scope(kind: str, name: str) -> str:
     scope = scope_of(kind, name)
     if scope is None:
-        raise not_found("scope: use fleet, tenant/<tenant>, workflow/<workflow> or resource/<sort>:<name>")
+        raise not_found("scope: use fleet, shards, tenant/<tenant>, workflow/<workflow> or resource/<sort>:<name>")
     return scope

@@ -1,6 +1,7 @@
 """The limits table: how many runs may hold a token, by scope; and the boards on which the waiting see their place.
 
     LIMITS           / fleet | tenant#<tenant> | workflow#<name> | resource#<name>  {limit, at, weight?, min_share?, paused?, change?}
+    LIMITS           / shards  {limit, at, change?}: over how many shards the tenants shall be spread
     CHANGES#<scope>  / <at>#<change>  {scope, change, who, at, old: {…} | null, new: {…}}
     BOARD#<tenant>   / BOARD  {waiting, held, places: [run id, …] (the first PLACES_MAX in order),
                               holders: [[run id, workflow, resource…], …] (HOLDERS_MAX of them), at}
@@ -18,11 +19,15 @@ from functools import lru_cache
 from typing import NamedTuple, TypeGuard
 
 from penstock_backbone.inventory import LIMITS
-from penstock_backbone.vocabulary import Condition, Equals, Exists, Item, Key, Missing, Put, Query
+from penstock_backbone.vocabulary import Check, Condition, Equals, Exists, Item, Key, Missing, Put, Query
 
 LIMITS_PK = "LIMITS"
 BOARD_SK = "BOARD"
 FLEET = "fleet"
+SHARDS = "shards"
+"""No scope of runs: its limit is the number of the orchestrator's shards (records.shards)."""
+SHARDS_DEFAULT = 1
+SHARDS_MAX = 16
 FLEET_LIMIT_DEFAULT = 5
 LIMIT_MAX = 100_000
 NO_LIMIT = "none"
@@ -81,7 +86,7 @@ def set_limit(scope: str, *, limit: int, at: int) -> Put:
 
 def stated(scope: str, item: Item | None) -> Stated:
     """What is in force without an item, too. What cannot be read is taken for the default."""
-    absent = FLEET_LIMIT_DEFAULT if scope == FLEET else None
+    absent = {FLEET: FLEET_LIMIT_DEFAULT, SHARDS: SHARDS_DEFAULT}.get(scope)
     if item is None:
         return Stated(absent)
     return Stated(
@@ -90,6 +95,15 @@ def stated(scope: str, item: Item | None) -> Stated:
         share if is_number(share := item.get("min_share"), 0, LIMIT_MAX) else 0,
         item.get("paused") is True,
     )
+
+
+def limit_stands(scope: str, item: Item | None) -> Check:
+    """For a transaction: the scope's limit is the one that `item` was read to say (None: there was no item)."""
+    when: Condition = Missing("pk")
+    if item is not None:
+        said = [Equals(name, item[name]) if name in item else Missing(name) for name in ("limit", "paused")]
+        when = said[0] & said[1]
+    return Check(limit_key(scope), when)
 
 
 def is_number(value: object, least: int, most: int) -> TypeGuard[int]:

@@ -1,10 +1,11 @@
 """The tokens table (orchestrator only): one head a shard, one token a run that waits or runs.
 
-    HEAD#<shard> / HEAD                          {seq, cid, pend: [[op, token sk, fence], …]}
+    HEAD#<shard> / HEAD                          {seq, cid, pend: [[op, token sk, fence], …], ledger?}
     TK#<shard>   / <tenant>#<priority>#<run id>  {st: waiting|held, f, run, project, tenant, wf, prio, at, res?}
 
 The head's compare-and-swap on `seq` is the only mutual exclusion; `pend` is the redo list: anyone may
 finish applying it, because every apply is conditional on the fence and does nothing the second time.
+What several shards may hold stands in the ledger (records.shards), which the head names with `ledger`.
 """
 
 from __future__ import annotations

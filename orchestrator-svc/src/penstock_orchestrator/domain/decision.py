@@ -21,6 +21,11 @@ class Decision:
         """There may be more to decide once this is committed."""
         return len(self.operations) == PEND_MAX
 
+    @property
+    def leaves_more(self) -> bool:
+        """What goes back in one decision has its next turn in another."""
+        return self.is_full or any(each.op == REQUEUE for each in self.operations)
+
 
 def decide(gate: Gate, limits: Limits, endings: Iterable[Operation]) -> Decision:
     """`endings` are releases, requeues and withdrawals that are due; those that the gate does not know (any more) are
@@ -31,28 +36,42 @@ def decide(gate: Gate, limits: Limits, endings: Iterable[Operation]) -> Decision
     named twice in one.
     """
     gate.obey(limits)
-    operations: list[Operation] = []
     undo: list[Callable[[], None]] = []
     try:
-        for ending in endings:
-            if len(operations) == PEND_MAX:
-                break
-            if ending.op == WITHDRAW:
-                if gate.awaits(ending.token, ending.fence):
-                    operations.append(ending)
-                    _leave(gate, ending.token, undo)
-                continue
-            assert ending.op in (RELEASE, REQUEUE), ending
-            if gate.holds(ending.token, ending.fence):
-                operations.append(ending)
-                _free(gate, ending.token, undo)
+        operations = try_endings(gate, endings, undo)
         while len(operations) < PEND_MAX and (token := gate.next()) is not None:
             operations.append(Operation(GRANT, token.key, token.fence + 1))
-            _grant(gate, token.key, undo)
+            try_grant(gate, token.key, undo)
     finally:
         for move in reversed(undo):
             move()
     return Decision(tuple(operations))
+
+
+def try_endings(gate: Gate, endings: Iterable[Operation], undo: list[Callable[[], None]]) -> list[Operation]:
+    """Those that were made on the gate, PEND_MAX at most. `undo` is given what takes each of them back, in order."""
+    operations: list[Operation] = []
+    for ending in endings:
+        if len(operations) == PEND_MAX:
+            break
+        if ending.op == WITHDRAW:
+            if gate.awaits(ending.token, ending.fence):
+                operations.append(ending)
+                _leave(gate, ending.token, undo)
+            continue
+        assert ending.op in (RELEASE, REQUEUE), ending
+        if gate.holds(ending.token, ending.fence):
+            operations.append(ending)
+            _free(gate, ending.token, undo)
+    return operations
+
+
+def try_grant(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
+    """As try_endings, for one token whose turn it is."""
+    token = _leave(gate, key, undo)
+    gate.hold(token)
+    undo.append(lambda: gate.free(token))
+    _assert_within_limits(gate, token)
 
 
 def _free(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
@@ -66,13 +85,6 @@ def _leave(gate: Gate, key: str, undo: list[Callable[[], None]]) -> Token:
     gate.leave(token)
     undo.append(lambda: gate.wait(token))
     return token
-
-
-def _grant(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
-    token = _leave(gate, key, undo)
-    gate.hold(token)
-    undo.append(lambda: gate.free(token))
-    _assert_within_limits(gate, token)
 
 
 def _assert_within_limits(gate: Gate, token: Token) -> None:

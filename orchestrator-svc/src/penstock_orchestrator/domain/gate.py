@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from penstock_backbone.records.limits import HOLDERS_MAX, shared_scopes
+from penstock_backbone.records.limits import FLEET, HOLDERS_MAX, shared_scopes
 from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, WITHDRAW, Operation, TokenItem
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.line import Place
@@ -74,6 +74,27 @@ class Gate:
         if limits != self.occupancy.limits:
             self.occupancy.limits = limits
             self._picker.everything_changed()
+
+    def see_elsewhere(self, held: Mapping[str, int]) -> None:
+        """What the other shards hold, by scope, the fleet included."""
+        before = self.occupancy.elsewhere
+        if held != before:
+            self.occupancy.elsewhere = dict(held)
+            self._picker.scopes_changed(
+                scope for scope in {*before, *held} if before.get(scope, 0) != held.get(scope, 0)
+            )
+
+    def held_elsewhere(self, kind: Kind, change: int) -> None:
+        """Another shard holds one more (1) or one less (-1) of this kind."""
+        elsewhere = self.occupancy.elsewhere
+        for scope in (FLEET, *kind):
+            elsewhere[scope] = elsewhere.get(scope, 0) + change
+        self._picker.kind_changed(kind)
+
+    def may_go(self, token: Token) -> bool:
+        """Whether nothing keeps a token out that was the next one when less was held."""
+        occupancy = self.occupancy
+        return not (occupancy.fleet_is_full() or occupancy.kind_is_full(token.kind))
 
     def knows(self, key: str) -> bool:
         return key in self.waiting or key in self.held

@@ -10,6 +10,8 @@ from penstock_backbone.records.limits import (
     FLEET_LIMIT_DEFAULT,
     LIMIT_MAX,
     NO_LIMIT,
+    SHARDS,
+    SHARDS_MAX,
     WEIGHT_DEFAULT,
     is_number,
     stated,
@@ -40,7 +42,13 @@ class Limits:
         return self.scopes.get(tenant_scope(tenant))
 
     def of_scope(self, scope: str) -> int | None:
-        return self.scopes.get(scope)
+        return self.fleet if scope == FLEET else self.scopes.get(scope)
+
+    @property
+    def shards(self) -> int | None:
+        """How many there shall be; None: as many as there are."""
+        wish = self.scopes.get(SHARDS)
+        return wish if wish is not None and 1 <= wish <= SHARDS_MAX else None
 
     def weight(self, tenant: str) -> int:
         return self.weights.get(tenant, WEIGHT_DEFAULT)

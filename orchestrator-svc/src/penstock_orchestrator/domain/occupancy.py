@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from penstock_backbone.records.limits import LIMIT_MAX, WEIGHT_MAX
+from penstock_backbone.records.limits import FLEET, LIMIT_MAX, WEIGHT_MAX
 from penstock_orchestrator.domain.limits import Limits
 
 _Ordered: TypeAlias = dict[str, None]
@@ -22,13 +22,17 @@ assert WEIGHT_MAX**2 <= SHARE_PARTS
 
 
 class Occupancy:
-    """Full means that the limit is reached or passed: one that was lowered below what is held drains."""
+    """Full means that the limit is reached or passed: one that was lowered below what is held drains.
 
-    __slots__ = ("_of_scope", "_of_tenant", "held", "limits")
+    `elsewhere`: what the other shards hold of the scopes that are shared, the fleet's among them.
+    """
+
+    __slots__ = ("_of_scope", "_of_tenant", "elsewhere", "held", "limits")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.held: set[str] = set()
+        self.elsewhere: dict[str, int] = {}
         self._of_tenant: dict[str, _Ordered] = {}
         self._of_scope: dict[str, _Ordered] = {}
 
@@ -50,14 +54,14 @@ class Occupancy:
 
     def of_scope(self, scope: str) -> int:
         """Of a scope that tenants share."""
-        return len(self._of_scope.get(scope, ()))
+        return len(self.held) if scope == FLEET else len(self._of_scope.get(scope, ()))
 
     def held_by(self, tenant: str) -> Iterator[str]:
         """Its tokens, in the order in which they were taken up here."""
         return iter(self._of_tenant.get(tenant, ()))
 
     def by_scope(self) -> dict[str, int]:
-        """How many tokens each scope that tenants share holds, as far as it holds any."""
+        """How many tokens each scope that tenants share holds, the fleet aside, as far as it holds any."""
         return {scope: len(tokens) for scope, tokens in self._of_scope.items()}
 
     def share(self, tenant: str) -> int:
@@ -67,7 +71,7 @@ class Occupancy:
         return share - ALL_SHARES if held < self.limits.min_share(tenant) else share
 
     def fleet_is_full(self) -> bool:
-        return len(self.held) >= self.limits.fleet
+        return len(self.held) + self.elsewhere.get(FLEET, 0) >= self.limits.fleet
 
     def tenant_is_full(self, tenant: str) -> bool:
         limit = self.limits.of_tenant(tenant)
@@ -79,7 +83,7 @@ class Occupancy:
 
     def _scope_is_full(self, scope: str) -> bool:
         limit = self.limits.of_scope(scope)
-        return limit is not None and self.of_scope(scope) >= limit
+        return limit is not None and len(self._of_scope.get(scope, ())) + self.elsewhere.get(scope, 0) >= limit
 
 
 def _remove(tokens_of: dict[str, _Ordered], name: str, token: str) -> None:

@@ -20,7 +20,7 @@ of waiting runs never matters.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TypeAlias
 
@@ -134,7 +134,11 @@ class Picker:
 
     def kind_changed(self, kind: Kind) -> None:
         """And with it those that share a scope with it."""
-        for scope in kind:
+        self.scopes_changed(kind)
+
+    def scopes_changed(self, scopes: Iterable[str]) -> None:
+        """What is held in them, here or elsewhere."""
+        for scope in scopes:
             self._stale_kinds.update(self._kinds_in.get(scope, ()))
 
     def everything_changed(self) -> None:

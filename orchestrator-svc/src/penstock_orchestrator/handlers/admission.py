@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Literal, TypeAlias, assert_never
 
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
@@ -20,13 +21,16 @@ from penstock_backbone.records.tokens import RELEASE, REQUEUE, WITHDRAW, Operati
 from penstock_backbone.telemetry import Telemetry
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key
 from penstock_orchestrator.domain.backoff import backoff_seconds
+from penstock_orchestrator.domain.budgets import apportion
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.durations import Durations
 from penstock_orchestrator.domain.hints import Hints
+from penstock_orchestrator.domain.together import decide_together, held_by_scope
 from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, judge
 from penstock_orchestrator.handlers.enqueue import Enqueue
 from penstock_orchestrator.handlers.limits import LimitsInForce
-from penstock_orchestrator.handlers.shard import Shard
+from penstock_orchestrator.handlers.resharding import Resharding
+from penstock_orchestrator.handlers.shards import Shards, together
 from penstock_orchestrator.handlers.waits import Waits
 
 OVERTAKEN_MAX = 8
@@ -34,6 +38,8 @@ ENQUEUED_REMEMBERED_MAX = 10_000
 """Runs whose next hints, which are repetitions, need not be followed."""
 DECISIONS_MAX = 50
 """In one turn, so that new hints are not kept waiting by a large backlog."""
+
+Step: TypeAlias = Literal["done", "more", "overtaken"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,20 +53,20 @@ class Turn:
 
 
 class Admission:
-    """One shard's. `shard.gate` and `durations` may be read between turns."""
+    """Of all shards. Their gates and `durations` may be read between turns."""
 
-    def __init__(
-        self, tables: Tables, *, clock: Clock, ids: Ids, chance: Chance, telemetry: Telemetry, shard: int = 0
-    ) -> None:
+    def __init__(self, tables: Tables, *, clock: Clock, ids: Ids, chance: Chance, telemetry: Telemetry) -> None:
         self._tables = tables
         self._clock = clock
         self._chance = chance
+        self._ids = ids
         self._limits = LimitsInForce(tables)
-        self._enqueue = Enqueue(tables, shard=shard, clock=clock, chance=chance)
+        self.shards = Shards(tables, clock=clock, ids=ids, chance=chance)
+        self._resharding = Resharding(tables, self.shards, self._limits, ids)
+        self._enqueue = Enqueue(tables, home=self.shards.home_of, clock=clock, chance=chance)
         self._waits = Waits(telemetry, clock)
         self.durations = Durations()
         self._enqueued: dict[str, None] = {}
-        self.shard = Shard(tables, number=shard, clock=clock, ids=ids, chance=chance)
 
     async def turn(self, hints: Hints) -> Turn:
         """Raises Retryable when it could not be carried through: the same hints are due again."""
@@ -69,13 +75,15 @@ class Admission:
         except BackboneError:
             raise
         except Exception:
-            # A defect of ours: the gate may be half changed, so it is built anew before the next decision.
-            self.shard.is_current = False
+            # A defect of ours: a gate may be half changed, so all are built anew before the next decision.
+            self.shards.distrust()
             raise
 
     async def _turn(self, hints: Hints) -> Turn:
-        first = not self.shard.is_current
-        if first or hints.everything:
+        if hints.everything or (hints.limits and len(self.shards) > 1):
+            # With several shards the ledger must be no older than the limits.
+            self.shards.distrust()
+        if not self.shards.are_current:
             await self._load()
         elif hints.limits:
             await self._limits.read()
@@ -88,8 +96,8 @@ class Admission:
 
     async def _load(self) -> None:
         await self._limits.read()
-        await self.shard.load(self._limits.now)
-        self._waits.forget_all_but(self.shard.gate.waiting)
+        await self.shards.load(self._limits.now)
+        self._waits.forget_all_but(ChainMap(*(gate.waiting for gate in self.shards.gates)))
 
     async def _read(self, hints: Hints) -> tuple[list[ProjectItem], dict[str, RunItem | None]]:
         """What the hints point at, as it is now, as far as there can be anything to do about it.
@@ -101,7 +109,7 @@ class Admission:
         projects = sorted(
             name for name, run in hints.projects.items() if run not in self._enqueued and name not in hints.accepted
         )
-        held = (run for run in hints.runs if self.shard.gate.held_of(run))
+        held = (run for run in hints.runs if self.shards.held_of(run))
         runs = sorted({*held, *hints.cancelled} - hints.ended.keys())
         items = await self._get([*map(project_key, projects), *map(run_key, runs)])
         found = [as_project(item) for item in items[: len(projects)] if item is not None]
@@ -114,7 +122,7 @@ class Admission:
         """The ids of those that cannot be enqueued."""
         enqueued = await self._enqueue(projects)
         for token in enqueued.tokens:
-            self.shard.wait(token)
+            self.shards.wait(token)
         self._waits.begin(enqueued.tokens, projects)
         self._enqueued |= {project["run_id"]: None for project in projects if project["pk"] not in enqueued.damaged}
         while len(self._enqueued) > ENQUEUED_REMEMBERED_MAX:
@@ -132,7 +140,7 @@ class Admission:
     def _endings(self, runs: dict[str, RunItem | None]) -> list[Operation]:
         endings = []
         for name, run in runs.items():
-            token = self.shard.gate.held_of(name)
+            token = self.shards.held_of(name)
             if token is None:
                 endings += self._withdrawals(run)
                 continue
@@ -152,7 +160,7 @@ class Admission:
 
     def _withdrawals(self, run: RunItem | None) -> list[Operation]:
         """Of a run that was cancelled while it waited. Its token is looked up by the run's own word."""
-        token = None if run is None else self.shard.gate.waiting.get(run["token"])
+        token = None if run is None else self.shards.waiting(run["token"])
         if run is None or token is None or run["state"] not in TERMINAL:
             return []
         return [Operation(WITHDRAW, token.key, token.fence)]
@@ -161,14 +169,16 @@ class Admission:
         """False: DECISIONS_MAX were made and there is more."""
         overtaken = 0
         for _ in range(DECISIONS_MAX):
-            await self.shard.settle()
-            decision = decide(self.shard.gate, self._limits.now, endings)
-            if not decision.operations:
+            await self.shards.settle()
+            if self._resharding.is_due:
+                step: Step = "more" if await self._resharding.step() else "overtaken"
+            elif len(self.shards) == 1:
+                step = await self._decide_alone(endings)
+            else:
+                step = await self._decide_together(endings)
+            if step == "done":
                 return True
-            if await self.shard.commit(decision.operations):
-                self._waits.end(decision.operations)
-                if not decision.is_full and not any(each.op == REQUEUE for each in decision.operations):
-                    return True
+            if step == "more":
                 continue
             overtaken += 1
             if overtaken == OVERTAKEN_MAX:
@@ -176,6 +186,34 @@ class Admission:
             await self._clock.sleep(backoff_seconds(overtaken, self._chance.random(), first=0.01, longest=0.2))
             await self._load()
         return False
+
+    async def _decide_alone(self, endings: Sequence[Operation]) -> Step:
+        decision = decide(self.shards[0].gate, self._limits.now, endings)
+        if not decision.operations:
+            return "done"
+        if not await self.shards[0].commit(decision.operations):
+            return "overtaken"
+        self._waits.end(decision.operations)
+        return "more" if decision.leaves_more else "done"
+
+    async def _decide_together(self, endings: Sequence[Operation]) -> Step:
+        """Every shard's decision on its own head; then the budgets are moved for those who had none."""
+        shards, limits = self.shards, self._limits
+        both = decide_together(shards.gates, limits.now, shards.ledger, endings)
+        made = [(shards[number], decision) for number, decision in enumerate(both.decisions) if decision.operations]
+        committed = await together(shard.commit(decision.operations) for shard, decision in made)
+        for (_, decision), counts in zip(made, committed, strict=True):
+            if counts:
+                self._waits.end(decision.operations)
+        if not all(committed):
+            return "overtaken"
+        if both.short:
+            held = list(map(held_by_scope, shards.gates))
+            move = apportion(shards.ledger, limits.now, held, both.wanted, both.short, commit_id=self._ids.new("bud"))
+            checks = list(map(limits.stands, move.raised))
+            await shards.settle()
+            return "more" if await shards.amend(move.ledger, move.lowered, checks, limits.now) else "overtaken"
+        return "more" if any(decision.leaves_more for decision in both.decisions) else "done"
 
 
 def _run_of(ending: Operation) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.limits import (
-    FLEET,
     PLACES_MAX,
+    SHARDS,
     in_use_of,
     workflow_scope,
     write_board,
@@ -17,7 +17,7 @@ from penstock_backbone.records.limits import (
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Put, Written
 from penstock_orchestrator.domain.durations import Durations
-from penstock_orchestrator.handlers.shard import Shard
+from penstock_orchestrator.handlers.shards import Shards
 
 _WORKFLOWS = workflow_scope("")
 EVERY_SECONDS = 0.2
@@ -25,18 +25,18 @@ EVERY_SECONDS = 0.2
 
 
 class Boards:
-    def __init__(self, tables: Tables, shard: Shard, durations: Durations, clock: Clock) -> None:
+    def __init__(self, tables: Tables, shards: Shards, durations: Durations, clock: Clock) -> None:
         self._tables = tables
-        self._shard = shard
+        self._shards = shards
         self._durations = durations
         self._clock = clock
 
     async def turn(self) -> None:
         """Draws every board that has changed since it was drawn. What cannot be written stays due."""
-        await self._draw(self._shard.changed, self._of_tenant)
-        for scope in sorted(self._shard.changed_scopes):
+        await self._draw(self._shards.changes.tenants, self._of_tenant)
+        for scope in sorted(self._shards.changes.scopes):
             await self._recall(scope)
-        await self._draw(self._shard.changed_scopes, self._of_scope)
+        await self._draw(self._shards.changes.scopes, self._of_scope)
 
     async def _draw(self, changed: set[str], draw: Callable[[str, int], Put]) -> None:
         for start in range(0, len(due := sorted(changed)), BATCH_ITEMS_MAX):
@@ -53,17 +53,17 @@ class Boards:
             )
 
     def _of_tenant(self, tenant: str, at: int) -> Put:
-        board = self._shard.gate.board(tenant, PLACES_MAX)
+        board = self._shards.home(tenant).gate.board(tenant, PLACES_MAX)
         return write_board(
             tenant, waiting=board.waiting, held=board.held, places=board.places, holders=board.holders, at=at
         )
 
     def _of_scope(self, scope: str, at: int) -> Put:
-        occupancy = self._shard.gate.occupancy
-        if scope == FLEET:
-            return write_in_use(scope, held=len(occupancy.held), durations=(), at=at)
+        if scope == SHARDS:
+            return write_in_use(scope, held=self._shards.ledger.shards, durations=(), at=at)
+        held = sum(gate.occupancy.of_scope(scope) for gate in self._shards.gates)
         durations = self._durations.of(scope.removeprefix(_WORKFLOWS)) if scope.startswith(_WORKFLOWS) else ()
-        return write_in_use(scope, held=occupancy.of_scope(scope), durations=durations, at=at)
+        return write_in_use(scope, held=held, durations=durations, at=at)
 
     async def _recall(self, scope: str) -> None:
         """The board remembers what was measured before this process began."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -34,9 +34,10 @@ class Enqueued:
 
 
 class Enqueue:
-    def __init__(self, tables: Tables, *, shard: int, clock: Clock, chance: Chance) -> None:
+    def __init__(self, tables: Tables, *, home: Callable[[str], int], clock: Clock, chance: Chance) -> None:
+        """`home`: the number of a tenant's shard."""
         self._tables = tables
-        self._shard = shard
+        self._home = home
         self._clock = clock
         self._chance = chance
 
@@ -64,8 +65,9 @@ class Enqueue:
     async def _enqueue(self, project: ProjectItem) -> Token | None:
         """The token if it waits, whoever made it; None when the run had its turn before."""
         key = token_sort_key(project["tenant"], project["priority"], project["run_id"])
-        run = enqueue_run(project, token=key, shard=self._shard, at=to_ms(self._clock.now()))
-        token = enqueue_token(project, token=key, shard=self._shard, at=project["at"])
+        shard = self._home(project["tenant"])
+        run = enqueue_run(project, token=key, shard=shard, at=to_ms(self._clock.now()))
+        token = enqueue_token(project, token=key, shard=shard, at=project["at"])
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 outcome = await self._tables.transact([run, token])

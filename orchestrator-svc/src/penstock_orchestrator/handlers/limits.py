@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from penstock_backbone.ports import Tables
-from penstock_backbone.records.limits import all_limits
-from penstock_backbone.vocabulary import Item
+from penstock_backbone.records.limits import all_limits, limit_stands
+from penstock_backbone.vocabulary import Check, Item
 from penstock_orchestrator.domain.limits import Limits, read_limits
 
 PAGES_MAX = 1_000
@@ -20,6 +20,7 @@ class LimitsInForce:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._warned: tuple[str, ...] = ()
+        self._items: dict[str, Item] = {}
         self.now = Limits()
 
     async def read(self) -> Limits:
@@ -36,5 +37,10 @@ class LimitsInForce:
             self._warned = reading.warnings
             for warning in reading.warnings:
                 _log.warning(warning)
+        self._items = {item["sk"]: item for item in items}
         self.now = reading.limits
         return self.now
+
+    def stands(self, scope: str) -> Check:
+        """For a transaction: nobody has changed the scope's limit since it was read."""
+        return limit_stands(scope, self._items.get(scope))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
 from penstock_backbone.records.limits import FLEET, PLACES_MAX, is_shared
+from penstock_backbone.records.shards import fence_head
 from penstock_backbone.records.tokens import (
     Operation,
     TokenItem,
@@ -24,7 +26,7 @@ from penstock_backbone.records.tokens import (
     head_key,
     pending,
 )
-from penstock_backbone.vocabulary import Item, Outcome, Refused, Unsettled, Written
+from penstock_backbone.vocabulary import Item, Outcome, Refused, Unsettled, Update, Written
 from penstock_orchestrator.domain.backoff import backoff_seconds
 from penstock_orchestrator.domain.gate import Gate, Token
 from penstock_orchestrator.domain.limits import Limits
@@ -35,36 +37,49 @@ PAGES_MAX = 100_000
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Changes:
+    """`tenants` are those whose board is to be drawn anew, and `scopes` the others of which more or fewer tokens are held;
+    whoever draws takes them out."""
+
+    tenants: set[str] = field(default_factory=set)
+    scopes: set[str] = field(default_factory=set)
+
+
 class Shard:
-    """`is_current` False: the gate may not be what the tables say, so it is loaded before anything is decided.
+    """`is_current` False: the gate may not be what the tables say, so it is loaded before anything is decided."""
 
-    `changed` holds the tenants whose board is to be drawn anew, and `changed_scopes` the other scopes of which more or fewer
-    tokens are held; whoever draws takes them out.
-    """
-
-    def __init__(self, tables: Tables, *, number: int, clock: Clock, ids: Ids, chance: Chance) -> None:
+    def __init__(
+        self, tables: Tables, *, number: int, clock: Clock, ids: Ids, chance: Chance, changes: Changes
+    ) -> None:
         self._tables = tables
-        self._number = number
         self._clock = clock
         self._ids = ids
         self._chance = chance
+        self._changes = changes
         self._seq = 0
         self._was_loaded = False
         self._redo: list[Operation] = []
+        self.number = number
         self.gate = Gate(Limits())
         self.is_current = False
-        self.changed: set[str] = set()
-        self.changed_scopes: set[str] = set()
 
-    async def load(self, limits: Limits) -> None:
-        """Head, its unfinished operations, then all tokens: in this order the view is no older than the head."""
+    def begin(self, limits: Limits) -> None:
+        """With the head that was made for it a moment ago."""
+        self.gate = Gate(limits)
+        self._seq = 0
+        self.is_current = self._was_loaded = True
+
+    async def load(self, head: Item | None, limits: Limits) -> None:
+        """What is left of the head's operations, then all tokens: in this order the view is no older than the head."""
         self.is_current = False
-        head = await self._head()
+        if head is None:
+            head = await self._made_head()
         self._redo = pending(head)
         await self.settle()
         tokens = await self._tokens()
         old, self.gate = self.gate, Gate.rebuilt(tokens, limits)
-        self.changed |= {
+        self._changes.tenants |= {
             tenant
             for tenant in old.tenants() | self.gate.tenants()
             if old.board(tenant, PLACES_MAX) != self.gate.board(tenant, PLACES_MAX)
@@ -75,24 +90,24 @@ class Shard:
             # What an earlier process has drawn last may show what is over since.
             scopes |= set(filter(is_shared, limits.scopes))
         if scopes or not self._was_loaded:
-            self.changed_scopes |= scopes | {FLEET}
+            self._changes.scopes |= scopes | {FLEET}
         self._was_loaded = True
         self._seq = head["seq"]
         self.is_current = True
-        self.changed |= {operation.token.partition("#")[0] for operation in pending(head)}
+        self._changes.tenants |= {operation.token.partition("#")[0] for operation in pending(head)}
 
     def wait(self, token: Token) -> None:
         """A token that is in the table now, and that the gate may know already."""
         if not self.gate.knows(token.key):
             self.gate.wait(token)
-            self.changed.add(token.tenant)
+            self._changes.tenants.add(token.tenant)
 
     async def settle(self) -> None:
         """Applies what is left of the last decision. Raises Retryable while that cannot be done."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             if not self._redo:
                 return
-            outcomes = await self._tables.write([apply_operation(self._number, each) for each in self._redo])
+            outcomes = await self._tables.write([apply_operation(self.number, each) for each in self._redo])
             self._redo = _unsettled(self._redo, outcomes)
             if self._redo:
                 await self._pause(attempt)
@@ -109,8 +124,8 @@ class Shard:
         assert not self._redo, "a decision before the last one is applied"
         self.is_current = False
         commit_id = self._ids.new("dec")
-        guard = commit_head(self._number, seq=self._seq, operations=operations, commit_id=commit_id)
-        followers = [apply_operation(self._number, operation) for operation in operations]
+        guard = commit_head(self.number, seq=self._seq, operations=operations, commit_id=commit_id)
+        followers = [apply_operation(self.number, operation) for operation in operations]
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 outcome, answers = await self._tables.write_after(guard, followers)
@@ -133,40 +148,49 @@ class Shard:
     def _committed(self, operations: Sequence[Operation], answers: Sequence[Outcome]) -> None:
         for operation in operations:
             token = self.gate.held.get(operation.token) or self.gate.waiting[operation.token]
-            self.changed.add(token.tenant)
-            self.changed_scopes |= {FLEET, *token.kind}
+            self._changes.tenants.add(token.tenant)
+            self._changes.scopes |= {FLEET, *token.kind}
             self.gate.apply(operation)
         self._redo = _unsettled(operations, answers) if answers else list(operations)
         self._seq += 1
         self.is_current = True
 
-    async def _head(self) -> Item:
-        key = head_key(self._number)
-        (head,) = await self._tables.get([key])
-        if head is not None:
-            return head
-        page = await self._tables.query(all_tokens(self._number))
+    def fence(self, ledger: int, commit_id: str) -> Update:
+        """Moves the head without a decision, in one transaction with the ledger's version `ledger`. What comes of it is
+        told to `fenced`; until then the gate is not to be trusted."""
+        assert self.is_current
+        assert not self._redo, "a head is fenced before its operations are applied"
+        self.is_current = False
+        return fence_head(self.number, seq=self._seq, ledger=ledger, commit_id=commit_id)
+
+    def fenced(self) -> None:
+        self._seq += 1
+        self.is_current = True
+
+    async def _made_head(self) -> Item:
+        key = head_key(self.number)
+        page = await self._tables.query(all_tokens(self.number))
         if page.items:
             raise Fatal(
-                f"the head of shard {self._number} is gone while tokens are there: "
+                f"the head of shard {self.number} is gone while tokens are there: "
                 f"restore the item {key.pk} / {key.sk} of the tokens table from a backup"
             )
-        await self._tables.write([create_head(self._number)])
+        await self._tables.write([create_head(self.number)])
         (head,) = await self._tables.get([key])
         if head is None:
-            raise Retryable(f"the head of shard {self._number} could not be made")
+            raise Retryable(f"the head of shard {self.number} could not be made")
         return head
 
     async def _tokens(self) -> list[TokenItem]:
         tokens: list[TokenItem] = []
         cursor: str | None = None
         for _ in range(PAGES_MAX):
-            page = await self._tables.query(all_tokens(self._number, cursor))
+            page = await self._tables.query(all_tokens(self.number, cursor))
             tokens += map(as_token, page.items)
             cursor = page.cursor
             if cursor is None:
                 return tokens
-        raise Fatal(f"shard {self._number} has more tokens than one orchestrator can hold: {len(tokens)}")
+        raise Fatal(f"shard {self.number} has more tokens than one orchestrator can hold: {len(tokens)}")
 
     async def _pause(self, attempt: int) -> None:
         await self._clock.sleep(backoff_seconds(attempt, self._chance.random()))

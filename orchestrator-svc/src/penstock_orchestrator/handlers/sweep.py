@@ -30,7 +30,7 @@ from penstock_orchestrator.domain.leases import Leases
 from penstock_orchestrator.domain.verdicts import judge
 from penstock_orchestrator.domain.watchlist import LOOKS_MAX, Watchlist
 from penstock_orchestrator.handlers.records import DAMAGE
-from penstock_orchestrator.handlers.shard import Shard
+from penstock_orchestrator.handlers.shards import Shards
 
 EVERY_SECONDS = 0.5
 ATTEMPTS_MAX = 8
@@ -52,10 +52,10 @@ class _Findings:
 
 
 class Sweep:
-    def __init__(self, tables: Tables, queues: Queues, shard: Shard, clock: Clock) -> None:
+    def __init__(self, tables: Tables, queues: Queues, shards: Shards, clock: Clock) -> None:
         self._tables = tables
         self._queues = queues
-        self._shard = shard
+        self._shards = shards
         self._clock = clock
         self._leases = Leases()
         self._watchlist = Watchlist()
@@ -65,7 +65,7 @@ class Sweep:
         sessions, dead = await self._sessions()
         alive = sessions - dead
         now = self._clock.monotonic()
-        self._watchlist.follow(self._shard.gate.held, now)
+        self._watchlist.follow(self._shards.held, now)
         due = self._watchlist.due(now, dead)
         found = await self._look(due, anybody_lives=bool(alive))
         lost = await self._lost(found.executing, alive, dead)
