@@ -13,6 +13,7 @@ PROD = DEV | {
     "penstock:apiClientCidrs": '["203.0.113.0/24"]',
     "penstock:alarmEmail": "platform@example.com",
     "penstock:otlpEndpoint": "http://collector.example.com:4318",
+    "penstock:model": "bedrock:eu.anthropic.claude-sonnet-4-20250514-v1:0",
 }
 
 

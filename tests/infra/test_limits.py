@@ -102,6 +102,13 @@ def configuration(**changes: object) -> Configuration:
         ({"production": True}, "certificate"),
         ({"runner_tasks_max": 0}, "runnerTasksMax"),
         ({"api_client_cidrs": ("everybody",)}, "apiClientCidrs"),
+        ({"model_url": "http://models:1/v1"}, "config set penstock:model NAME"),
+        ({"model_key_secret": "arn:aws:secretsmanager:x"}, "config set penstock:model NAME"),
+        ({"model": "gpt-4o"}, "penstock:modelUrl"),
+        ({"model": "gpt-4o", "model_url": "models"}, "penstock:modelUrl"),
+        ({"model": "bedrock:arn:aws:bedrock:eu-central-1:1:inference-profile/x"}, "no ARN"),
+        ({"model": "bedrock:"}, "no ARN"),
+        ({"sandbox": "maybe"}, "require or warn"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused_in_words(changes: dict[str, object], says: str) -> None:

@@ -12,6 +12,8 @@ import pulumi
 PREFIX_CHARS_MAX = 24
 """A load balancer's name ends at 32 characters, and the longest suffix must still fit."""
 RUNNER_TASKS_MAX_DEFAULT = 4
+BEDROCK = "bedrock:"
+_BEDROCK_MODEL = r"[a-z0-9-]+\.[A-Za-z0-9.:-]{1,120}"
 _PREFIX_PATTERN = rf"[a-z][a-z0-9-]{{1,{PREFIX_CHARS_MAX - 2}}}[a-z0-9]"
 
 
@@ -29,6 +31,10 @@ class Configuration:
     because then the load balancer stands inside the VPC only.
     `certificate_arn`: makes the API speak HTTPS (penstock:certificateArn).
     `alarm_email` (penstock:alarmEmail), `otlp_endpoint` (penstock:otlpEndpoint): nothing when absent.
+    `model` (penstock:model), `model_url` (penstock:modelUrl): what the runners get as PENSTOCK_MODEL and
+    PENSTOCK_MODEL_URL; without a model the offline drafter drafts. A model on Bedrock gives their role the right to ask
+    it. `model_key_secret` (penstock:modelKeySecretArn): a Secrets Manager secret that holds PENSTOCK_MODEL_KEY.
+    `sandbox` (penstock:sandbox): PENSTOCK_SANDBOX; with a model `require` unless said otherwise.
     `runner_tasks_max`: each task runs several runs; more of them than the fleet limit can use is waste
     (penstock:runnerTasksMax).
     """
@@ -41,6 +47,10 @@ class Configuration:
     certificate_arn: str | None = None
     alarm_email: str | None = None
     otlp_endpoint: str | None = None
+    model: str | None = None
+    model_url: str | None = None
+    model_key_secret: str | None = None
+    sandbox: str | None = None
     runner_tasks_max: int = RUNNER_TASKS_MAX_DEFAULT
 
     def __post_init__(self) -> None:
@@ -53,6 +63,7 @@ class Configuration:
             raise ConfigurationError(
                 "A production stack needs a certificate: `pulumi config set penstock:certificateArn ARN`."
             )
+        self._check_model()
         if self.runner_tasks_max < self.runner_tasks_min:
             raise ConfigurationError(f"penstock:runnerTasksMax must be at least {self.runner_tasks_min}.")
         for block in self.api_client_cidrs:
@@ -78,12 +89,37 @@ class Configuration:
 
     @property
     def outward_ports(self) -> tuple[int, ...]:
-        """HTTPS for AWS and models, and the port of the collector when it is another one."""
-        if self.otlp_endpoint is None:
-            return (443,)
-        endpoint = urlsplit(self.otlp_endpoint)
-        port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
-        return (443,) if port == 443 else (443, port)
+        """HTTPS for AWS and models, and the ports of the collector and of the model's service when they are others."""
+        addresses = [address for address in (self.otlp_endpoint, self.model_url) if address is not None]
+        return (443, *sorted({_port(address) for address in addresses} - {443}))
+
+    @property
+    def drafting(self) -> dict[str, str]:
+        """The environment of the runners that says which model drafts, and where what it writes may run."""
+        given = {"PENSTOCK_MODEL": self.model, "PENSTOCK_MODEL_URL": self.model_url}
+        sandbox = self.sandbox or ("require" if self.model else "warn")
+        return {name: value for name, value in given.items() if value is not None} | {"PENSTOCK_SANDBOX": sandbox}
+
+    @property
+    def bedrock_model(self) -> str | None:
+        """The id of the model on Bedrock, or of the inference profile, that the runners ask."""
+        return self.model.removeprefix(BEDROCK) if self.model is not None and self.model.startswith(BEDROCK) else None
+
+    def _check_model(self) -> None:
+        if self.sandbox not in {None, "require", "warn"}:
+            raise ConfigurationError(f"penstock:sandbox is {self.sandbox!r}: set it to require or warn.")
+        if self.model is None and (self.model_url or self.model_key_secret):
+            raise ConfigurationError("Say which model to ask for: `pulumi config set penstock:model NAME`.")
+        if self.bedrock_model is not None:
+            if not re.fullmatch(_BEDROCK_MODEL, self.bedrock_model):
+                raise ConfigurationError(
+                    f"penstock:model is {self.model!r}: after {BEDROCK} comes a model's id or that of an inference "
+                    "profile that AWS defines, such as eu.anthropic.claude-sonnet-4-20250514-v1:0, and no ARN."
+                )
+        elif self.model is not None and urlsplit(self.model_url or "").scheme not in {"http", "https"}:
+            raise ConfigurationError(
+                f"Say where {self.model} is: `pulumi config set penstock:modelUrl URL`, or name a {BEDROCK}<model id>."
+            )
 
     @property
     def log_retention_days(self) -> int:
@@ -112,8 +148,17 @@ def load() -> Configuration:
         certificate_arn=config.get("certificateArn"),
         alarm_email=config.get("alarmEmail"),
         otlp_endpoint=config.get("otlpEndpoint"),
+        model=config.get("model"),
+        model_url=config.get("modelUrl"),
+        model_key_secret=config.get("modelKeySecretArn"),
+        sandbox=config.get("sandbox"),
         runner_tasks_max=config.get_int("runnerTasksMax") or RUNNER_TASKS_MAX_DEFAULT,
     )
+
+
+def _port(address: str) -> int:
+    parts = urlsplit(address)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _check_cidr(block: str) -> None:

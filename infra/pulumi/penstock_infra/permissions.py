@@ -48,6 +48,8 @@ POLL_QUEUE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueA
 """What Lambda's event source mappings do in the name of the function."""
 SEND = ("sqs:GetQueueUrl", "sqs:SendMessage")
 RECEIVE = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage")
+PROFILE_AREAS = frozenset({"us", "eu", "apac", "jp", "au", "ca", "us-gov", "global"})
+"""What the ids of Bedrock's own inference profiles begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,17 @@ def unit_role(
     document = policy([statement.as_policy() for statement in allowed])
     attached = aws.iam.RolePolicy(name, role=role.id, policy=document, opts=pulumi.ResourceOptions(parent=role))
     return pulumi.Output.all(role.arn, attached.id).apply(lambda known: str(known[0]))
+
+
+def ask_bedrock(model: str, region: str, account: pulumi.Input[str]) -> Statement:
+    """A model of this region; or an inference profile that AWS defines, and its model in each region to which the profile
+    leads. Converse's stream is what this action allows."""
+    action = ("bedrock:InvokeModelWithResponseStream",)
+    area, _, inner = model.partition(".")
+    if area not in PROFILE_AREAS:
+        return Statement(action, [f"arn:aws:bedrock:{region}::foundation-model/{model}"])
+    profile = pulumi.Output.concat(f"arn:aws:bedrock:{region}:", account, f":inference-profile/{model}")
+    return Statement(action, [profile, f"arn:aws:bedrock:*::foundation-model/{inner}"])
 
 
 def write_log(log_group: aws.cloudwatch.LogGroup) -> Statement:

@@ -7,7 +7,7 @@ import pulumi_aws as aws
 from pulumi_aws import appautoscaling as scaling
 
 from penstock_backbone.inventory import DISPATCH_QUEUE
-from penstock_infra.permissions import RUNNER
+from penstock_infra.permissions import RUNNER, ask_bedrock
 from penstock_infra.services import STOP_SECONDS_MAX, Ground, Task, define_task, run_service, scalable
 
 _Tracking = scaling.PolicyTargetTrackingScalingPolicyConfigurationArgs
@@ -40,13 +40,21 @@ class RunnerService(pulumi.ComponentResource):
         super().__init__("penstock:infra:RunnerService", ground.configuration.physical("runner-service"), None, opts)
         self._ground = ground
         self._physical = ground.configuration.physical(RUNNER)
+        configuration = ground.configuration
+        model, secret = configuration.bedrock_model, configuration.model_key_secret
         task = Task(
             unit=RUNNER,
             image="workflow-runner-svc",
             cpu_units=1024,
             memory_mb=2048,
             stop_seconds=STOP_SECONDS_MAX,
-            environment={"PENSTOCK_RUNNER_CAPACITY": str(RUNS_PER_TASK), "PENSTOCK_DRAIN_SECONDS": str(DRAIN_SECONDS)},
+            environment={
+                "PENSTOCK_RUNNER_CAPACITY": str(RUNS_PER_TASK),
+                "PENSTOCK_DRAIN_SECONDS": str(DRAIN_SECONDS),
+                **configuration.drafting,
+            },
+            allowed=() if model is None else [ask_bedrock(model, configuration.region, ground.account)],
+            secrets={"PENSTOCK_MODEL_KEY": secret} if secret else {},
         )
         self.service = run_service(
             ground,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -44,7 +44,8 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One kind of task. `unit` names its rights and everything that is made for it."""
+    """One kind of task. `unit` names its rights and everything that is made for it; `allowed` are further ones, which
+    depend on the stack. `secrets`: ARNs of Secrets Manager by the names of the variables that get what they hold."""
 
     unit: str
     image: str
@@ -53,6 +54,8 @@ class Task:
     stop_seconds: int
     environment: Mapping[str, str]
     port: int | None = None
+    allowed: Sequence[Statement] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 def define_task(ground: Ground, task: Task, *, parent: pulumi.Resource) -> aws.ecs.TaskDefinition:
@@ -66,14 +69,14 @@ def define_task(ground: Ground, task: Task, *, parent: pulumi.Resource) -> aws.e
     own = unit_role(
         name,
         service=service,
-        allowed=statements(RIGHTS[task.unit], ground.resources),
+        allowed=[*statements(RIGHTS[task.unit], ground.resources), *task.allowed],
         account=ground.account,
         parent=parent,
     )
     execution = unit_role(
         f"{name}-execution",
         service=service,
-        allowed=[*_pull(ground.images, task.image), write_log(log_group)],
+        allowed=[*_pull(ground.images, task.image), write_log(log_group), *_read(task.secrets)],
         account=ground.account,
         parent=parent,
     )
@@ -106,6 +109,7 @@ def _container(ground: Ground, task: Task, log_group: aws.cloudwatch.LogGroup) -
         "linuxParameters": {"initProcessEnabled": True},
         "stopTimeout": task.stop_seconds,
         "environment": [{"name": name, "value": value} for name, value in sorted(environment.items())],
+        "secrets": [{"name": name, "valueFrom": secret} for name, secret in sorted(task.secrets.items())],
         "portMappings": [{"containerPort": task.port, "protocol": "tcp"}] if task.port else [],
         "mountPoints": [{"sourceVolume": SCRATCH, "containerPath": SCRATCH_PATH}],
         "logConfiguration": {
@@ -171,6 +175,10 @@ def scalable(
         max_capacity=most,
         opts=pulumi.ResourceOptions(parent=service),
     )
+
+
+def _read(secrets: Mapping[str, str]) -> list[Statement]:
+    return [Statement(("secretsmanager:GetSecretValue",), [secret]) for _, secret in sorted(secrets.items())]
 
 
 def _pull(images: Images, image: str) -> list[Statement]:
