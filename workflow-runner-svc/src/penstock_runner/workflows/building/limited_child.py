@@ -38,29 +38,62 @@ READ = READ_FILE | READ_DIR
 # Remove and make folders, files, symbolic links and pipes, and move them; no devices and no sockets.
 WRITE = READ | WRITE_FILE | TRUNCATE | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 12 | 1 << 13
 
-AUDIT_ARCH_X86_64 = 0xC000003E
 X32_SYSCALLS = 0x40000000
 CLONE_THREAD = 0x10000
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 FIRST_ARGUMENT, THIRD_ARGUMENT = 16, 32
 
-# Numbers of x86_64, from the kernel's syscall_64.tbl.
-DENIED = (
-    41, 425, 426, 427,  # socket, and io_uring, which opens sockets without it
-    57, 58, 59, 322,  # fork, vfork, execve, execveat
-    62, 200, 234, 129, 297, 424, 434, 438,  # kill, tkill, tgkill, queued signals, pidfds
-    101, 310, 311, 312, 440,  # ptrace, other processes' memory
-    160, 141, 142, 144, 203, 251, 256, 279, 314,  # setrlimit, priorities and cores of any process
-    155, 161, 165, 166, 272, 308, 428, 429, 430, 431, 432, 433, 442,  # mounts and namespaces
-    188, 189, 190, 197, 198, 199, 304,  # extended attributes, open_by_handle_at
-    29, 30, 31, 64, 65, 66, 68, 69, 70, 71, 220, 240, 241,  # what processes share by System V and POSIX queues
-    103, 159, 163, 164, 167, 168, 169, 170, 171, 172, 173, 175, 176, 179, 227, 246, 248, 249, 250, 298, 305, 313, 320,
-    321, 323,  # the machine itself: clock, names, swap, modules, keys, bpf, perf
+ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+"""By what the platform calls itself: AUDIT_ARCH, which the kernel tells a filter. Each call's numbers below stand in this
+order, from the kernel's syscall_64.tbl and asm-generic/unistd.h; None: that architecture has no such call."""
+
+Call = tuple[str, int | None, int | None]
+DENIED: tuple[Call, ...] = (
+    # Sockets, and io_uring, which opens sockets without them.
+    ("socket", 41, 198), ("io_uring_setup", 425, 425), ("io_uring_enter", 426, 426), ("io_uring_register", 427, 427),
+    # Other programs.
+    ("fork", 57, None), ("vfork", 58, None), ("execve", 59, 221), ("execveat", 322, 281),
+    # Signals, to whomever.
+    ("kill", 62, 129), ("tkill", 200, 130), ("tgkill", 234, 131), ("rt_sigqueueinfo", 129, 138),
+    ("rt_tgsigqueueinfo", 297, 240), ("pidfd_send_signal", 424, 424), ("pidfd_open", 434, 434),
+    ("pidfd_getfd", 438, 438),
+    # Other processes' memory.
+    ("ptrace", 101, 117), ("process_vm_readv", 310, 270), ("process_vm_writev", 311, 271), ("kcmp", 312, 272),
+    ("process_madvise", 440, 440),
+    # Limits, priorities and cores of any process.
+    ("setrlimit", 160, 164), ("setpriority", 141, 140), ("sched_setparam", 142, 118), ("sched_setscheduler", 144, 119),
+    ("sched_setaffinity", 203, 122), ("ioprio_set", 251, 30), ("migrate_pages", 256, 238), ("move_pages", 279, 239),
+    ("sched_setattr", 314, 274),
+    # Mounts and namespaces.
+    ("pivot_root", 155, 41), ("chroot", 161, 51), ("mount", 165, 40), ("umount2", 166, 39), ("unshare", 272, 97),
+    ("setns", 308, 268), ("open_tree", 428, 428), ("move_mount", 429, 429), ("fsopen", 430, 430),
+    ("fsconfig", 431, 431), ("fsmount", 432, 432), ("fspick", 433, 433), ("mount_setattr", 442, 442),
+    # Extended attributes, and files by their handles.
+    ("setxattr", 188, 5), ("lsetxattr", 189, 6), ("fsetxattr", 190, 7), ("removexattr", 197, 14),
+    ("lremovexattr", 198, 15), ("fremovexattr", 199, 16), ("open_by_handle_at", 304, 265),
+    # What processes share by System V and POSIX queues.
+    ("shmget", 29, 194), ("shmat", 30, 196), ("shmctl", 31, 195), ("semget", 64, 190), ("semop", 65, 193),
+    ("semctl", 66, 191), ("msgget", 68, 186), ("msgsnd", 69, 189), ("msgrcv", 70, 188), ("msgctl", 71, 187),
+    ("semtimedop", 220, 192), ("mq_open", 240, 180), ("mq_unlink", 241, 181),
+    # The machine itself: clock, names, swap, modules, keys, bpf, perf.
+    ("syslog", 103, 116), ("adjtimex", 159, 171), ("acct", 163, 89), ("settimeofday", 164, 170), ("swapon", 167, 224),
+    ("swapoff", 168, 225), ("reboot", 169, 142), ("sethostname", 170, 161), ("setdomainname", 171, 162),
+    ("iopl", 172, None), ("ioperm", 173, None), ("init_module", 175, 105), ("delete_module", 176, 106),
+    ("quotactl", 179, 60), ("clock_settime", 227, 112), ("kexec_load", 246, 104), ("add_key", 248, 217),
+    ("request_key", 249, 218), ("keyctl", 250, 219), ("perf_event_open", 298, 241), ("clock_adjtime", 305, 266),
+    ("finit_module", 313, 273), ("kexec_file_load", 320, 294), ("bpf", 321, 280), ("userfaultfd", 323, 282),
 )  # fmt: skip
 # Modes, owners and times of files, of which Landlock knows nothing. They seem to succeed, since copying a file sets them.
-PRETENDED = (90, 91, 268, 452, 92, 93, 94, 260, 132, 235, 261, 280)
-CLONE, CLONE3, PRCTL, PRLIMIT = 56, 435, 157, 302
+PRETENDED: tuple[Call, ...] = (
+    ("chmod", 90, None), ("fchmod", 91, 52), ("fchmodat", 268, 53), ("fchmodat2", 452, 452), ("chown", 92, None),
+    ("fchown", 93, 55), ("lchown", 94, None), ("fchownat", 260, 54), ("utime", 132, None), ("utimes", 235, None),
+    ("futimesat", 261, None), ("utimensat", 280, 88),
+)  # fmt: skip
+CLONE: Call = ("clone", 56, 220)
+CLONE3: Call = ("clone3", 435, 435)
+PRCTL: Call = ("prctl", 157, 167)
+PRLIMIT: Call = ("prlimit64", 302, 261)
 
 
 def limit(kind: int, most: int) -> None:
@@ -71,8 +104,9 @@ def limit(kind: int, most: int) -> None:
 
 def why_unconfined() -> str | None:
     """Why this machine cannot shut a child in; None when it can."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        return f"generated code is shut in on Linux on x86_64 only, and this is {sys.platform} on {platform.machine()}"
+    if sys.platform != "linux" or platform.machine() not in ARCHITECTURES:
+        known = " and ".join(ARCHITECTURES)
+        return f"generated code is shut in on Linux on {known} only, and this is {sys.platform} on {platform.machine()}"
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, 1) < LANDLOCK_ABI_MIN:
         return (
@@ -89,7 +123,7 @@ def confine() -> None:
     _done(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     _done(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     _restrict_files(libc)
-    program = b"".join(_filter())
+    program = b"".join(filter_of(platform.machine()))
     buffer = ctypes.create_string_buffer(program, len(program))
     head = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
     _done(libc.prctl(PR_SET_SECCOMP, 2, head, 0, 0))
@@ -126,31 +160,39 @@ def _restrict_files(libc: ctypes.CDLL) -> None:
     os.close(ruleset)
 
 
-def _filter() -> list[bytes]:
+def numbers_of(calls: tuple[Call, ...], architecture: str) -> list[int]:
+    """Of those that the architecture has."""
+    column = 1 + list(ARCHITECTURES).index(architecture)
+    return [number for call in calls if isinstance(number := call[column], int)]
+
+
+def filter_of(architecture: str) -> list[bytes]:
     """A program of the classic BPF: each test is followed by the answer for what passes it."""
 
     def step(code: int, value: int, skip_when_true: int = 0, skip_when_false: int = 0) -> bytes:
         return struct.pack("HBBI", code, skip_when_true, skip_when_false, value)
 
-    def answer(number: int, action: int) -> list[bytes]:
-        return [step(EQUAL, number, 0, 1), step(RETURN, action)]
+    def answers(calls: tuple[Call, ...], action: int) -> list[bytes]:
+        numbers = numbers_of(calls, architecture)
+        return [part for number in numbers for part in (step(EQUAL, number, 0, 1), step(RETURN, action))]
 
+    clone, prctl, prlimit = numbers_of((CLONE, PRCTL, PRLIMIT), architecture)
     denied = REFUSE | errno.EPERM
     return [
-        step(LOAD, 4), step(EQUAL, AUDIT_ARCH_X86_64, 1, 0), step(RETURN, KILL),
+        step(LOAD, 4), step(EQUAL, ARCHITECTURES[architecture], 1, 0), step(RETURN, KILL),
         step(LOAD, 0), step(AT_LEAST, X32_SYSCALLS, 0, 1), step(RETURN, denied),
-        *(part for number in DENIED for part in answer(number, denied)),
-        *(part for number in PRETENDED for part in answer(number, REFUSE)),
+        *answers(DENIED, denied),
+        *answers(PRETENDED, REFUSE),
         # Its flags lie in memory, where a filter cannot look; the C library then takes clone.
-        *answer(CLONE3, REFUSE | errno.ENOSYS),
+        *answers((CLONE3,), REFUSE | errno.ENOSYS),
         # Threads only.
-        step(EQUAL, CLONE, 0, 4), step(LOAD, FIRST_ARGUMENT), step(ANY_BIT, CLONE_THREAD, 0, 1), step(RETURN, ALLOW),
-        step(RETURN, denied),
+        step(EQUAL, clone, 0, 4), step(LOAD, FIRST_ARGUMENT), step(ANY_BIT, CLONE_THREAD, 0, 1),
+        step(RETURN, ALLOW), step(RETURN, denied),
         # It may not outlive its runner.
-        step(EQUAL, PRCTL, 0, 4), step(LOAD, FIRST_ARGUMENT), step(EQUAL, PR_SET_PDEATHSIG, 0, 1), step(RETURN, denied),
-        step(RETURN, ALLOW),
+        step(EQUAL, prctl, 0, 4), step(LOAD, FIRST_ARGUMENT), step(EQUAL, PR_SET_PDEATHSIG, 0, 1),
+        step(RETURN, denied), step(RETURN, ALLOW),
         # Limits are read, never set: root could raise them, and anybody could lower the runner's.
-        step(EQUAL, PRLIMIT, 0, 6), step(LOAD, THIRD_ARGUMENT), step(EQUAL, 0, 0, 3),
+        step(EQUAL, prlimit, 0, 6), step(LOAD, THIRD_ARGUMENT), step(EQUAL, 0, 0, 3),
         step(LOAD, THIRD_ARGUMENT + 4), step(EQUAL, 0, 0, 1), step(RETURN, ALLOW), step(RETURN, denied),
         step(RETURN, ALLOW),
     ]  # fmt: skip
