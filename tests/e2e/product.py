@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
+from penstock_backbone.records.limits import SHARDS_MAX
 from penstock_backbone.records.tokens import all_tokens
 from penstock_backbone.system import SystemClock
 from penstock_cli.data_folder import DataFolder
@@ -151,21 +152,23 @@ class Product:
         finally:
             await engine.close()
 
-    async def submit(self, **body: Any) -> dict[str, Any]:
+    async def submit(self, tenant: str | None = None, **body: Any) -> dict[str, Any]:
         async with self.client() as client:
-            answer = await client.post("/v1/projects", json=body)
+            answer = await client.post("/v1/projects", json=body, headers=_as(tenant))
         assert answer.status_code == 201, answer.text
         project: dict[str, Any] = answer.json()
         return project
 
-    async def projects(self, *ids: str) -> list[dict[str, Any]]:
+    async def projects(self, *ids: str, tenant: str | None = None) -> list[dict[str, Any]]:
         """Asked again while the API, or the store behind it, is away."""
         found: list[dict[str, Any]] = []
 
         async def answered() -> bool:
             try:
                 async with self.client() as client:
-                    answers = [await client.get(f"/v1/projects/{project_id}") for project_id in ids]
+                    answers = [
+                        await client.get(f"/v1/projects/{project_id}", headers=_as(tenant)) for project_id in ids
+                    ]
             except httpx.TransportError:
                 return False
             found[:] = [answer.json() for answer in answers]
@@ -182,22 +185,27 @@ class Product:
 
         await self._until(some)
 
-    async def all_ended(self, *ids: str) -> list[dict[str, Any]]:
+    async def all_ended(self, *ids: str, tenant: str | None = None) -> list[dict[str, Any]]:
         """The projects, once each has ended and every token is free again."""
         found: list[dict[str, Any]] = []
 
         async def ended() -> bool:
-            found[:] = await self.projects(*ids)
+            found[:] = await self.projects(*ids, tenant=tenant)
             return all(project["status"] in ENDED for project in found)
 
         await self._until(ended)
         async with self.engine() as engine:
 
             async def free() -> bool:
-                return not (await engine.tables.query(all_tokens(0))).items
+                pages = [await engine.tables.query(all_tokens(shard)) for shard in range(SHARDS_MAX)]
+                return not any(page.items for page in pages)
 
             await self._until(free)
         return found
+
+
+def _as(tenant: str | None) -> dict[str, str]:
+    return {} if tenant is None else {"Penstock-Tenant": tenant}
 
 
 def unused_port() -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from tests.simulation.exhaustive import crash_after_each_write
+from tests.simulation.exhaustive import PLAN, RESHARDING, crash_after_each_write
 from tests.simulation.plan import plan_of, shortened
 from tests.simulation.shrink import shrunk
 from tests.simulation.swarm import quiet, simulate_all, total
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if parsed.seed is not None:
         return _one(parsed.seed, trace=parsed.trace, shrink=parsed.shrink)
     if parsed.exhaustive:
-        results = crash_after_each_write()
+        results: Iterator[Result] = (result for plan in (PLAN, RESHARDING) for result in crash_after_each_write(plan))
     else:
         results = simulate_all(range(parsed.first, parsed.first + parsed.seeds), max(1, parsed.jobs))
     totals, seconds = total(results, _report)

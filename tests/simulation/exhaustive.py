@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from tests.simulation.plan import Plan
+from tests.simulation.plan import EVERYTHING, RESHARDED, Fault, Plan
 from tests.simulation.world import Result, simulate
 
 PLAN = Plan(
@@ -13,6 +13,11 @@ PLAN = Plan(
     fault_seconds=1.0,
 )  # fmt: skip
 """A small world without any other fault."""
+RESHARDING = replace(
+    PLAN,
+    faults=tuple(Fault(at, RESHARDED, EVERYTHING, "", 0.0, shards) for at, shards in ((0.0, 3), (0.6, 2))),
+)
+"""The same, with three shards and then two."""
 
 
 def crash_after_each_write(plan: Plan = PLAN) -> Iterator[Result]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.simulation.exhaustive import crash_after_each_write
-from tests.simulation.plan import plan_of
+from tests.simulation.exhaustive import PLAN, RESHARDING, crash_after_each_write
+from tests.simulation.plan import Plan, plan_of
 from tests.simulation.swarm import Totals
 from tests.simulation.world import simulate
 
@@ -13,8 +13,9 @@ BLOCK_SEEDS = 25
 FIRST_SEED = 500_000
 
 
-def test_whoever_dies_after_any_single_write_of_a_run_everything_still_ends() -> None:
-    results = list(crash_after_each_write())
+@pytest.mark.parametrize("plan", [PLAN, RESHARDING], ids=["one shard", "three shards, then two"])
+def test_whoever_dies_after_any_single_write_of_a_run_everything_still_ends(plan: Plan) -> None:
+    results = list(crash_after_each_write(plan))
     assert len(results) > 200
     assert [result.violation for result in results if result.violation] == []
 

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.e2e import audit
+from tests.e2e import audit, test_shards
 from tests.e2e.packages import check_packages, fetch
 from tests.e2e.product import Product
 
@@ -60,6 +60,14 @@ async def test_a_killed_penstock_is_finished_by_the_next_one(stack: AwsSettings,
         projects = await second.all_ended(*ids)
     assert {project["status"] for project in projects} == {"completed"}
     await check_feed(stack)
+
+
+async def test_the_number_of_shards_changes_while_everything_runs(stack: AwsSettings, tmp_path: Path) -> None:
+    async with product_on(stack, tmp_path / "data", *test_shards.OWN_WORKFLOWS) as product:
+        await test_shards.reshard(product)
+    feed = await audit.changes_on_aws(stack)
+    assert audit.most_granted(feed) <= LIMIT
+    test_shards.check_feed(feed)
 
 
 async def test_up_names_a_stack_that_is_not_there(stack: AwsSettings, tmp_path: Path) -> None:
