@@ -20,6 +20,10 @@ class InlineWorkers:
 
     async def run(self, job: Job, desk: Desk) -> bytes:
         desk.begin()
+        return await self.answer(job, desk)
+
+    @staticmethod
+    async def answer(job: Job, desk: Desk) -> bytes:
         context = _Context(job, desk)
         try:
             run: Any = job.stage.run

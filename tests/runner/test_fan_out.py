@@ -9,10 +9,11 @@ import pytest
 from pydantic import BaseModel
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, nothing, stage, workflow
+from tests.runner.test_cancel import ask, until_running
 from tests.runner.test_execution import of_type
 from tests.runner.test_plan import plan_of, problem_of
 
-from penstock_backbone.records.runs import FAILED, SUCCEEDED
+from penstock_backbone.records.runs import CANCELLED, FAILED, SUCCEEDED
 from penstock_runner.authoring import BlockingContext, FinalError, Stage, StageContext
 from penstock_runner.domain.mistakes import ITEMS_MAX
 
@@ -167,6 +168,28 @@ async def test_an_item_that_fails_for_good_ends_the_run_and_the_items_beside_it(
     assert not process.runner.claims.executions
     assert (await rig.told(run_id))[-2:] == ["StageFailed read", "RunFailed read"]
     assert of_type(await rig.story(run_id), "RunFailed")[0]["message"] == "item 1: it cannot be read"
+
+
+@virtual
+async def test_the_items_of_a_run_that_is_cancelled_are_told_once_and_may_clean_up(rig: Rig) -> None:
+    cleaned: list[int] = []
+
+    async def long(context: StageContext, page: Page) -> Word:
+        try:
+            await rig.clock.sleep(3600)
+        finally:
+            await rig.clock.sleep(1)
+            cleaned.append(page.number)
+        return Word()
+
+    three = workflow(split(3), stage("read", long, each="split.pages"))
+    run_id = await rig.submit(three)
+    rig.start(three)
+    await until_running(rig, run_id)
+    await rig.clock.sleep(1)
+    await ask(rig, run_id)
+    await rig.until_ended(run_id, state=CANCELLED)
+    assert sorted(cleaned) == [0, 1, 2]
 
 
 @virtual

@@ -236,6 +236,23 @@ def test_a_stage_that_hangs_in_c_or_in_a_child_is_gone_within_seconds_and_others
     asyncio.run(story())
 
 
+def test_a_caller_that_is_cancelled_twice_still_waits_until_its_worker_is_gone(tmp_path: Path) -> None:
+    """Seed 3000: a list was cancelled once more while its workers were being ended, and its run freed its slot."""
+
+    async def story() -> None:
+        async with workers() as pool, asyncio.timeout(60):
+            task = asyncio.create_task(pool.run(job(blocking_stages.hangs_in_c, str(tmp_path / "pid")), Desk()))
+            pid = int(await until_written(tmp_path / "pid"))
+            task.cancel()
+            await SystemClock().sleep(0.1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await until_gone(pid)
+
+    asyncio.run(story())
+
+
 def test_a_stage_that_is_ended_may_clean_up(tmp_path: Path) -> None:
     async def story() -> None:
         async with workers() as pool, asyncio.timeout(60):

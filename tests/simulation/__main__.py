@@ -38,8 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         results = simulate_all(range(parsed.first, parsed.first + parsed.seeds), max(1, parsed.jobs))
     totals, seconds = total(results, _report)
-    for what_not in totals.unreached() if not parsed.exhaustive else []:
-        _say(f"not reached: {what_not}")
+    if not parsed.exhaustive:
+        for what_not in totals.unreached():
+            _say(f"not reached: {what_not}")
+        _say(totals.catalogue())
     if len(totals.failed) > FAILURES_SHOWN_MAX:
         _say(f"failing seeds: {[result.plan.seed for result in totals.failed]}")
     _say(totals.summary(seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.brokers import QueueBroker, StreamBroker
+from tests.simulation.diary import Diary
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import Process
 from tests.simulation.network import Network
@@ -12,7 +13,7 @@ from tests.simulation.violations import demand
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import LIMITS_PK
 from penstock_backbone.records.projects import PROJECT_SK
-from penstock_backbone.records.runs import TERMINAL
+from penstock_backbone.records.runs import CANCELLED, QUEUED, RUNNING, TERMINAL
 from penstock_backbone.records.sessions import DEAD, SESSIONS_PK
 from penstock_backbone.vocabulary import Item, Key
 from penstock_runner.handlers.runner import Runner
@@ -27,8 +28,9 @@ class Checks:
         self._network = network
         self._processes = processes
         self.projects: dict[str, Item] = {}
-        self.stories = Stories(self._fence_of)
-        self.ledger = Ledger(self.stories.runs, self._is_executing)
+        self.stories = Stories(self._fence_of, network.sightings)
+        self.diary = Diary(self.stories.runs, network.sightings)
+        self.ledger = Ledger(self.stories.runs, self._is_executing, network.sightings)
         self.announced = Announced()
         self.commits = 0
 
@@ -52,6 +54,15 @@ class Checks:
                 self.ledger.committed(now, key, old, new, call)
             case "runs":
                 self.stories.committed(key, old, new, writer)
+                if new is not None and old is not None and old["state"] == RUNNING and writer is not None:
+                    self.diary.ended(now, new, writer)
+                if (
+                    new is not None
+                    and new["state"] == CANCELLED
+                    and new["token"] in self.ledger.held
+                    and old is not None
+                ):
+                    self._cancelled_while_held(old)
             case "sessions" if key.pk == SESSIONS_PK:
                 self._session(key, old, new, writer)
             case "limits" if key.pk == LIMITS_PK:
@@ -63,6 +74,10 @@ class Checks:
                 self.projects[key.pk] = new
             case _:
                 pass
+
+    def _cancelled_while_held(self, before: Item) -> None:
+        if before["state"] == QUEUED:
+            self._network.sightings.note("a granted run was cancelled before its claim (50)")
 
     def _limited(self, key: Key, new: Item | None) -> None:
         if new is not None and new["limit"] < self.ledger.in_use(key.sk):
@@ -128,5 +143,13 @@ class Checks:
         known = {item["run_id"] for item in self.projects.values()}
         strangers = sorted(self.stories.runs.keys() - known)
         demand(not strangers, "I12", f"nobody asked for the runs {strangers}")
+        pointed_at = {
+            result[0]
+            for run in self.stories.runs.values()
+            for result in run["results"].values()
+            if type(result) is list
+        }
+        if any(key.endswith(".json") and key not in pointed_at for key in self._network.engine.blobs._files):
+            self._network.sightings.note("a stored result was never pointed at (63)")
         for queue in ("admission-dlq", "dispatch-dlq", "relay-failures"):
             demand(not queues.size(queue), "I12", f"{queues.size(queue)} messages in {queue}")

@@ -9,6 +9,7 @@ from typing import Any
 from tests.simulation.budgets import Budgets
 from tests.simulation.machine import Process
 from tests.simulation.network import LIMITS_AGE, LIMITS_QUERY, Call
+from tests.simulation.sightings import Sightings
 from tests.simulation.violations import demand
 
 from penstock_backbone.records.limits import (
@@ -46,8 +47,11 @@ SHARE_BOUND = 2
 class Ledger:
     """`held` and `limits` come from what was committed, never from what a process thinks."""
 
-    def __init__(self, runs: dict[str, Item], is_executing: Callable[[str, int], str | None]) -> None:
+    def __init__(
+        self, runs: dict[str, Item], is_executing: Callable[[str, int], str | None], sightings: Sightings
+    ) -> None:
         self._runs = runs
+        self._sightings = sightings
         self._is_executing = is_executing
         self._limits: dict[str, list[tuple[float, int]]] = {}
         self.tokens: dict[str, Item] = {}
@@ -223,11 +227,9 @@ class Ledger:
                 same_line = other["wf"] == token["wf"] and other["prio"] == token["prio"]
                 earlier = (other["at"], other["run"]) < mine
                 demand(not (same_line and earlier), "I9", f"{name} was let in before {other_name}")
-            elif (
-                other["pk"] == token["pk"]
-                and seen_all
-                and all(self._in_use[scope] < self._least(scope, limits_seen) for scope in _scopes(other))
-            ):
+                if earlier and not self._has_room(other, limits_seen):
+                    self._sightings.note("a run was passed over at a limit of its own (44)")
+            elif other["pk"] == token["pk"] and seen_all and self._has_room(other, limits_seen):
                 ours, theirs = self._in_use[_tenant(token)] + 1, self._in_use[_tenant(other)]
                 demand(
                     ours - theirs <= SHARE_BOUND,
@@ -243,6 +245,9 @@ class Ledger:
             for other, (at, process) in self._decided_last.items()
             if _tokens_of(other) != shard
         )
+
+    def _has_room(self, token: Item, limits_seen: float) -> bool:
+        return all(self._in_use[scope] < self._least(scope, limits_seen) for scope in _scopes(token))
 
     # --- limits ---------------------------------------------------------------------------------------
 

@@ -98,6 +98,7 @@ class Process:
         self.views: dict[str, float] = {}
         self.sessions: set[str] = set()
         self.subject: Any = None
+        self.diary: Any = None
         self.stop: asyncio.Event | None = None
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)

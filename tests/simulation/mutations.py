@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation import bugs_of_admission, bugs_of_runners, bugs_of_shards
+from tests.simulation import bugs_of_admission, bugs_of_runners, bugs_of_shards, bugs_of_stages
 from tests.simulation.patches import Mutation
 
 MUTATIONS = (
@@ -102,4 +102,20 @@ MUTATIONS = (
     Mutation("a tenant is let in before all its tokens have moved", bugs_of_shards.let_in_before_all_have_moved),
     Mutation("a shard that was given up is forgotten", bugs_of_shards.shards_that_were_given_up_forgotten),
     Mutation("the idempotency key is not in the transaction", bugs_of_runners.key_not_in_the_transaction),
+    Mutation("finished items of a list are done again", bugs_of_stages.finished_items_done_again),
+    Mutation(
+        "items are forgotten before their stage is finished",
+        bugs_of_stages.items_forgotten_before_their_stage_is_finished,
+    ),
+    Mutation("all items of a list at once", bugs_of_stages.all_items_at_once),
+    Mutation("the hook is not told", bugs_of_stages.hook_not_told),
+    Mutation("the hook is told before the failure is written down", bugs_of_stages.hook_told_before_it_is_written_down),
+    Mutation("the next runner forgets that the run fails", bugs_of_stages.failure_forgotten_by_the_next_runner),
+    Mutation("no time limit", bugs_of_stages.no_time_limit),
+    Mutation("no time limit for workers", bugs_of_stages.no_time_limit_for_workers),
+    Mutation("a cancelled run does not wait for its stages", bugs_of_stages.cancelled_without_waiting_for_stages),
+    Mutation(
+        "a stage that is cancelled from within is taken for stopped",
+        bugs_of_stages.cancelled_from_within_is_taken_for_a_stop,
+    ),
 )

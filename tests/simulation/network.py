@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.machine import Process, stream_of
-from tests.simulation.plan import ARMED_SECONDS, ONLY_WRITES, WRITES, Fault
+from tests.simulation.plan import API, ARMED_SECONDS, ONLY_WRITES, WRITES, Fault
 from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 
@@ -234,6 +234,8 @@ class Network:
 
     def _arrive_and_kill(self, call: Call, seconds: float) -> None:
         self._apply(call, None)
+        if call.process.name == API:
+            self.sightings.note("the API died after a write (4)")
         self.on_crash(call.process, seconds)
 
     def _land(self, call: Call) -> None:

@@ -202,6 +202,8 @@ class Bus(_Part):
         def some(amount: int) -> list[str | None]:
             chosen = _chosen(len(entries), amount)
             kept = [entry for entry, take in zip(entries, chosen, strict=True) if take]
+            if kept:
+                self._network.sightings.note("events were refused in part (15)")
             answers = iter(self._publish(kept) if kept else [])
             return [next(answers) if take else REFUSED for take in chosen]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from penstock_backbone.inventory import RUNS, SESSIONS
@@ -12,6 +12,7 @@ from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.records.tokens import HEAD_SK
 from penstock_backbone.vocabulary import (
     Cancelled,
+    Item,
     Outcome,
     Put,
     Refused,
@@ -41,6 +42,23 @@ SITUATIONS = (
     "a limit was zero (40)",
     "a request was repeated under its key (1, 4)",
     "a run failed (66, 67)",
+    "a list was taken up in the middle (51, 62)",
+    "a stage ran out of time (66)",
+    "a stage was cancelled from within (66)",
+    "a worker was lost (73)",
+    "a hook was told",
+    "a failing run went on with its hook (51, 66)",
+    "a run was cancelled while it waited",
+    "a run was cancelled while it ran",
+    "the API died after a write (4)",
+    "events were refused in part (15)",
+    "a run was passed over at a limit of its own (44)",
+    "a granted run was cancelled before its claim (50)",
+    "a stored result was never pointed at (63)",
+    "an attempt took far too long (66)",
+    "a commit met a wish to cancel (75)",
+    "a run was cancelled twice (76)",
+    "a stage resisted its end (77)",
     "budgets were moved (46)",
     "tokens moved to another shard (45)",
     "the tenants were spread anew (45)",
@@ -95,8 +113,9 @@ class Sightings:
                 own = item is not None and item.get("session") == changes["session"] and item["state"] == RUNNING
                 self.note("a claim met its own earlier success (59)" if own else "a claim was refused (32, 58, 60)")
             case "runs" if "seq" in changes and item is not None:
-                own = item["facts"].get(str(changes["seq"])) == changes[f"facts/{changes['seq']}"]
-                self.note(SITUATIONS[6] if own else SITUATIONS[7])
+                if "cancel" in item and item["state"] == RUNNING and "cancel" not in changes:
+                    self.note("a commit met a wish to cancel (75)")
+                self.note(SITUATIONS[6] if _has_landed(item, changes) else SITUATIONS[7])
             case _:
                 pass
 
@@ -113,3 +132,12 @@ class Sightings:
             self.note("a grant was revoked (32)")
         elif table == RUNS and changes.get("state") == FAILED:
             self.note("a run failed (66, 67)")
+
+
+def _has_landed(item: Item, changes: Mapping[str, Any]) -> bool:
+    """The last fact stands there, or the results where there is no fact."""
+    last = f"facts/{changes['seq']}"
+    if last in changes:
+        return bool(item["facts"].get(str(changes["seq"])) == changes[last])
+    results = {path.partition("/")[2]: value for path, value in changes.items() if path.startswith("results/")}
+    return all(item["results"].get(name) == value for name, value in results.items())

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from tests.simulation.catalogue import REACHABLE, reached
 from tests.simulation.plan import KINDS, OF_SHARDS, Plan, plan_of
 from tests.simulation.sightings import SITUATIONS, Sightings
 from tests.simulation.world import Result, simulate
@@ -40,8 +41,16 @@ class Totals:
             self.failed.append(result)
 
     def unreached(self) -> list[str]:
-        """Faults and situations that no seed of these has met."""
-        return [what for what in (*KINDS, *OF_SHARDS, *SITUATIONS) if not self.sightings.counts[what]]
+        """Kinds of faults and situations that no seed of these has met, and faults of the catalogue."""
+        missing = [what for what in (*KINDS, *OF_SHARDS, *SITUATIONS) if not self.sightings.counts[what]]
+        numbers = {known.number for known in reached(self.sightings.counts)}
+        return missing + [f"{known.number}, {known.fault}" for known in REACHABLE if known.number not in numbers]
+
+    def catalogue(self) -> str:
+        return (
+            f"{len(reached(self.sightings.counts))} of the catalogue's {len(REACHABLE)} faults that can be reached were "
+            f"reached, in {self.virtual_seconds / 3600:.2f} virtual hours and {self.grants} grants"
+        )
 
     def summary(self, seconds: float) -> str:
         faults = sum(self.sightings.counts[kind] for kind in KINDS)

@@ -105,6 +105,8 @@ class Users:
             )
             match verdict:
                 case Cancelled() | Asked():
+                    if project in self.cancelled:
+                        self._sightings.note("a run was cancelled twice (76)")
                     self.cancelled.add(project)
                     self._sightings.note(
                         "a run was cancelled while it " + ("waited" if isinstance(verdict, Cancelled) else "ran")

@@ -2,39 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
-from pydantic import BaseModel
-from tests.simulation.machine import here, stream_of
+from tests.simulation import work
+from tests.simulation.machine import stream_of
 
 from penstock_api.domain.new_project import NewProject
 from penstock_backbone.records.limits import resource_scope, tenant_scope, workflow_scope
-from penstock_runner.authoring import FinalError, Stage, StageContext, Workflow
+from penstock_runner.authoring import Stage, Workflow
 from penstock_runner.registry import Registry, load
 
 TENANTS = ("acme", "bronze", "clover")
 """Two shards have one and two of them, three shards one each."""
-WORKFLOWS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "short": {"only": ()},
-    "line": {"draft": (), "build": ("draft",), "check": ("build",)},
-    "fork": {"plan": (), "left": ("plan",), "right": ("plan",), "join": ("left", "right")},
+BACKOFF_SECONDS = 0.4
+PATIENT_SECONDS = 3600.0
+TIMEOUT_SECONDS = 5.0
+"""Of the stages that may take longer than they should, or never end."""
+
+
+class Made(NamedTuple):
+    """A stage. `blocking`: a plain function, for a worker. `hasty`: with a time limit that some attempts exceed."""
+
+    name: str
+    needs: tuple[str, ...] = ()
+    each: str | None = None
+    at_once: int = 8
+    blocking: bool = False
+    hasty: bool = False
+    resources: tuple[str, ...] = ()
+
+
+WORKFLOWS: Mapping[str, Sequence[Made]] = {
+    "short": (Made("only"),),
+    "line": (Made("draft"), Made("build", ("draft",), resources=("model:large",)), Made("check", ("build",))),
+    "fork": (
+        Made("plan"),
+        Made("left", ("plan",), resources=("model:large",)),
+        Made("right", ("plan",)),
+        Made("join", ("left", "right"), resources=("model:small",)),
+    ),
+    "album": (
+        Made("choose"),
+        Made("draw", ("choose",), each="choose.pages", at_once=2, hasty=True),
+        Made("cover", ("choose",), hasty=True),
+        Made("bind", ("draw", "cover"), blocking=True, hasty=True),
+    ),
+    "press": (
+        Made("choose", blocking=True, hasty=True),
+        Made("print", ("choose",), each="choose.pages", at_once=3, blocking=True, hasty=True),
+        Made("fold", ("print",)),
+    ),
 }
-"""Stages with what they need."""
-RESOURCES: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("line", "build"): ("model:large",),
-    ("fork", "left"): ("model:large",),
-    ("fork", "join"): ("model:small",),
-}
-"""What a workflow's stage uses: one resource is shared by two workflows."""
+HOOKED = frozenset({"album", "press"})
+"""The workflows that tell a hook when they fail."""
 SCOPES = (
     *map(tenant_scope, TENANTS),
     *map(workflow_scope, WORKFLOWS),
     *map(resource_scope, ("model:large", "model:small")),
 )
 """That have limits beside the fleet."""
-BACKOFF_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +75,6 @@ class Wish:
     tenant: str
     key: str | None
     project: NewProject
-
-
-class Output(BaseModel):
-    text: str
 
 
 def wishes(seed: int, count: int, within_seconds: float) -> list[Wish]:
@@ -73,42 +98,43 @@ def wishes(seed: int, count: int, within_seconds: float) -> list[Wish]:
 @lru_cache(maxsize=1)
 def registry() -> Registry:
     """The workflows, as every process knows them."""
-    loaded = load([_workflow(name, needs) for name, needs in WORKFLOWS.items()], [])
+    loaded = load([_workflow(name, stages) for name, stages in WORKFLOWS.items()], [])
     assert not loaded.problems, loaded.problems
     return loaded.registry
 
 
-def _workflow(name: str, stages: Mapping[str, tuple[str, ...]]) -> Workflow:
+_STAGES = {(name, made.name): made for name, stages in WORKFLOWS.items() for made in stages}
+
+
+def at_once_of(workflow: str, stage: str) -> int:
+    """How many attempts of the stage may run side by side in one run."""
+    made = _STAGES[workflow, stage]
+    return made.at_once if made.each is not None else 1
+
+
+def is_hasty(workflow: str, stage: str) -> bool:
+    return _STAGES[workflow, stage].hasty
+
+
+def _workflow(name: str, stages: Sequence[Made]) -> Workflow:
     return Workflow(
         name,
         version="1",
-        stages=tuple(
-            Stage(
-                stage,
-                _work,
-                output=Output,
-                needs=needs,
-                attempts_max=3,
-                backoff_seconds=BACKOFF_SECONDS,
-                resources=RESOURCES.get((name, stage), ()),
-            )
-            for stage, needs in stages.items()
-        ),
+        stages=tuple(_stage(made) for made in stages),
+        on_failure=work.told_of_failure if name in HOOKED else None,
     )
 
 
-async def _work(context: StageContext) -> Output:
-    """It takes time on the clock of the process that does it. The same for every attempt under the same number,
-    whatever else happens in the world."""
-    process = here()
-    chance = stream_of(process.seed, "work", context.project.name, context.stage, context.attempt)
-    lot = chance.random()
-    await process.clock.sleep(chance.uniform(6.0, 14.0) if lot > 0.95 else chance.uniform(0.05, 1.5))
-    lot = chance.random()
-    if lot < 0.01:
-        raise FinalError("it cannot be built")
-    if lot < 0.06:
-        raise RuntimeError("it did not work this time")
-    if lot < 0.12:
-        await context.put_artifact(f"{context.stage}.txt", b"file")
-    return Output(text="x" * (3000 if lot > 0.9 else 10))
+def _stage(made: Made) -> Stage:
+    return Stage(
+        made.name,
+        work.FUNCTIONS[made.blocking, made.each is not None],
+        output=work.Pages if made.name == "choose" else work.Output,
+        needs=made.needs,
+        attempts_max=3,
+        backoff_seconds=BACKOFF_SECONDS,
+        timeout_seconds=TIMEOUT_SECONDS if made.hasty else PATIENT_SECONDS,
+        resources=made.resources,
+        each=made.each,
+        at_once=made.at_once,
+    )

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from tests.runner.inline_workers import InlineWorkers
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.checks import Checks
 from tests.simulation.loop import SimulationLoop, Stuck
@@ -31,6 +30,7 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 from tests.simulation.users import Users
 from tests.simulation.violations import Violation
+from tests.simulation.work import SimulatedWorkers
 from tests.simulation.workload import SCOPES, registry
 
 from penstock_api.bootstrap import parts_on
@@ -207,6 +207,7 @@ class World:
         )
         self.processes[name] = process
         self._lived.append(process)
+        process.diary = self.checks.diary
         engine = SimulatedEngine(process, self.network, self.queues, self.streams, self.checks.announced)
         if name == API:
             process.subject = parts_on(engine, process.clock, process.ids, silent())
@@ -223,9 +224,10 @@ class World:
             process.subject = host = direct_host(parts, engine, given)
             await host.run()
         stop, hurry = asyncio.Event(), asyncio.Event()
+        workers = SimulatedWorkers(process, RUNNER_CAPACITY)
         runner = runner_on(
             engine,
-            RunnerSurroundings(process.clock, process.ids, process.chance, telemetry, InlineWorkers()),
+            RunnerSurroundings(process.clock, process.ids, process.chance, telemetry, workers),
             registry(),
             capacity=RUNNER_CAPACITY,
             first_session=f"ses_first_{process.life}",

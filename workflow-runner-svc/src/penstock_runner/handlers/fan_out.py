@@ -72,13 +72,15 @@ class FanOut:
         return Ended(await self._together(names, round((clock.monotonic() - began) * 1000)), 1, names)
 
     async def _all(self, items: Any) -> None:
-        """The first that fails for good ends the others."""
+        """The first that fails for good ends the others. Nobody is told twice to stop: it would cut short what an item
+        does to clean up."""
         tasks = [asyncio.create_task(self._item(index, item, len(items))) for index, item in enumerate(items)]
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
-                task.cancel()
+                if not task.cancelling():
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _item(self, index: int, item: Any, count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ class WorkerPool:
                 raise
             except BaseException:
                 self._busy.discard(worker)
-                await asyncio.shield(self._end(worker))
+                await _whatever_comes(self._end(worker))
                 raise
             self._give_back(worker, spent=False)
             return output
@@ -117,6 +118,13 @@ class WorkerPool:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         return ending
+
+
+async def _whatever_comes(ending: asyncio.Task[None]) -> None:
+    """A caller that is cancelled once more waits all the same: what it frees next is only free when the worker is gone."""
+    while not ending.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(ending)
 
 
 def _kill_started(starting: asyncio.Task[WorkerProcess]) -> None:
