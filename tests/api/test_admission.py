@@ -7,11 +7,13 @@ import random  # noqa: TID251  # the tests throw their own dice, always from a s
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from tests.api.test_bad_input import assert_problem
 from tests.api.world import World, submitted, world
 
 from penstock_api.domain.estimate import time_until_freed
+from penstock_api.handlers import leases
 from penstock_backbone.records.limits import (
     FLEET,
     Stated,
@@ -23,6 +25,8 @@ from penstock_backbone.records.limits import (
     write_board,
     write_in_use,
 )
+from penstock_backbone.records.runs import claim_run
+from penstock_backbone.records.sessions import beat, expire_session, open_session
 from penstock_backbone.vocabulary import Put
 
 pytestmark = pytest.mark.anyio
@@ -72,9 +76,12 @@ async def test_a_run_sees_its_place_what_blocks_it_who_holds_that_and_when_it_ma
         await draw(made, board("run_X", run, waiting=7), *in_use(fleet=5))
         view = await admission(client, run)
         assert (view["state"], view["position"], view["waiting"]) == ("queued", 2, 7)
-        assert view["blocked_by"] == [
-            {"scope": "fleet", "reason": "limit", "limit": 5, "held": 5, "holders": ["run_A", "run_B"]}
-        ]
+        (blocker,) = view["blocked_by"]
+        assert blocker.pop("next_lease_end") is None
+        assert "2 of its 5 holders are heard of" in blocker.pop("next_lease_end_unknown")
+        assert blocker == {
+            "scope": "fleet", "reason": "limit", "limit": 5, "held": 5, "holders": ["run_A", "run_B"],
+        }  # fmt: skip
         assert view["start"]["measured_runs"] == 5
         assert 0 < view["start"]["p50_ms"] < view["start"]["p90_ms"] < 3 * 60_000
         assert view["start_unknown"] is None
@@ -156,15 +163,117 @@ async def test_a_run_that_waits_no_more_has_no_place() -> None:
             assert (view["start"], view["start_unknown"]) == (None, None)
 
 
-async def test_the_answer_costs_two_reads_and_other_tenants_runs_are_not_found() -> None:
+async def test_the_answer_costs_a_few_reads_and_other_tenants_runs_are_not_found() -> None:
     async with world(WORKFLOW) as (made, client):
         run = await queued(made, client)
         await draw(made, board(*(f"run_{number}" for number in range(199)), run, waiting=1_000_000), *in_use(5))
         made.tables.calls.clear()
         assert (await admission(client, run))["position"] == 200
+        assert made.tables.calls == ["get", "get", "get"]
+        await draw(made, *in_use(fleet=4))
+        made.tables.calls.clear()
+        assert (await admission(client, run))["blocked_by"] == []
         assert made.tables.calls == ["get", "get"]
         foreign = await client.get(f"/v1/runs/{run}/admission", headers={"Penstock-Tenant": "other"})
         assert_problem(foreign, 404, "not-found")
+
+
+# --- leases of those that hold what blocks ---------------------------------------------------------------------
+
+
+async def held_by(made: World, client: httpx.AsyncClient, *sessions: str) -> tuple[str, list[str]]:
+    """One run that waits at the tenant's limit, and those that hold it, each executed under one of these sessions."""
+    holders = []
+    for session in sessions:
+        project = await submitted(client)
+        run = await made.enqueue(project["id"])
+        await made.real_tables.write(
+            [claim_run(run, fence=1, session=session, version="7", stages=["draft"], first=["draft"], at=2_000)]
+        )
+        holders.append(run["pk"])
+    waiting = await queued(made, client)
+    drawn = [(run, WORKFLOW) for run in holders]
+    await draw(
+        made,
+        set_limit(tenant_scope("default"), limit=len(holders), at=1),
+        set_limit(FLEET, limit=100, at=1),
+        write_board("default", waiting=1, held=len(holders), places=[waiting], holders=drawn, at=1_000),
+    )
+    return waiting, holders
+
+
+async def lease_end(client: httpx.AsyncClient, run: str) -> tuple[dict[str, Any] | None, str | None]:
+    (blocker,) = (await admission(client, run))["blocked_by"]
+    return blocker["next_lease_end"], blocker["next_lease_end_unknown"]
+
+
+async def test_a_holder_that_is_silent_is_named_with_when_its_lease_ends() -> None:
+    async with world(WORKFLOW) as (made, client):
+        waiting, (first, second) = await held_by(made, client, "ses_one", "ses_two")
+        await made.real_tables.write([open_session(name, capacity=4, at=1) for name in ("ses_one", "ses_two")])
+        end, unknown = await lease_end(client, waiting)
+        assert end is None
+        assert unknown == "The runners of its holders were not looked at before: ask again in 3 seconds."
+
+        await made.clock.sleep(2)
+        await made.real_tables.write([beat(name, hb=1) for name in ("ses_one", "ses_two")])
+        assert await lease_end(client, waiting) == (None, None)
+
+        await made.clock.sleep(4)
+        await made.real_tables.write([beat("ses_one", hb=2)])
+        assert await lease_end(client, waiting) == ({"run_id": second, "silent_ms": 4000, "ends_in_ms": 6000}, None)
+
+        await made.clock.sleep(4)
+        assert await lease_end(client, waiting) == ({"run_id": second, "silent_ms": 8000, "ends_in_ms": 2000}, None)
+        await made.real_tables.write([expire_session("ses_one", hb=2)])
+        assert await lease_end(client, waiting) == ({"run_id": first, "silent_ms": None, "ends_in_ms": 0}, None)
+
+
+async def test_a_session_that_is_gone_has_no_lease_left_and_a_run_without_one_has_none_to_lose() -> None:
+    async with world(WORKFLOW) as (made, client):
+        waiting, (holder,) = await held_by(made, client, "ses_forgotten")
+        assert await lease_end(client, waiting) == ({"run_id": holder, "silent_ms": None, "ends_in_ms": 0}, None)
+        await made.succeed(await made.run(holder))
+        assert await lease_end(client, waiting) == (None, None)
+
+
+async def test_what_was_seen_long_ago_says_nothing_about_now() -> None:
+    async with world(WORKFLOW) as (made, client):
+        waiting, _ = await held_by(made, client, "ses_one")
+        await made.real_tables.write([open_session("ses_one", capacity=4, at=1)])
+        await lease_end(client, waiting)
+        await made.clock.sleep(60)
+        await made.real_tables.write([beat("ses_one", hb=30)])
+        assert "ask again" in str((await lease_end(client, waiting))[1])
+
+
+async def test_the_holders_of_other_tenants_are_not_looked_at() -> None:
+    async with world(WORKFLOW) as (made, client):
+        run = await queued(made, client)
+        await draw(made, board(run, held=0), *in_use(fleet=5))
+        end, unknown = await lease_end(client, run)
+        assert end is None
+        assert unknown == "None of this tenant's runs holds it, and other tenants' runners are not shown."
+
+
+async def test_of_what_is_paused_no_lease_is_told() -> None:
+    async with world(WORKFLOW) as (made, client):
+        waiting, _ = await held_by(made, client, "ses_one")
+        await draw(made, msgspec.structs.replace(said(tenant_scope("default"), Stated(None, paused=True)), when=None))
+        assert await lease_end(client, waiting) == (None, None)
+
+
+async def test_heartbeats_of_many_sessions_are_forgotten_in_the_order_they_were_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases, "BEATS_MAX", 1)
+    async with world(WORKFLOW) as (made, client):
+        waiting, _ = await held_by(made, client, "ses_one", "ses_two")
+        await made.real_tables.write([open_session(name, capacity=4, at=1) for name in ("ses_one", "ses_two")])
+        for _ in range(3):
+            end, unknown = await lease_end(client, waiting)
+            await made.clock.sleep(4)
+            assert (end, "ask again" in str(unknown)) == (None, True)
 
 
 # --- calibration -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from penstock_api.handlers.accept import Acceptance
 from penstock_api.handlers.artifacts import Artifacts
 from penstock_api.handlers.cancel import Cancellation
 from penstock_api.handlers.catalog import Catalog
+from penstock_api.handlers.leases import Leases
 from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
 from penstock_api.handlers.readiness import Readiness
@@ -47,7 +48,7 @@ class Api:
 def parts_on(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Parts:
     """The API's work without its web application."""
     catalog = Catalog(engine.tables, clock)
-    projects = Projects(engine.tables, catalog)
+    projects = Projects(engine.tables, catalog, Leases(engine.tables, clock))
     return Parts(
         acceptance=Acceptance(engine.tables, catalog, clock, ids),
         cancellation=Cancellation(engine.tables, projects, clock),

@@ -95,6 +95,12 @@ _ANSWERS: dict[str, Any] = {
                 "limit": 5,
                 "held": 5,
                 "holders": ["run_01KB5S6ZC1QG9VYH2N7D3T8XEQ"],
+                "next_lease_end": {
+                    "run_id": "run_01KB5S6ZC1QG9VYH2N7D3T8XEQ",
+                    "silent_ms": 4_200,
+                    "ends_in_ms": 5_800,
+                },
+                "next_lease_end_unknown": None,
             }
         ],
         "start": {"p50_ms": 1_450_000, "p90_ms": 2_310_000, "measured_runs": 37},

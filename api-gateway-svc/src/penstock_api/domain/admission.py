@@ -81,6 +81,8 @@ def _blocker(scope: str, limit: Item | None, use: Item | None, holders: list[str
         limit=said.limit,
         held=held,
         holders=holders,
+        next_lease_end=None,
+        next_lease_end_unknown=None,
     )
 
 

@@ -195,6 +195,14 @@ class BoardView(Struct, frozen=True, kw_only=True):
     as_of: str | None
 
 
+class LeaseEnd(Struct, frozen=True, kw_only=True):
+    """A holder whose runner is not heard of: when its lease ends, its run goes to another runner, and its slot is free."""
+
+    run_id: str
+    silent_ms: Annotated[int | None, Meta(description="For how long, as seen from here; null: its lease has ended.")]
+    ends_in_ms: Annotated[int, Meta(description="If it stays silent; the sweep sees it a moment later.")]
+
+
 class BlockerView(Struct, frozen=True, kw_only=True):
     """A scope that lets nothing more in. `held` counts everybody's runs; `holders` names some of the tenant's own."""
 
@@ -203,6 +211,12 @@ class BlockerView(Struct, frozen=True, kw_only=True):
     limit: int | None
     held: int | None
     holders: Annotated[list[str], Meta(max_length=HOLDERS_MAX)]
+    next_lease_end: Annotated[
+        LeaseEnd | None, Meta(description="The first of `holders` that will be lost; null: none, or see below.")
+    ]
+    next_lease_end_unknown: Annotated[
+        str | None, Meta(description="Why that is not known; null when it is, and when it is paused.")
+    ]
 
 
 class StartEstimate(Struct, frozen=True, kw_only=True):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from penstock_api.domain.admission import Standing, admission_view, scopes_of
 from penstock_api.domain.events import envelopes, is_over, last_sequence
+from penstock_api.domain.leases import with_lease_ends
 from penstock_api.domain.projects import board_view, detail, summary
 from penstock_api.domain.views import AdmissionView, BoardView, EventPage, ProjectPage, ProjectSummary, ProjectView
 from penstock_api.handlers.catalog import Catalog
+from penstock_api.handlers.leases import Leases
 from penstock_backbone.inventory import BY_STATUS, BY_TENANT, PROJECTS, RUNS
 from penstock_backbone.ports import Tables
 from penstock_backbone.records.limits import board_key, limit_key, use_key
@@ -18,9 +20,10 @@ from penstock_backbone.vocabulary import Query
 class Projects:
     """A project of another tenant is one that does not exist."""
 
-    def __init__(self, tables: Tables, catalog: Catalog) -> None:
+    def __init__(self, tables: Tables, catalog: Catalog, leases: Leases) -> None:
         self._tables = tables
         self._catalog = catalog
+        self._leases = leases
 
     async def find(self, tenant: str, project_id: str) -> ProjectItem | None:
         (item,) = await self._tables.get([project_key(project_id)])
@@ -71,16 +74,18 @@ class Projects:
         return board_view(item)
 
     async def admission(self, tenant: str, run_id: str) -> AdmissionView | None:
-        """Two reads, however many wait."""
+        """Two reads, however many wait, and two more where a limit blocks: of those that hold it."""
         run = await self.find_run(tenant, run_id)
         if run is None:
             return None
         scopes = scopes_of(run)
         items = await self._tables.get([*map(limit_key, scopes), *map(use_key, scopes)])
         limits, uses = items[: len(scopes)], items[len(scopes) :]
-        return admission_view(
+        view = admission_view(
             run, Standing(dict(zip(scopes, limits, strict=True)), dict(zip(scopes, uses, strict=True)))
         )
+        holders = [name for blocker in view.blocked_by if blocker.reason == "limit" for name in blocker.holders]
+        return with_lease_ends(view, await self._leases.of(list(dict.fromkeys(holders))))
 
     async def _page_of_all(self, tenant: str, limit: int, cursor: str | None) -> ProjectPage:
         query = Query(PROJECTS, tenant, index=BY_TENANT.name, descending=True, limit=limit, cursor=cursor)
