@@ -9,7 +9,7 @@ import pytest
 from tests.events.stories import AT, PROJECT_ID, RUN_ID, TOKEN, WRITES, apply, ghost, must, project, run_in, stage_done
 
 from penstock_backbone.ports import Tables
-from penstock_backbone.records import limits, projects, runs, sessions, tokens
+from penstock_backbone.records import limits, projects, runs, sessions, shards, tokens
 from penstock_backbone.records.tokens import GRANT, RELEASE, REQUEUE, Operation
 from penstock_backbone.vocabulary import Cancelled, Committed, Item, Refused, Write, Written
 
@@ -43,6 +43,10 @@ def open_session() -> Write:
     return sessions.open_session("ses_1", capacity=4, at=AT)
 
 
+def ledger(version: int) -> shards.Ledger:
+    return shards.Ledger(version, f"cid {version}", version, 2, 2, {"fleet": {0: 3, 1: 2}})
+
+
 @dataclass(frozen=True)
 class Case:
     """`own` says of the item in a refusal that the earlier try had succeeded; None: repeating is simply harmless."""
@@ -65,6 +69,12 @@ CASES = {
     "claim_idempotency_key": Case(claim_key(), has(project_id=PROJECT_ID, fingerprint="cd")),
     "create_head": Case(tokens.create_head(0), has(seq=0)),
     "commit_head": Case(commit_head(), has(seq=1, cid="mine"), [tokens.create_head(0)]),
+    "fence_head": Case(
+        shards.fence_head(0, seq=0, ledger=1, commit_id="mine"), has(seq=1, cid="mine"), [tokens.create_head(0)]
+    ),
+    "begin_head": Case(shards.begin_head(3, ledger=1), has(seq=0, ledger=1)),
+    "write_ledger, the first": Case(shards.write_ledger(ledger(1)), has(ver=1, cid="cid 1")),
+    "write_ledger": Case(shards.write_ledger(ledger(2)), has(ver=2, cid="cid 2"), [shards.write_ledger(ledger(1))]),
     "enqueue_token": Case(enqueue_token(), has(run=RUN_ID)),
     "grant": Case(operation(GRANT), has(st="held", f=1), [enqueue_token()]),
     "release": Case(operation(RELEASE), is_gone, [enqueue_token(), operation(GRANT)]),

@@ -9,13 +9,13 @@ import pytest
 from tests.orchestrator.faults import Crash, FaultyEngine
 from tests.orchestrator.world import World, hints, run_of
 
-from penstock_backbone.errors import Retryable
+from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.inventory import TOKENS
 from penstock_backbone.records.limits import SHARDS, board_key, in_use_key, limit_key
 from penstock_backbone.records.runs import as_run, cancel_waiting
 from penstock_backbone.records.shards import as_ledger, home_of, ledger_key
 from penstock_backbone.records.tokens import HEAD_SK, token_sort_key
-from penstock_backbone.vocabulary import Item, Key, Put, TransactionOutcome, TransactionPart
+from penstock_backbone.vocabulary import Delete, Item, Key, Put, TransactionOutcome, TransactionPart
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.hints import Hints
 
@@ -287,6 +287,18 @@ async def test_an_outcome_that_stays_unknown_is_looked_for_before_the_next_decis
     assert not parts.admission.shards.are_current
     await turn(parts)
     assert parts.admission.shards.ledger.shards == 2
+
+
+async def test_without_the_ledger_that_heads_name_nothing_is_decided() -> None:
+    world = World()
+    await world.limit(fleet=3, shards=2)
+    parts = world.orchestrator()
+    await turn(parts)
+    await world.write(Delete(ledger_key()))
+    (project,) = await submit(world, 1)
+    with pytest.raises(Fatal, match="restore the item SHARDS / LEDGER"):
+        await world.orchestrator().admission.turn(hints(projects=[project]))
+    assert world.held() == set()
 
 
 class OldLedger:

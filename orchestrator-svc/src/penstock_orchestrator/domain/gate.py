@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from penstock_backbone.records.limits import FLEET, HOLDERS_MAX, shared_scopes
+from penstock_backbone.records.limits import HOLDERS_MAX, is_shared, shared_scopes
 from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, WITHDRAW, Operation, TokenItem
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.line import Place
@@ -75,21 +75,14 @@ class Gate:
             self.occupancy.limits = limits
             self._picker.everything_changed()
 
-    def see_elsewhere(self, held: Mapping[str, int]) -> None:
-        """What the other shards hold, by scope, the fleet included."""
-        before = self.occupancy.elsewhere
-        if held != before:
-            self.occupancy.elsewhere = dict(held)
-            self._picker.scopes_changed(
-                scope for scope in {*before, *held} if before.get(scope, 0) != held.get(scope, 0)
-            )
+    def share(self, everywhere: dict[str, int]) -> None:
+        """What all shards hold, by scope, the fleet included; the gates of the others change it as this one does."""
+        self.occupancy.everywhere = everywhere
+        self.see_elsewhere()
 
-    def held_elsewhere(self, kind: Kind, change: int) -> None:
-        """Another shard holds one more (1) or one less (-1) of this kind."""
-        elsewhere = self.occupancy.elsewhere
-        for scope in (FLEET, *kind):
-            elsewhere[scope] = elsewhere.get(scope, 0) + change
-        self._picker.kind_changed(kind)
+    def see_elsewhere(self) -> None:
+        """Other shards may hold more or less of what has a limit."""
+        self._picker.scopes_changed(filter(is_shared, self.occupancy.limits.scopes))
 
     def may_go(self, token: Token) -> bool:
         """Whether nothing keeps a token out that was the next one when less was held."""

@@ -24,15 +24,16 @@ assert WEIGHT_MAX**2 <= SHARE_PARTS
 class Occupancy:
     """Full means that the limit is reached or passed: one that was lowered below what is held drains.
 
-    `elsewhere`: what the other shards hold of the scopes that are shared, the fleet's among them.
+    `everywhere`: what all shards together hold of the scopes that tenants share and of the fleet, in a dict that they
+    have in common; None: there is no other shard.
     """
 
-    __slots__ = ("_of_scope", "_of_tenant", "elsewhere", "held", "limits")
+    __slots__ = ("_of_scope", "_of_tenant", "everywhere", "held", "limits")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.held: set[str] = set()
-        self.elsewhere: dict[str, int] = {}
+        self.everywhere: dict[str, int] | None = None
         self._of_tenant: dict[str, _Ordered] = {}
         self._of_scope: dict[str, _Ordered] = {}
 
@@ -42,12 +43,16 @@ class Occupancy:
         self._of_tenant.setdefault(tenant, {})[token] = None
         for scope in kind:
             self._of_scope.setdefault(scope, {})[token] = None
+        if self.everywhere is not None:
+            _count(self.everywhere, kind, 1)
 
     def remove(self, token: str, tenant: str, kind: Kind) -> None:
         self.held.remove(token)
         _remove(self._of_tenant, tenant, token)
         for scope in kind:
             _remove(self._of_scope, scope, token)
+        if self.everywhere is not None:
+            _count(self.everywhere, kind, -1)
 
     def of_tenant(self, tenant: str) -> int:
         return len(self._of_tenant.get(tenant, ()))
@@ -71,7 +76,8 @@ class Occupancy:
         return share - ALL_SHARES if held < self.limits.min_share(tenant) else share
 
     def fleet_is_full(self) -> bool:
-        return len(self.held) + self.elsewhere.get(FLEET, 0) >= self.limits.fleet
+        held = len(self.held) if self.everywhere is None else self.everywhere.get(FLEET, 0)
+        return held >= self.limits.fleet
 
     def tenant_is_full(self, tenant: str) -> bool:
         limit = self.limits.of_tenant(tenant)
@@ -83,7 +89,15 @@ class Occupancy:
 
     def _scope_is_full(self, scope: str) -> bool:
         limit = self.limits.of_scope(scope)
-        return limit is not None and len(self._of_scope.get(scope, ())) + self.elsewhere.get(scope, 0) >= limit
+        if limit is None:
+            return False
+        held = len(self._of_scope.get(scope, ())) if self.everywhere is None else self.everywhere.get(scope, 0)
+        return held >= limit
+
+
+def _count(held: dict[str, int], kind: Kind, change: int) -> None:
+    for scope in (FLEET, *kind):
+        held[scope] = held.get(scope, 0) + change
 
 
 def _remove(tokens_of: dict[str, _Ordered], name: str, token: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import NamedTuple
 
 from penstock_backbone.records.limits import FLEET
 from penstock_backbone.records.shards import Ledger
@@ -30,15 +30,24 @@ class Together:
     wanted: tuple[Mapping[str, int], ...] = ()
 
 
+class _Turn(NamedTuple):
+    """Whose turn it is in one shard, in the order of turns among all."""
+
+    share: int
+    at: int
+    run: str
+    shard: int
+    token: Token
+
+
 def decide_together(gates: Sequence[Gate], limits: Limits, ledger: Ledger, endings: Sequence[Operation]) -> Together:
     """As domain.decision.decide, for each gate. All are as before when this returns."""
-    uses = [held_by_scope(gate) for gate in gates]
-    total: Counter[str] = Counter()
-    for use in uses:
-        total.update(use)
-    for gate, use in zip(gates, uses, strict=True):
+    everywhere: Counter[str] = Counter()
+    for gate in gates:
+        everywhere.update(held_by_scope(gate))
+    for gate in gates:
         gate.obey(limits)
-        gate.see_elsewhere({scope: count - use.get(scope, 0) for scope, count in total.items()})
+        gate.share(everywhere)
     undo: list[Callable[[], None]] = []
     try:
         return _Line(gates, limits, ledger, undo).decide(endings)
@@ -59,47 +68,40 @@ class _Line:
         self._limits = limits
         self._ledger = ledger
         self._undo = undo
-        self._operations: list[list[Operation]] = [[] for _ in gates]
-        self._tried = [0] * len(gates)
-        self._next: list[Token | None] = [None] * len(gates)
+        self._operations: list[list[Operation]] = []
+        self._tried: list[int] = []
+        self._next: list[_Turn | None] = [None] * len(gates)
         self._allowed: dict[tuple[int, str], int | None] = {}
         self._short: dict[str, None] = {}
 
     def decide(self, endings: Sequence[Operation]) -> Together:
-        for shard, gate in enumerate(self._gates):
-            freed = [gate.held[ending.token] for ending in endings if gate.holds(ending.token, ending.fence)]
-            made = self._operations[shard] = try_endings(gate, endings, self._undo)
-            self._tried[shard] = len(made)
-            for token in freed:
-                if token.key not in gate.held:
-                    self._elsewhere(shard, token, -1)
+        self._operations = [try_endings(gate, endings, self._undo) for gate in self._gates]
+        self._tried = list(map(len, self._operations))
+        for gate in self._gates:
+            gate.see_elsewhere()
         while (turn := self._turn()) is not None:
-            self._grant(*turn)
+            self._grant(turn)
         decisions = tuple(Decision(tuple(operations)) for operations in self._operations)
         if not self._short:
             return Together(decisions)
         return Together(decisions, tuple(self._short), tuple(map(held_by_scope, self._gates)))
 
-    def _turn(self) -> tuple[int, Token] | None:
+    def _turn(self) -> _Turn | None:
         """None also when a decision is full: who comes next must not depend on who is in the same shard."""
-        first: tuple[tuple[int, int, str], int, Token] | None = None
         if PEND_MAX in self._tried:
             return None
         for shard, gate in enumerate(self._gates):
-            token = self._next[shard]
-            if token is None or not gate.may_go(token):
-                token = self._next[shard] = gate.next()
-            if token is None:
-                continue
-            rank = gate.occupancy.share(token.tenant), token.at, token.run
-            if first is None or rank < first[0]:
-                first = rank, shard, token
-        return None if first is None else first[1:]
+            turn = self._next[shard]
+            if turn is None or not gate.may_go(turn.token):
+                token = gate.next()
+                share = 0 if token is None else gate.occupancy.share(token.tenant)
+                self._next[shard] = None if token is None else _Turn(share, token.at, token.run, shard, token)
+        return min((turn for turn in self._next if turn is not None), default=None)
 
-    def _grant(self, shard: int, token: Token) -> None:
+    def _grant(self, turn: _Turn) -> None:
+        shard, token = turn.shard, turn.token
         gate = self._gates[shard]
         try_grant(gate, token.key, self._undo)
-        self._elsewhere(shard, token, 1)
         self._tried[shard] += 1
         self._next[shard] = None
         for scope in (FLEET, *token.kind):
@@ -108,12 +110,6 @@ class _Line:
                 self._short[scope] = None
         if not self._short:
             self._operations[shard].append(Operation(GRANT, token.key, token.fence + 1))
-
-    def _elsewhere(self, shard: int, token: Token, change: int) -> None:
-        for other, gate in enumerate(self._gates):
-            if other != shard:
-                gate.held_elsewhere(token.kind, change)
-                self._undo.append(partial(gate.held_elsewhere, token.kind, -change))
 
     def _allowance(self, shard: int, scope: str) -> int | None:
         found = self._allowed.get((shard, scope), -1)

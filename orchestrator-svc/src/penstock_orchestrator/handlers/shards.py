@@ -10,7 +10,7 @@ import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
-from penstock_backbone.errors import Retryable
+from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
 from penstock_backbone.records.limits import SHARDS
 from penstock_backbone.records.shards import Ledger, as_ledger, ledger_key, ledger_of, write_ledger
@@ -90,6 +90,7 @@ class Shards:
     async def load(self, limits: Limits) -> None:
         """Whatever is not current. `limits` were read before, so that the ledger is no older than they are."""
         due = [shard for shard in self._all if not shard.is_current]
+        item: Item | None = None
         for _ in range(LOOKS_MAX):
             *heads, item = await self._tables.get([*(head_key(shard.number) for shard in due), ledger_key()])
             ledger = as_ledger(item)
@@ -104,6 +105,12 @@ class Shards:
                 self._ledger_is_current = True
                 self.look_for_strays()
                 return
+        if item is None:
+            key = ledger_key()
+            raise Fatal(
+                f"the ledger of the shards is gone while heads name it: restore the item {key.pk} / {key.sk} and the heads "
+                "of the tokens table from the same backup"
+            )
         raise Retryable("the ledger of the shards changes all the time: it is read again")
 
     def wait(self, token: Token) -> None:
