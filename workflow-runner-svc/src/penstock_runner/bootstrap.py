@@ -46,7 +46,7 @@ class Surroundings:
 class Settings:
     """`capacity`: how many runs this process executes at once, and how many worker processes its blocking stages may
     have; `worker_memory_mb`: the address space of each. `drain_seconds`: how long stages may go on after SIGTERM. `session`: the id its supervisor chose for it.
-    `draft_pace_seconds`: how long agent_build's offline drafter pretends to think, for people who watch it.
+    `draft_pace_seconds`: how long the offline drafter pretends to think, for people who watch it.
     `model`: what the environment says about the model that drafts (adapters/models/choosing.py).
     `must_confine`: generated code runs in a sandbox or not at all.
     """
