@@ -42,5 +42,6 @@ async def test_a_tool_and_an_agent_are_built_and_the_agent_is_changed(tmp_path: 
     assert (manifest["version"], manifest["tools"][-1]) == ("0.2.0", "sentiment")
     assert "tools/sentiment.py" in (folders["changed"] / "changes.md").read_text()
     assert (
-        json.loads(next((folders["tool"] / "package").glob("*/tool.json")).read_text())["functions"][0]["name"] == "run"
+        json.loads(next((folders["tool"] / "package").glob("*/tool.json")).read_text())["functions"][0]["name"]
+        == "calculate_dates"
     )

@@ -79,7 +79,7 @@ async def test_tests_that_fail_are_told_to_the_model_which_mends_them() -> None:
 
 async def test_a_function_that_stays_missing_fails_the_stage_in_plain_words() -> None:
     answers = await offline_answers()
-    design = answers["ToolDesign"].replace('"name":"run"', '"name":"fly"')
+    design = answers["ToolDesign"].replace('"name":"find_keywords"', '"name":"fly"')
     assert design != answers["ToolDesign"]
 
     async with serving(lambda _, body: completion((answers | {"ToolDesign": design})[wanted(body)])) as service:

@@ -22,12 +22,14 @@ from penstock_runner.authoring import FinalError
 from penstock_runner.workflows import built_in
 from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits
 from penstock_runner.workflows.building.documents import Deployment, Document, SourceFile
+from penstock_runner.workflows.building.drafter.catalog import CARDS
 from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
 from penstock_runner.workflows.building.inspection import Inspection, inspect
 from penstock_runner.workflows.building.model import Assignment, DocumentModel
 from penstock_runner.workflows.building.packaging import Package
 from penstock_runner.workflows.building.workbench import Ran
 from penstock_runner.workflows.tool_build.documents import ToolCode, ToolRequirements, Validation
+from penstock_runner.workflows.tool_build.drafter.writing import FUNCTIONS
 from penstock_runner.workflows.tool_build.workflow import build_tool_build
 
 ENGLISH = "I need a tool that counts the days between two dates, for our calendar."
@@ -72,14 +74,14 @@ def test_the_requirement_is_kept_and_the_name_is_safe(runs: dict[str, Context], 
 
 
 @pytest.mark.parametrize(
-    ("requirement", "package", "language", "phrase"),
+    ("requirement", "package", "language", "phrase", "called"),
     [
-        (ENGLISH, "counts_days_between_tool", "en", "counts days between dates and moves dates"),
-        (CHINESE, "development_data_masking_tool", "zh", "对文本中的个人信息进行脱敏"),
+        (ENGLISH, "counts_days_between_tool", "en", "counts days between dates and moves dates", "calculate_dates"),
+        (CHINESE, "development_data_masking_tool", "zh", "对文本中的个人信息进行脱敏", "mask_personal_data"),
     ],
 )
 def test_a_tool_is_built_and_its_own_tests_pass_in_the_sandbox(
-    requirement: str, package: str, language: str, phrase: str
+    requirement: str, package: str, language: str, phrase: str, called: str
 ) -> None:
     workflow = build_tool_build(shop(workbench=ChildWorkbench(SystemClock(), Limits())))
     run = asyncio.run(carry_out(workflow, project(requirement)))
@@ -90,7 +92,9 @@ def test_a_tool_is_built_and_its_own_tests_pass_in_the_sandbox(
     assert phrase in run.artifacts["package/README.md"].decode()
     (function,) = described(run)["functions"]
     assert function["description"] == phrase
+    assert function["name"] == called
     assert function["input_schema"]["required"] == ["request"]
+    assert function["input_schema"]["properties"]["files"]["items"] == {"type": "string"}
 
 
 def test_every_file_document_and_archive_is_an_artifact_and_what_was_tested_is_delivered() -> None:
@@ -133,7 +137,7 @@ def spoiled(change: Callable[[SourceFile], SourceFile | None]) -> Context:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("def run(", "def walk(", r"__main__.py' imports '\w+.run', which is neither"),
+        ("def calculate_dates(", "def walk(", r"__main__.py' imports '\w+.calculate_dates', which is neither"),
         ("import json\n", "import magic_sdk\nimport json\n", "imports 'magic_sdk'"),
         ("return described", "return descried", r"line \d+: undefined name 'descried'"),
     ],
@@ -149,8 +153,15 @@ def test_what_the_design_promises_must_be_there() -> None:
             return None
         return file.model_copy(update={"text": ""}) if file.path.endswith("__init__.py") else file
 
-    with pytest.raises(FinalError, match=r"__init__.py' must offer 'run', as the design says.*must offer 'main'"):
+    with pytest.raises(
+        FinalError, match=r"__init__.py' must offer 'calculate_dates', as the design says.*must offer 'main'"
+    ):
         spoiled(forget)
+
+
+def test_every_tool_of_the_library_has_a_function_of_its_own_name() -> None:
+    assert list(FUNCTIONS) == list(CARDS)
+    assert len(set(FUNCTIONS.values()) | set(CARDS)) == 2 * len(CARDS), "a name must not hide a module"
 
 
 def test_tests_that_fail_end_the_run_at_the_validator() -> None:

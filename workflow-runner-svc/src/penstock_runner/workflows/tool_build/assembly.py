@@ -18,7 +18,7 @@ from penstock_runner.workflows.building.packaging import (
     package_of,
     project_file,
 )
-from penstock_runner.workflows.tool_build.documents import FunctionDesign, ToolDesign, ToolRequirements
+from penstock_runner.workflows.tool_build.documents import FunctionDesign, Parameter, ToolDesign, ToolRequirements
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,15 @@ def _function(function: FunctionDesign) -> dict[str, Any]:
         "description": function.description,
         "input_schema": {
             "type": "object",
-            "properties": {one.name: {"type": one.type, "description": one.description} for one in function.parameters},
+            "properties": {one.name: _schema(one) for one in function.parameters},
             "required": [one.name for one in function.parameters if one.required],
         },
         "returns": function.returns,
         "errors": list(function.errors),
         "example": function.example,
     }
+
+
+def _schema(parameter: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": parameter.type, "description": parameter.description}
+    return schema | ({"items": {"type": parameter.items}} if parameter.type == "array" else {})

@@ -19,11 +19,15 @@ class ToolRequirements(Document):
     not_covered: tuple[Line, ...] = Field(default=(), max_length=20)
 
 
+Simple = Literal["string", "number", "integer", "boolean", "object"]
+
+
 class Parameter(Document):
-    """`type` is one of JSON Schema's."""
+    """`type` is one of JSON Schema's; `items` is that of an array's items."""
 
     name: Name
-    type: Literal["string", "number", "integer", "boolean", "array", "object"]
+    type: Simple | Literal["array"]
+    items: Simple = "string"
     description: Line
     required: bool = True
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Phrases with {} take one value; values are put in as they are. `changed`: words for a file that was added, changed,
+    """Phrases with {} take one value, `calling` two, package and function; values are put in as they are. `changed`: words for a file that was added, changed,
     removed."""
 
     drafted: str
@@ -37,7 +37,7 @@ ENGLISH = Wording(
     use="Use it",
     tests="Test it",
     model="Give it a model: `load(model=…)` takes a function from (system prompt, message) to the reply.",
-    calling="For an agent: `{0}.describe()` describes it for function calling, `{0}.run(…)` runs it.",
+    calling="For an agent: `{0}.describe()` describes it for function calling, `{0}.{1}(…)` runs it.",
     changes="What changed",
     changed=("added", "changed", "removed"),
     role="You are {}. You help with what was asked for below.",
@@ -56,7 +56,7 @@ CHINESE = Wording(
     use="使用方法",
     tests="运行测试",
     model="接入模型：`load(model=…)` 接受一个函数，输入（系统提示词，消息），返回回复。",
-    calling="供智能体调用：`{0}.describe()` 给出函数调用的描述，`{0}.run(…)` 运行它。",
+    calling="供智能体调用：`{0}.describe()` 给出函数调用的描述，`{0}.{1}(…)` 运行它。",
     changes="修改内容",
     changed=("新增", "修改", "删除"),
     role="你是「{}」，负责完成下面的需求。",
@@ -75,7 +75,7 @@ JAPANESE = Wording(
     use="使い方",
     tests="テスト",
     model="モデルをつなぐには：`load(model=…)` に（システムプロンプト、メッセージ）から返答を作る関数を渡します。",
-    calling="エージェントから使うには：`{0}.describe()` が関数呼び出し用の説明を返し、`{0}.run(…)` が実行します。",
+    calling="エージェントから使うには：`{0}.describe()` が関数呼び出し用の説明を返し、`{0}.{1}(…)` が実行します。",
     changes="変更点",
     changed=("追加", "変更", "削除"),
     role="あなたは「{}」です。次の依頼に応えます。",
@@ -94,7 +94,7 @@ SPANISH = Wording(
     use="Uso",
     tests="Pruebas",
     model="Para darle un modelo: `load(model=…)` recibe una función de (instrucciones, mensaje) a la respuesta.",
-    calling="Para un agente: `{0}.describe()` la describe para la llamada a funciones y `{0}.run(…)` la ejecuta.",
+    calling="Para un agente: `{0}.describe()` la describe para la llamada a funciones y `{0}.{1}(…)` la ejecuta.",
     changes="Lo que cambió",
     changed=("nuevo", "cambiado", "eliminado"),
     role="Eres {}. Ayudas con lo que se pidió abajo.",
@@ -113,7 +113,7 @@ FRENCH = Wording(
     use="Utilisation",
     tests="Tests",
     model="Pour lui donner un modèle : `load(model=…)` prend une fonction de (instructions, message) vers la réponse.",
-    calling="Pour un agent : `{0}.describe()` le décrit pour l'appel de fonctions, `{0}.run(…)` l'exécute.",
+    calling="Pour un agent : `{0}.describe()` le décrit pour l'appel de fonctions, `{0}.{1}(…)` l'exécute.",
     changes="Ce qui a changé",
     changed=("ajouté", "modifié", "supprimé"),
     role="Tu es {}. Tu aides à faire ce qui est demandé ci-dessous.",
@@ -132,7 +132,7 @@ GERMAN = Wording(
     use="Benutzen",
     tests="Prüfen",
     model="Ein Modell anschließen: `load(model=…)` nimmt eine Funktion von (Systemprompt, Nachricht) zur Antwort.",
-    calling="Für einen Agenten: `{0}.describe()` beschreibt es für Funktionsaufrufe, `{0}.run(…)` führt es aus.",
+    calling="Für einen Agenten: `{0}.describe()` beschreibt es für Funktionsaufrufe, `{0}.{1}(…)` führt es aus.",
     changes="Was sich geändert hat",
     changed=("neu", "geändert", "entfernt"),
     role="Du bist {}. Du hilfst bei dem, was unten verlangt ist.",

@@ -26,7 +26,14 @@ from penstock_runner.workflows.tool_build.documents import (
     ToolRequirements,
 )
 
-FUNCTION = "run"
+FUNCTIONS = {
+    "summary": "summarise", "document_search": "find_passages", "document_reader": "read_documents",
+    "key_points": "sort_points", "table_statistics": "describe_table", "price_quote": "make_quote",
+    "download": "download_file", "pii_masking": "mask_personal_data", "draft_writer": "write_draft",
+    "sentiment": "judge_sentiment", "log_analysis": "analyse_log", "template_filler": "fill_template",
+    "dates": "calculate_dates", "todo": "sort_tasks", "greeting": "greet", "keywords": "find_keywords",
+}  # fmt: skip
+"""What each of the library's tools is called where functions are called; agents know many at once."""
 SAID_MAX = 6
 
 
@@ -46,7 +53,7 @@ def design(given: Assignment[Any]) -> ToolDesign:
     language = given.document(ProjectPlan).language
     tool = chosen(given.project)
     function = FunctionDesign(
-        name=FUNCTION,
+        name=FUNCTIONS[tool],
         description=CARDS[tool].title(language),
         parameters=(
             Parameter(name="request", type="string", description="what to do, and the text to do it with"),
@@ -66,7 +73,16 @@ def code(given: Assignment[Any]) -> ToolCode:
     said = (
         f'("{point.id}", {literal(point.text)}),' for point in given.document(ToolRequirements).requirements[:SAID_MAX]
     )
-    texts = {"PACKAGE": package, "CHOSEN": tool, "SHA256": planned.requirement_sha256, "SAID": "\n    ".join(said)}
+    names = ["ToolError", *sorted(["describe", FUNCTIONS[tool]])]
+    texts = {
+        "PACKAGE": package,
+        "CHOSEN": tool,
+        "FUNCTION": FUNCTIONS[tool],
+        "NAMES": ", ".join(names),
+        "QUOTED": ", ".join(f'"{name}"' for name in names),
+        "SHA256": planned.requirement_sha256,
+        "SAID": "\n    ".join(said),
+    }
     return ToolCode(
         files=(
             SourceFile(path=f"{package}/__init__.py", text=_filled("init.py", texts)),
@@ -83,11 +99,11 @@ def readme(given: Assignment[Any]) -> ToolReadme:
     contents = Contents(
         project=given.project,
         plan=planned,
-        offers=((FUNCTION, CARDS[tool].title(planned.language)),),
+        offers=((FUNCTIONS[tool], CARDS[tool].title(planned.language)),),
         not_covered=analysed.not_covered,
         commands=(f"python -m {planned.package} {shlex.quote(_example(tool, planned.language))}",),
         points=tuple(point.text for point in analysed.requirements),
-        hint=wording(planned.language).calling.format(planned.package),
+        hint=wording(planned.language).calling.format(planned.package, FUNCTIONS[tool]),
     )
     return ToolReadme(files=(SourceFile(path="README.md", text=written(contents)),))
 
