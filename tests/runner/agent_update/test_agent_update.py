@@ -101,6 +101,24 @@ def test_a_chinese_request_changes_a_chinese_agent_and_what_was_changed_can_be_c
     assert "联网实时数据源" in said, "what is still not covered"
 
 
+@pytest.mark.parametrize(
+    ("change", "tools"),
+    [
+        ("删除greeting工具", ("document_search", "document_reader")),
+        ("Drop the document_reader feature; add price quotes and reminders of dates.",
+         ("document_search", "greeting", "price_quote", "dates")),
+        ("Remove personal data from answers.", ("document_search", "document_reader", "greeting", "pii_masking")),
+        ("Keep the candidates up to date.", ("document_search", "document_reader", "greeting")),
+        ("Remove the greeting and the document_search tool.", ("document_reader",)),
+        ("Add a to-do list and price quotes and say hello.",
+         ("document_search", "document_reader", "greeting", "todo", "price_quote")),
+        ("Quita la herramienta greeting y añade un resumen: summary.", ("document_search", "document_reader", "summary")),
+    ],
+)  # fmt: skip
+def test_which_tools_come_and_go(base: Artifacts, change: str, tools: tuple[str, ...]) -> None:
+    assert manifest(update(base, change)).tools == tools
+
+
 def test_what_has_changed_is_told_file_by_file_and_as_a_difference(base: Artifacts) -> None:
     run = update(base, CHANGE)
     said = run.artifacts["changes.md"].decode()

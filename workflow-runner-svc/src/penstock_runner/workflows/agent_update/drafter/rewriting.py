@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -21,9 +20,10 @@ from penstock_runner.workflows.agent_update.documents import (
     ToolUpdate,
     UpdatePlan,
 )
+from penstock_runner.workflows.agent_update.drafter.wishes import wanted_tools
 from penstock_runner.workflows.agent_update.source_package import spec_of
 from penstock_runner.workflows.building.documents import TOOLS_MAX, ProjectPlan, Requirement, SourceFile
-from penstock_runner.workflows.building.drafter.asked import not_covered, points, tools_asked_for
+from penstock_runner.workflows.building.drafter.asked import not_covered, points
 from penstock_runner.workflows.building.drafter.catalog import CARDS
 from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
 from penstock_runner.workflows.building.drafter.reading import shorten
@@ -31,17 +31,6 @@ from penstock_runner.workflows.building.model import Assignment
 
 SUMMARY_CHARS_MAX = 200
 Changes = TypeVar("Changes", bound=ChangeSet)
-
-_CLAUSE = re.compile(r"[,;，；、。！？\n]|(?<=\w{3})\.\s|\band\b", re.IGNORECASE)
-# A tool goes only where a clause says both: what is to go, and that it is a tool.
-_GOES = re.compile(
-    r"\b(?:remove|drop|delete|get rid|no longer|elimina|quita|supprim|retire|entfern|lösch)|去掉|删除|移除|去除|取消|不再|削除|外し",
-    re.IGNORECASE,
-)
-_TOOL = re.compile(
-    r"\b(?:tools?|features?|abilit|herramientas?|funci[oó]n|outils?|fonctions?|werkzeug|funktion)|工具|功能|能力|ツール|機能",
-    re.IGNORECASE,
-)
 
 
 def plan(given: Assignment[Any]) -> UpdatePlan:
@@ -108,31 +97,12 @@ def _before(known: UpdatePlan) -> AgentDesign:
 
 def _design_after(known: UpdatePlan) -> AgentDesign:
     before = _before(known)
-    gone, added = _wanted(known.change, [tool.name for tool in before.tools])
+    gone, added = wanted_tools(known.change, [tool.name for tool in before.tools])
     kept = [tool for tool in before.tools if tool.name not in gone]
     chosen = analysis.design(known, _analysis((), before, (), added)).tools if added else ()
     if not (*kept, *chosen):
         raise FinalError("The change would leave the agent without a tool: say which one stays, or which is added.")
     return before.model_copy(update={"tools": (*kept, *chosen)[:TOOLS_MAX]})
-
-
-def _wanted(change: str, current: list[str]) -> tuple[set[str], list[str]]:
-    """Which tools go, and which come, in the order in which they are named; of one clause those that it names outright,
-    or the one that it uses most words of."""
-    gone: set[str] = set()
-    added: dict[str, None] = {}
-    for clause in _CLAUSE.split(change):
-        goes = bool(_GOES.search(clause) and _TOOL.search(clause))
-        asked = [
-            name for name in tools_asked_for(ProjectInput(name="", requirement=clause)) if (name in current) == goes
-        ]
-        named = [name for name in asked if name.replace("_", " ") in clause.lower().replace("_", " ")]
-        for name in named or asked[:1]:
-            if goes:
-                gone.add(name)
-            else:
-                added[name] = None
-    return gone, list(added)
 
 
 def _analysis(
