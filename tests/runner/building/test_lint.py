@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock_runner.workflows.building.documents import SourceFile
-from penstock_runner.workflows.building.lint import FINDINGS_MAX, Findings, lint
+from penstock_runner.workflows.building.lint import FINDINGS_MAX, REMEMBERED_CHARS_MAX, Findings, lint
 
 
 def found_in(text: str, path: str = "tool/a.py") -> Findings:
@@ -53,4 +53,21 @@ def test_only_python_is_linted_and_the_list_ends_somewhere() -> None:
 
 
 def test_code_that_is_nested_too_deeply_is_a_fault() -> None:
-    assert found_in("a = " + "+".join(["1"] * 3000)).faults == ("'tool/a.py' is nested too deeply to be checked.",)
+    assert found_in("a = " + "+".join(["1"] * 3000)).faults == ("'tool/a.py': nested too deeply to be checked.",)
+
+
+def test_what_was_found_once_is_told_of_every_file_under_its_own_path() -> None:
+    text = "print(undefined)\n"
+    assert [found_in(text, path).faults for path in ("a/b.py", "c/d.py")] == [
+        ("'a/b.py', line 1: undefined name 'undefined'.",),
+        ("'c/d.py', line 1: undefined name 'undefined'.",),
+    ]
+    exported = "__all__ = ['submodule']\n"
+    assert found_in(exported, "a/__init__.py").faults == ()
+    assert len(found_in(exported, "a/b.py").faults) == 1
+
+
+def test_long_files_are_linted_each_time() -> None:
+    text = "x = 1\n" * REMEMBERED_CHARS_MAX + "print(y)\n"
+    assert found_in(text).faults == found_in(text).faults
+    assert "undefined name 'y'" in found_in(text).faults[0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from pyflakes import messages
 from pyflakes.checker import Checker
@@ -13,6 +15,8 @@ from penstock_runner.workflows.building.documents import SourceFile
 
 FINDINGS_MAX = 20
 FINDING_CHARS_MAX = 300
+REMEMBERED_MAX, REMEMBERED_CHARS_MAX = 256, 16 * 1024
+"""Files whose findings are kept: those that the offline drafter writes are the same in many packages."""
 
 _UNTIDY = (
     messages.UnusedImport,
@@ -38,24 +42,33 @@ class Findings:
 
 
 def lint(files: Sequence[SourceFile]) -> Findings:
-    """Of files that parse. Takes a second or so for each 256 KB of Python."""
+    """Of files that parse. Takes a second or so for each 256 KB of Python that it has not just seen."""
     faults: list[str] = []
     notes: list[str] = []
     for file in files:
-        if file.path.endswith(".py"):
-            for sentence, untidy in _found_in(file):
-                (notes if untidy else faults).append(sentence[:FINDING_CHARS_MAX])
+        if not file.path.endswith(".py"):
+            continue
+        look = _found_in if len(file.text) <= REMEMBERED_CHARS_MAX else _found_in.__wrapped__
+        for found in look(file.text, of_package=file.path.endswith("__init__.py")):
+            sentence = f"{file.path!r}{found.place}: {found.message}."[:FINDING_CHARS_MAX]
+            (notes if found.untidy else faults).append(sentence)
     return Findings(tuple(faults[:FINDINGS_MAX]), tuple(notes[:FINDINGS_MAX]))
 
 
-def _found_in(file: SourceFile) -> Iterator[tuple[str, bool]]:
+class _Found(NamedTuple):
+    place: str
+    message: str
+    untidy: bool
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _found_in(text: str, *, of_package: bool) -> tuple[_Found, ...]:
+    """`of_package`: it is an __init__.py, which may export what its submodules have."""
     try:
-        found = Checker(ast.parse(file.text), file.path).messages
+        found = Checker(ast.parse(text), "__init__.py" if of_package else "module.py").messages
     except RecursionError:
-        yield f"{file.path!r} is nested too deeply to be checked.", False
-        return
-    for message in sorted(found, key=lambda message: message.lineno):
-        yield (
-            f"{file.path!r}, line {message.lineno}: {message.message % message.message_args}.",
-            isinstance(message, _UNTIDY),
-        )
+        return (_Found("", "nested too deeply to be checked", untidy=False),)
+    return tuple(
+        _Found(f", line {one.lineno}", one.message % one.message_args, isinstance(one, _UNTIDY))
+        for one in sorted(found, key=lambda one: one.lineno)
+    )
