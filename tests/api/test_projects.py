@@ -34,7 +34,7 @@ async def test_a_project_is_queued_building_and_completed() -> None:
         completed = (await client.get(path)).json()
         assert completed["status"] == "completed"
         assert completed["run"] == {
-            "id": project["run_id"], "state": "succeeded", "attempt": 1, "cancel_requested": False, "workflow_version": "7",
+            "id": project["run_id"], "state": "succeeded", "attempt": 1, "cancel_requested": False, "pause_requested": False, "waits": [], "workflow_version": "7",
             "queued_at": "2026-11-24T02:47:14.123Z", "started_at": "2026-11-24T02:47:19.123Z",
             "ended_at": "2026-11-24T02:47:20.123Z", "duration_ms": 9_000, "error": None,
         }  # fmt: skip

@@ -157,9 +157,17 @@ class World:
         )
         return await self.update(update)
 
-    async def commit(self, run: RunItem, *facts: FactItem, results: dict[str, str | BlobRef] | None = None) -> RunItem:
+    async def commit(
+        self, run: RunItem, *facts: FactItem, results: dict[str, str | BlobRef] | None = None, **more: Any
+    ) -> RunItem:
         update = commit_facts(
-            run["pk"], fence=run["fence"], seq=run["seq"], facts=facts, results=results or {}, at=facts[-1]["at"]
+            run["pk"],
+            fence=run["fence"],
+            seq=run["seq"],
+            facts=facts,
+            results=results or {},
+            at=facts[-1]["at"],
+            **more,
         )
         return await self.update(update)
 
@@ -176,6 +184,10 @@ class World:
         last = fact("RunFailed", at, **why)
         update = end_run(run, state=FAILED, fence=run["fence"], seq=run["seq"], facts=[last], results={}, at=at)
         return await self.update(update)
+
+    async def write(self, write: Write) -> None:
+        (outcome,) = await self.real_tables.write([write])
+        assert outcome == Written(), outcome
 
     async def update(self, update: Update) -> RunItem:
         (outcome,) = await self.real_tables.write([update])

@@ -11,6 +11,7 @@ from tests.events.stories import AT, PROJECT_ID, RUN_ID, TOKEN, WRITES, apply, g
 from penstock_backbone.ports import Tables
 from penstock_backbone.records import limits, projects, runs, sessions, shards, tokens
 from penstock_backbone.records.tokens import GRANT, RELEASE, REQUEUE, Operation
+from penstock_backbone.records.transitions import TRANSITIONS
 from penstock_backbone.vocabulary import Cancelled, Committed, Item, Refused, Write, Written
 
 pytestmark = pytest.mark.anyio
@@ -127,7 +128,7 @@ RECOGNISED: dict[str, Callable[[Item], bool]] = {
 
 @pytest.mark.parametrize("verb", RECOGNISED)
 async def test_a_repeated_transition_is_refused_and_finds_its_own_success(tables: Tables, verb: str) -> None:
-    source = next(transition.sources[0] for transition in runs.TRANSITIONS if transition.verb == verb)
+    source = next(transition.sources[0] for transition in TRANSITIONS if transition.verb == verb)
     write = WRITES[verb](await run_in(tables, source))
     await must(tables, write)
     once = await tables.get([write.key])

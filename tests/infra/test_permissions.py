@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.infra.recorder import Program, arn
 
-from penstock_infra.permissions import API, RIGHTS, RUNNER
+from penstock_infra.permissions import API, RIGHTS, RUNNER, SWEEP
 
 TABLE = "aws:dynamodb/table:Table"
 QUEUE = "aws:sqs/queue:Queue"
@@ -101,11 +101,16 @@ def test_every_unit_may_ask_whether_the_stack_exists(program: Program) -> None:
         assert ("dynamodb:GetItem", sessions) in set(grants(program, unit))
 
 
-def test_the_runner_changes_runs_but_never_creates_or_deletes_one(program: Program) -> None:
+@pytest.mark.parametrize("unit", [RUNNER, SWEEP])
+def test_nobody_but_api_and_admission_creates_runs_and_nobody_deletes_them(program: Program, unit: str) -> None:
+    """Timers stand in the same table: whoever may create or delete there may do it under their key alone."""
     runs = arn(TABLE, f"{program.stack}-runs")
-    actions = {action for action, resource in grants(program, RUNNER) if resource == runs}
+    on_runs = [statement for statement in allowed(program, unit) if runs in statement["Resource"]]
+    actions = {action for statement in on_runs if "Condition" not in statement for action in statement["Action"]}
     assert "dynamodb:UpdateItem" in actions
     assert not actions & {"dynamodb:PutItem", "dynamodb:DeleteItem"}
+    (limited,) = [statement for statement in on_runs if "Condition" in statement]
+    assert limited["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": "TIMERS"}}
 
 
 def test_only_the_relay_publishes_and_only_as_this_product(program: Program) -> None:

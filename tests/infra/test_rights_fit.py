@@ -17,8 +17,8 @@ from tests.runner.virtual_time import VirtualClock
 from penstock_api.bootstrap import assemble
 from penstock_api.domain.limit_change import LimitChange
 from penstock_api.domain.new_project import NewProject
+from penstock_api.domain.wishes import Asked, Cancel, Done, Pause, Resume
 from penstock_api.handlers.accept import Accepted, Replayed, Submission
-from penstock_api.handlers.cancel import Asked, Cancelled
 from penstock_api.push.hub import Over
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY
 from penstock_backbone.memory import MemoryEngine
@@ -49,7 +49,13 @@ def sample(clock: VirtualClock) -> Workflow:
         await clock.sleep(20.0)
         return Word(text=context.output_of("large", Word).text)
 
-    return workflow(stage("large", large), stage("beside", needs=()), stage("slow", slow, needs=("large",)))
+    async def late(context: StageContext) -> Word:
+        await context.sleep(30.0)
+        return Word()
+
+    return workflow(
+        stage("large", large), stage("beside", needs=()), stage("slow", slow, needs=("large",)), stage("late", late)
+    )
 
 
 class Cloud:
@@ -155,12 +161,16 @@ class Cloud:
         return verdict.project
 
     async def cancel(self) -> None:
-        """One that nobody has enqueued yet, and one that executes."""
+        """One that nobody has enqueued yet, and one that executes; and one that was paused for a moment."""
         early = await self.post(PROJECTS)
-        assert await self.api.cancellation.cancel(early["tenant"], early["pk"], "enough") == Cancelled()
+        assert await self.api.verbs.do(early["tenant"], early["pk"], Cancel("enough")) == Done()
+        paused = await self.post(PROJECTS + 2)
+        assert await self.api.verbs.do(paused["tenant"], paused["pk"], Pause("later")) == Done()
+        assert await self.api.verbs.do(paused["tenant"], paused["pk"], Resume()) == Done()
+        await self.until_ended([paused])
         late = await self.post(PROJECTS + 1)
         await self.until_running(late)
-        assert await self.api.cancellation.cancel(late["tenant"], late["pk"], "enough") == Asked()
+        assert await self.api.verbs.do(late["tenant"], late["pk"], Cancel("enough")) == Asked()
 
     async def spread(self) -> None:
         """Over more shards, and by each of those who may do it."""

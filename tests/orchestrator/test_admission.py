@@ -358,7 +358,16 @@ def test_the_sample_of_durations_is_bounded_and_leaves_out_what_was_interrupted(
     durations = Durations()
 
     def run(state: str, attempt: int, took: int) -> RunItem:
-        return as_run({"state": state, "attempt": attempt, "workflow": "w", "started_at": 1_000, "at": 1_000 + took})
+        facts = {"2": {"t": "RunQueued", "at": 900, "d": {}}}
+        run = {
+            "state": state,
+            "attempt": attempt,
+            "workflow": "w",
+            "started_at": 1_000,
+            "at": 1_000 + took,
+            "facts": facts,
+        }
+        return as_run({**run, "queued_at": 900 if attempt == 1 else 950})
 
     durations.note([None, run("running", 1, 1), run("succeeded", 2, 2), run("failed", 1, 3), run("succeeded", 1, 4)])
     assert durations.of("w") == [3, 4]

@@ -9,9 +9,10 @@ from tests.orchestrator.test_sweep import RUN, admitted, rounds
 from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.records.projects import as_project, project_key
-from penstock_backbone.records.runs import ask_to_cancel, cancel_unqueued, cancel_waiting, run_key, story
+from penstock_backbone.records.runs import run_key, story
 from penstock_backbone.records.sessions import bury_session
 from penstock_backbone.records.tokens import GRANT, RELEASE, WITHDRAW, Operation
+from penstock_backbone.records.verbs import ask_to_cancel, cancel_unqueued, cancel_waiting
 from penstock_backbone.vocabulary import StreamRecord
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.hints import Hints, glance
@@ -46,7 +47,7 @@ async def test_a_waiting_run_that_was_cancelled_leaves_the_line(seen: str) -> No
         (record,) = [each for each in world.engine.storage.feed if each.item == item][-1:]
         await parts.admission.turn(glance([StreamRecord(record.sequence, record.key, record.item)]))
     else:
-        await parts.admission.turn(Hints(cancelled={run_of(two)}, everything=seen.startswith("in a full")))
+        await parts.admission.turn(Hints(leaving={run_of(two)}, everything=seen.startswith("in a full")))
     assert world.tokens().keys() == {run_of(one)}
     assert parts.admission.shards[0].gate.board("acme", 10).waiting == 0
     await world.finish(run_of(one))
@@ -59,7 +60,7 @@ async def test_a_granted_run_that_was_cancelled_before_anybody_claimed_it_gives_
     parts = world.orchestrator()
     await admitted(world, parts)
     await cancelled(world, RUN)
-    await parts.admission.turn(Hints(cancelled={RUN}))
+    await parts.admission.turn(Hints(leaving={RUN}))
     assert world.tokens() == {}
 
 
@@ -94,7 +95,7 @@ async def test_a_run_that_waits_is_not_taken_for_cancelled() -> None:
     parts = world.orchestrator()
     project = await world.submit(1)
     await parts.admission.turn(hints(projects=[project]))
-    await parts.admission.turn(Hints(cancelled={run_of(project), "run_unknown"}))
+    await parts.admission.turn(Hints(leaving={run_of(project), "run_unknown"}))
     assert world.tokens().keys() == {run_of(project)}
     assert await world.engine.tables.get([run_key("run_unknown")]) == [None]
 

@@ -11,10 +11,11 @@ from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.inventory import TOKENS
-from penstock_backbone.records.limits import SHARDS, board_key, in_use_key, limit_key
-from penstock_backbone.records.runs import as_run, cancel_waiting
+from penstock_backbone.records.limits import SHARDS, Stated, board_key, in_use_key, limit_key
+from penstock_backbone.records.runs import as_run
 from penstock_backbone.records.shards import as_ledger, home_of, ledger_key
 from penstock_backbone.records.tokens import HEAD_SK, token_sort_key
+from penstock_backbone.records.verbs import cancel_waiting, pause_resting, resume
 from penstock_backbone.vocabulary import Delete, Item, Key, Put, TransactionOutcome, TransactionPart
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.hints import Hints
@@ -340,3 +341,20 @@ async def test_a_ledger_that_was_read_before_its_heads_were_fenced_is_read_again
     await turn(parts)
     assert parts.admission.shards.ledger == other.admission.shards.ledger
     assert token_sort_key("acme", 3, "run_0001") in parts.admission.shards.held
+
+
+async def test_a_run_that_returns_after_its_tenant_has_moved_has_one_token_and_it_is_at_home() -> None:
+    """Also where the orchestrator that makes it has not heard of the new map."""
+    world = World()
+    slow, fast = world.orchestrator(), world.orchestrator()
+    project = await world.submit(1, tenant="acme")
+    await turn(slow, hints(projects=[project]))
+    run = run_of(project)
+    await world.write(pause_resting(await world.run(run), reason="x", at=world.now_ms))
+    await world.write(resume(await world.run(run), at=world.now_ms))
+    await world.change(SHARDS, Stated(2))
+    await turn(fast)
+    await turn(slow, Hints(returning={run}))
+    (token,) = world.tokens().values()
+    assert token["pk"] == f"TK#{home_of('acme', 2)}"
+    assert token["st"] == "held"

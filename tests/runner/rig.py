@@ -15,12 +15,12 @@ from tests.runner.virtual_time import VirtualClock
 
 from penstock_backbone.inventory import DISPATCH_QUEUE, RUNS
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records import runs, sessions
+from penstock_backbone.records import runs, sessions, verbs, waits
 from penstock_backbone.records.projects import as_project, create_project, project_key
 from penstock_backbone.records.runs import RUNNING, TERMINAL, FactItem, RunItem
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.telemetry import silent
-from penstock_backbone.vocabulary import Item, Outgoing, Query, Written
+from penstock_backbone.vocabulary import Item, Outgoing, Query, Write, Written
 from penstock_runner.authoring import Workflow
 from penstock_runner.handlers.runner import DRAIN_SECONDS, Runner
 from penstock_runner.ports import Workers, World
@@ -148,6 +148,41 @@ class Rig:
         if run["state"] not in TERMINAL:
             await self.dispatch(run_id, run["fence"] + 1)
 
+    async def ask(self, run_id: str, make: Callable[[RunItem], Write]) -> RunItem:
+        """As the API does it: from the run as it stands, until it is written. Whatever returns is granted anew."""
+        while True:
+            (outcome,) = await self.engine.tables.write([make(await self.run(run_id))])
+            run = await self.run(run_id)
+            if isinstance(outcome, Written):
+                break
+        if "returning" in run:
+            (outcome,) = await self.engine.tables.write([verbs.make_token(run, token="t", shard=0)])
+            assert isinstance(outcome, Written)
+            await self.dispatch(run_id, run["fence"] + 1)
+        return run
+
+    async def signal(self, run_id: str, name: str, text: str) -> None:
+        await self.ask(run_id, lambda run: self._answered(run, f"signal:{name}", text, "signal"))
+
+    async def answer(self, run_id: str, stage: str, wait: str = "approval:1", **said: Any) -> None:
+        await self.ask(run_id, lambda run: self._answered(run, f"{stage}/{wait}", json.dumps(said), "approval"))
+
+    def _answered(self, run: RunItem, key: str, text: str, kind: str) -> Write:
+        told = runs.fact("SignalReceived", self._at(), signal=key, size=len(text))
+        return verbs.answer(run, key=key, text=text, told=told, wakes=kind, at=self._at())
+
+    async def ring(self) -> set[str]:
+        """As the orchestrator does it: wakes the runs whose timers are due, and grants them anew."""
+        woken = set()
+        page = await self.engine.tables.query(waits.first_timers())
+        for timer in page.items:
+            run = await self.run(timer["run"])
+            if timer["due"] <= self._at() and run["state"] == runs.WAITING:
+                await self.ask(run["pk"], lambda now: verbs.wake(now, kind="timer", at=self._at()))
+                woken.add(run["pk"])
+                await self.engine.tables.write([waits.forget_timer(timer)])
+        return woken
+
     # --- what can be seen ----------------------------------------------------------------------------
 
     async def run(self, run_id: str) -> RunItem:
@@ -190,23 +225,35 @@ class Rig:
         """Of every image the runs ever had: the story only grows, fences only rise, what is terminal stays so."""
         last: dict[str, Item] = {}
         for record in self.engine.storage.feed:
-            if record.key.table != RUNS:
+            if record.key.table != RUNS or record.key.sk != runs.RUN_SK:
                 continue
             item, before = record.item, last.get(record.key.pk)
             assert item is not None
             assert sorted(map(int, item["facts"])) == list(range(2, item["seq"] + 1))
             assert item["since"] <= item["seq"] + 1
             if before is not None:
-                assert before["state"] not in TERMINAL, "a terminal state changed"
+                told = [item["facts"][str(number)]["t"] for number in range(before["seq"] + 1, item["seq"] + 1)]
+                assert before["state"] not in TERMINAL or "RunRetried" in told, "a terminal state changed"
                 assert item["fence"] >= before["fence"]
                 assert item["since"] == before["seq"] + 1 or item["seq"] == before["seq"]
                 assert before["facts"].items() <= item["facts"].items(), "a fact changed"
-                finished = {name: result for name, result in before["results"].items() if "." not in name}
+                cleared = _cleared(item, before["seq"])
+                finished = {
+                    name: result
+                    for name, result in before["results"].items()
+                    if "." not in name and name not in cleared
+                }
                 assert finished.items() <= item["results"].items(), "a result changed"
             last[record.key.pk] = item
 
     def _at(self) -> int:
         return to_ms(self.clock.now())
+
+
+def _cleared(item: Item, seq: int) -> set[str]:
+    """What the facts after `seq` say to be done again."""
+    added = [item["facts"][str(number)] for number in range(seq + 1, item["seq"] + 1)]
+    return {name for told in added if told["t"] == "RunStarted" for name in told["d"].get("cleared", ())}
 
 
 def registry(*workflows: Workflow) -> Registry:

@@ -11,8 +11,8 @@ from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
 from tests.runner.test_blocking_runs import in_real_time
 
-from penstock_backbone.records import runs
-from penstock_backbone.records.runs import CANCELLED, RUNNING
+from penstock_backbone.records import verbs
+from penstock_backbone.records.runs import CANCELLED, RUNNING, SUCCEEDED
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.vocabulary import Refused, Written
 from penstock_runner.authoring import StageContext
@@ -27,7 +27,7 @@ async def ask(rig: Rig, run_id: str) -> None:
     while True:
         run = await rig.run(run_id)
         (outcome,) = await rig.engine.tables.write(
-            [runs.ask_to_cancel(run, reason="enough", at=to_ms(rig.clock.now()))]
+            [verbs.ask_to_cancel(run, reason="enough", at=to_ms(rig.clock.now()))]
         )
         if isinstance(outcome, Written):
             return
@@ -132,7 +132,7 @@ async def test_other_runs_of_the_same_runner_go_on(rig: Rig) -> None:
     await until_running(rig, one)
     await ask(rig, one)
     await rig.until_ended(one, state=CANCELLED)
-    await rig.until_ended(other, state=runs.SUCCEEDED)
+    await rig.until_ended(other, state=SUCCEEDED)
 
 
 @in_real_time

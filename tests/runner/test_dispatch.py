@@ -27,7 +27,7 @@ def decided(*, receives: int = 1, tenant: str = "acme", **changes: Any) -> Decis
         **changes,
     }
     find = registry(in_a_row(3)).find
-    return decide(Dispatch("run_1", 3, tenant, None), as_run(run), receives=receives, find=find)
+    return decide(Dispatch("run_1", 3, tenant, None), as_run(run), receives=receives, find=find, now=0)
 
 
 def test_a_message_is_read_with_or_without_the_project() -> None:
@@ -61,7 +61,7 @@ def test_a_late_or_repeated_message_is_dropped(changes: dict[str, Any]) -> None:
 
 def test_a_message_for_an_unknown_run_or_with_another_tenant_is_dropped() -> None:
     assert decided(tenant="evil") == Drop("it names another tenant")
-    assert decide(Dispatch("run_1", 3, "acme", None), None, receives=1, find=registry().find) == Drop(
+    assert decide(Dispatch("run_1", 3, "acme", None), None, receives=1, find=registry().find, now=0) == Drop(
         "there is no such run"
     )
 

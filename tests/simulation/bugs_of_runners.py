@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from tests.simulation.patches import Patches, without_condition
 
-from penstock_api.handlers import accept, cancel
-from penstock_backbone.records import runs, sessions
+from penstock_api.handlers import accept
+from penstock_backbone.records import runs, sessions, verbs
 from penstock_backbone.records.runs import CANCELLED, QUEUED, RUNNING
 from penstock_backbone.vocabulary import Condition, Equals, Update, Written
 from penstock_orchestrator.handlers import dispatch, relay
@@ -153,4 +153,4 @@ def wish_to_cancel_overlooked(patches: Patches) -> None:
 
 
 def cancelled_without_a_condition(patches: Patches) -> None:
-    without_condition(patches, cancel, "cancel_waiting")
+    without_condition(patches, verbs, "cancel_waiting")

@@ -21,7 +21,7 @@ from penstock_backbone.records.limits import (
     tenant_scope,
     workflow_scope,
 )
-from penstock_backbone.records.runs import QUEUED, TERMINAL
+from penstock_backbone.records.runs import QUEUED, RUNNING, as_run, needs_token
 from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.records.tokens import (
     GRANT,
@@ -99,6 +99,7 @@ class Ledger:
             self.shards.leaves(key, old, self._scopes_held(name))
             return
         self.tokens.pop(name, None)
+        self.since.pop(name, None)
         self._gone.add(name)
 
     def _scopes_held(self, name: str) -> tuple[str, ...]:
@@ -109,8 +110,10 @@ class Ledger:
         if old is None:
             run = self._runs.get(new["run"])
             demand(name not in self.since, "I2", f"the token {name} is in two shards")
-            demand(name not in self._gone, "I2", f"the token {name} has come back")
             demand(run is not None and run["state"] == QUEUED, "I2", f"the token {name} has no waiting run")
+            assert run is not None
+            demand(name not in self._gone or new["f"] == run["fence"], "I2", f"the token {name} has come back")
+            self._withdrawn.discard(name)
             self.since[name] = now
             self.tokens[name] = new
             return
@@ -167,10 +170,10 @@ class Ledger:
         run_id = _run_of(name)
         run = self._runs.get(run_id)
         if operation.op == RELEASE:
-            demand(run is None or run["state"] in TERMINAL, "I5", f"the slot of {run_id} is freed before it ended")
+            demand(run is None or not needs_token(as_run(run)), "I5", f"the slot of {run_id} is freed before it ended")
         else:
             assert operation.op == REQUEUE, operation
-            returned = run is not None and run["state"] == QUEUED and run["fence"] >= fence
+            returned = run is not None and run["state"] != RUNNING and run["fence"] >= fence
             demand(returned, "I5", f"the slot of {run_id} is freed before it was fenced off")
             self._demand_idle(run_id, fence)
             self.since[name] = now
@@ -182,7 +185,9 @@ class Ledger:
         demand(name not in self.held, "I2", f"{name} is taken out of the line while it is held")
         run = self._runs.get(_run_of(name))
         demand(
-            run is not None and run["state"] in TERMINAL, "I5", f"{name} is taken out of the line, and its run waits"
+            run is not None and not needs_token(as_run(run)),
+            "I5",
+            f"{name} is taken out of the line, and its run waits",
         )
 
     def _demand_idle(self, run: str, fence: int) -> None:

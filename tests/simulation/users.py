@@ -14,6 +14,7 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.violations import Violation, demand
 from tests.simulation.workload import Wish, wishes
 
+from penstock_api.domain.wishes import Asked, Cancel, Done, Refusal
 from penstock_api.handlers.accept import (
     Accepted,
     KeyReused,
@@ -23,7 +24,7 @@ from penstock_api.handlers.accept import (
     UnknownWorkflow,
     Verdict,
 )
-from penstock_api.handlers.cancel import AlreadyOver, Asked, Cancelled, NoSuchProject
+from penstock_api.handlers.verbs import NoSuchProject
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.records.runs import CANCELLED
 from penstock_backbone.vocabulary import Item
@@ -100,21 +101,19 @@ class Users:
         """Sooner or later, and again until somebody says what became of it."""
         await self._sleep(self._chance.choice((0.0, 0.02, 0.5, 3.0, 10.0)))
         for asked in range(ASKED_MAX):
-            verdict = await self._try(
-                lambda process: process.subject.cancellation.cancel(wish.tenant, project, "enough")
-            )
+            verdict = await self._try(lambda process: process.subject.verbs.do(wish.tenant, project, Cancel("enough")))
             match verdict:
-                case Cancelled() | Asked():
+                case Done() | Asked():
                     if project in self.cancelled:
                         self._sightings.note("a run was cancelled twice (76)")
                     self.cancelled.add(project)
                     self._sightings.note(
-                        "a run was cancelled while it " + ("waited" if isinstance(verdict, Cancelled) else "ran")
+                        "a run was cancelled while it " + ("waited" if isinstance(verdict, Done) else "ran")
                     )
                     if asked or self._chance.random() < 0.9:
                         return
-                case AlreadyOver(state):
-                    demand(project not in self.cancelled, "I6", f"{project} was to be cancelled, and has {state}")
+                case Refusal(why=why):
+                    demand(project not in self.cancelled, "I6", f"{project} was to be cancelled, and: {why}")
                     return
                 case NoSuchProject():
                     raise Violation("I12", f"{project}, which was accepted, cannot be cancelled: it is gone")

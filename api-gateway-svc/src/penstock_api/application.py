@@ -10,14 +10,20 @@ from penstock_api.domain.new_project import BODY_BYTES_MAX
 from penstock_api.edge import Edge
 from penstock_api.parts import Parts
 from penstock_api.problems import problem_response
-from penstock_api.routes import documentation, limits, projects, runs, service, streams
+from penstock_api.routes import documentation, limits, projects, runs, service, streams, verbs
 
 ROUTES = (
     projects.submit_project,
     projects.list_projects,
     projects.get_project,
-    projects.cancel_project,
     projects.get_events,
+    verbs.cancel_project,
+    verbs.pause_project,
+    verbs.resume_project,
+    verbs.retry_project,
+    verbs.approve_project,
+    verbs.reject_project,
+    verbs.signal_project,
     streams.stream_events,
     streams.websocket_events,
     runs.get_admission,

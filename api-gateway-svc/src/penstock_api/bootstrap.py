@@ -11,12 +11,12 @@ from litestar.types import ASGIApp
 from penstock_api.application import create_application
 from penstock_api.handlers.accept import Acceptance
 from penstock_api.handlers.artifacts import Artifacts
-from penstock_api.handlers.cancel import Cancellation
 from penstock_api.handlers.catalog import Catalog
 from penstock_api.handlers.leases import Leases
 from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
 from penstock_api.handlers.readiness import Readiness
+from penstock_api.handlers.verbs import Verbs
 from penstock_api.parts import Parts
 from penstock_api.push.hub import Hub
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
@@ -48,10 +48,10 @@ class Api:
 def parts_on(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Parts:
     """The API's work without its web application."""
     catalog = Catalog(engine.tables, clock)
-    projects = Projects(engine.tables, catalog, Leases(engine.tables, clock))
+    projects = Projects(engine.tables, catalog, Leases(engine.tables, clock), clock)
     return Parts(
         acceptance=Acceptance(engine.tables, catalog, clock, ids),
-        cancellation=Cancellation(engine.tables, projects, clock),
+        verbs=Verbs(engine.tables, projects, clock),
         projects=projects,
         artifacts=Artifacts(engine.blobs),
         limits=Limits(engine.tables, clock, ids),

@@ -9,11 +9,11 @@ from litestar.connection import ASGIConnection
 
 from penstock_api.handlers.accept import Acceptance
 from penstock_api.handlers.artifacts import Artifacts
-from penstock_api.handlers.cancel import Cancellation
 from penstock_api.handlers.catalog import Catalog
 from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
 from penstock_api.handlers.readiness import Readiness
+from penstock_api.handlers.verbs import Verbs
 from penstock_api.push.hub import Hub
 from penstock_backbone.ports import Ids
 from penstock_backbone.telemetry import Telemetry
@@ -22,7 +22,7 @@ from penstock_backbone.telemetry import Telemetry
 @dataclass(frozen=True, slots=True)
 class Parts:
     acceptance: Acceptance
-    cancellation: Cancellation
+    verbs: Verbs
     projects: Projects
     artifacts: Artifacts
     limits: Limits

@@ -43,6 +43,10 @@ TRACES_ELSEWHERE = Kind("traces-elsewhere", 404, "Traces are kept elsewhere")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This method cannot be used here")
 KEY_REUSED = Kind("idempotency-key-reused", 409, "This idempotency key was used for another request")
 ALREADY_OVER = Kind("already-over", 409, "The run is over")
+NOT_OVER_YET = Kind("not-over", 409, "The run is not over")
+NOT_ASKED_FOR = Kind("not-asked", 409, "Nothing is asked that this would answer")
+ANSWERED_BEFORE = Kind("answered-before", 409, "It was answered otherwise before")
+RUN_FULL = Kind("run-full", 409, "The run can take no more")
 LIMIT_CHANGED = Kind("limit-changed", 409, "Another change came first")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "The body must be JSON")
@@ -54,7 +58,7 @@ TOO_MANY_STREAMS = Kind("too-many-streams", 503, "Too many streams are open")
 
 KINDS = (
     INVALID, NOT_JSON, UNKNOWN_WORKFLOW, BAD_CURSOR, NOT_FOUND, TRACES_ELSEWHERE, METHOD_NOT_ALLOWED, KEY_REUSED,
-    ALREADY_OVER, LIMIT_CHANGED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INTERNAL, ARTIFACT_LOST, UNAVAILABLE, NO_RUNNER, TOO_MANY_STREAMS,
+    ALREADY_OVER, NOT_OVER_YET, NOT_ASKED_FOR, ANSWERED_BEFORE, RUN_FULL, LIMIT_CHANGED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INTERNAL, ARTIFACT_LOST, UNAVAILABLE, NO_RUNNER, TOO_MANY_STREAMS,
 )  # fmt: skip
 
 

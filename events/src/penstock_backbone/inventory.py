@@ -103,7 +103,10 @@ class Inventory:
 BY_TENANT = Index("by_tenant", hash_attribute="tenant", range_attribute="created")
 BY_STATUS = Index("by_status", hash_attribute="tenant_status", range_attribute="created")
 
-RUN_ENDED = ("RunSucceeded", "RunFailed", "RunCancelled")
+SLOT_FREED = ("RunSucceeded", "RunFailed", "RunCancelled", "RunTimedOut", "RunWaiting", "RunPaused")
+"""Facts after which a run needs no token."""
+TOKEN_WANTED = ("RunResumed", "RunRetried")
+"""Facts after which a run needs one again."""
 
 INVENTORY = Inventory(
     tables=(
@@ -127,8 +130,8 @@ INVENTORY = Inventory(
     rules=(
         Rule(
             "admission",
-            "new projects and ended runs wake the admission",
-            {"source": [EVENT_SOURCE], "detail-type": ["ProjectCreated", *RUN_ENDED]},
+            "new projects, and runs that need a slot no longer or again, wake the admission",
+            {"source": [EVENT_SOURCE], "detail-type": ["ProjectCreated", *SLOT_FREED, *TOKEN_WANTED]},
             ADMISSION_QUEUE,
         ),
     ),

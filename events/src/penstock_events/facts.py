@@ -62,12 +62,14 @@ class RunAdmitted(Fact):
 
 
 class RunStarted(Fact):
-    """Execution began, or began again after an interruption (`attempt` > 1), with these stages to do."""
+    """Execution began, or began again after an interruption (`attempt` > 1), with these stages to do. `cleared` are
+    stages that had finished and run again, because somebody retried the run from the first of them."""
 
     fence: int = Field(ge=1)
     attempt: int = Field(ge=1)
     workflow_version: str
     stages: tuple[str, ...]
+    cleared: tuple[str, ...] | None = None
 
 
 class StageStarted(Fact):
@@ -96,6 +98,74 @@ class StageFailed(Fact):
     final: bool
     retry_in_ms: int | None = None
     usage: Usage | None = None
+
+
+class StageWaiting(Fact):
+    """The stage goes on when its wait is over, and begins anew then: at the time `until`, when `signal` arrives, or when
+    somebody answers `question`. `kind`: timer, signal, approval or retry; accept others. With a signal or a question,
+    `until` is when it stops waiting for it."""
+
+    stage: str
+    wait: str
+    kind: str
+    signal: str | None = None
+    question: str | None = None
+    until: str | None = None
+
+
+class RunWaiting(Fact):
+    """All that is left of the run waits, so it holds no slot. `until`: when it goes on by itself, if it does."""
+
+    stages: tuple[str, ...]
+    until: str | None = None
+
+
+class SignalReceived(Fact):
+    """Somebody sent the run a signal; its value is kept with the run."""
+
+    signal: str
+    size: int = Field(ge=0)
+
+
+class ApprovalAnswered(Fact):
+    """Somebody approved or rejected what a stage asks."""
+
+    stage: str
+    wait: str
+    approved: bool
+    by: str | None = None
+    comment: str | None = None
+
+
+class RunPauseRequested(Fact):
+    """Somebody wants the run paused; whoever executes it begins nothing new, and then it is paused."""
+
+    reason: str
+
+
+class RunPaused(Fact):
+    """The run holds no slot and stays as it is until somebody resumes it."""
+
+    reason: str
+
+
+class RunResumed(Fact):
+    """The run goes on: it waits for a token again, if it had none. `reason`: resumed, signal, approval or timer."""
+
+    reason: str
+
+
+class RunRetried(Fact):
+    """Somebody began a run anew that was over. Its finished stages count, without `from_stage` and what comes after it."""
+
+    from_stage: str | None = None
+    edited: bool = False
+
+
+class RunTimedOut(Fact):
+    """The run took longer than its workflow allows, counted from its first start."""
+
+    timeout_ms: int = Field(ge=0)
 
 
 class RunRequeued(Fact):
@@ -132,6 +202,8 @@ FACTS: dict[str, type[Fact]] = {
     for model in (
         ProjectCreated, RunQueued, RunAdmitted, RunStarted, StageStarted, StageCompleted, StageFailed,
         RunRequeued, RunSucceeded, RunFailed, RunCancelRequested, RunCancelled,
+        StageWaiting, RunWaiting, SignalReceived, ApprovalAnswered, RunPauseRequested, RunPaused, RunResumed,
+        RunRetried, RunTimedOut,
     )
 }  # fmt: skip
 """Every fact by its type name, which is also EventBridge's detail-type."""

@@ -24,6 +24,7 @@ from penstock_backbone.inventory import (
     TOKENS,
     Consumer,
 )
+from penstock_backbone.records.waits import TIMERS_PK
 
 ADMISSION = "admission"
 SWEEP = "sweep"
@@ -54,12 +55,14 @@ PROFILE_AREAS = frozenset({"us", "eu", "apac", "jp", "au", "ca", "us-gov", "glob
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Names are the inventory's. `indexes` are tables whose indexes may be queried, `consumer` is a reader of streams,
+    """Names are the inventory's. `indexes` are tables whose indexes may be queried, `timers` what may be
+    done to the timers among the runs and to no run, `consumer` is a reader of streams,
     `polled` a queue that a mapping reads. Nobody gets Scan: no condition could hold it.
     """
 
     tables: Mapping[str, tuple[str, ...]]
     indexes: tuple[str, ...] = ()
+    timers: tuple[str, ...] = ()
     consumer: str | None = None
     polled: str | None = None
     sends: tuple[str, ...] = ()
@@ -76,6 +79,7 @@ RIGHTS: Mapping[str, Rights] = {
     ),
     RUNNER: Rights(
         tables={PROJECTS: GET, RUNS: GET + UPDATE, SESSIONS: GET + PUT + UPDATE},
+        timers=PUT,
         receives=(DISPATCH_QUEUE,),
         blobs=("s3:GetObject", "s3:PutObject"),
     ),
@@ -85,8 +89,8 @@ RIGHTS: Mapping[str, Rights] = {
     ADMISSION: Rights(
         tables={
             PROJECTS: GET,
-            RUNS: GET + PUT,
-            TOKENS: GET + QUERY + PUT + UPDATE + DELETE,
+            RUNS: GET + PUT + UPDATE,
+            TOKENS: GET + QUERY + PUT + UPDATE + DELETE + CHECK,
             SESSIONS: GET,
             LIMITS: QUERY + PUT + CHECK,
         },
@@ -95,10 +99,11 @@ RIGHTS: Mapping[str, Rights] = {
     SWEEP: Rights(
         tables={
             RUNS: GET + UPDATE,
-            TOKENS: GET + QUERY + PUT + UPDATE + DELETE,
+            TOKENS: GET + QUERY + PUT + UPDATE + DELETE + CHECK,
             SESSIONS: GET + QUERY + UPDATE + DELETE,
             LIMITS: QUERY + PUT + CHECK,
         },
+        timers=QUERY + DELETE,
         sends=(DISPATCH_QUEUE,),
     ),
 }
@@ -139,6 +144,9 @@ class Resources:
 def statements(rights: Rights, resources: Resources) -> list[Statement]:
     """One statement a table, queue or stream, so that each grant can be read alone."""
     found = [Statement(actions, [resources.tables[table]]) for table, actions in rights.tables.items()]
+    if rights.timers:
+        only_timers = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": TIMERS_PK}}
+        found.append(Statement(rights.timers, [resources.tables[RUNS]], only_timers))
     found += [
         Statement(QUERY, [pulumi.Output.concat(resources.tables[table], "/index/", index.name)])
         for table in rights.indexes

@@ -13,7 +13,7 @@ from typing import cast
 from pydantic import BaseModel
 
 from penstock_events.facts import Artifact
-from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, StageFunction, Workflow
+from penstock_runner.authoring import Approval, FinalError, OutputModel, ProjectInput, StageFunction, Workflow
 from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
 from penstock_runner.workflows.building.documents import SourceFile
@@ -38,6 +38,9 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+
+
+NO_WAITS = "no stage of these workflows waits"
 
 
 @dataclass
@@ -71,6 +74,20 @@ class Context:
 
     def progress(self, fraction: float | None, line: str = "") -> None:
         self.came.append((fraction, line))
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError(NO_WAITS)
+
+    async def wait_for(
+        self, signal: str, model: type[OutputModel], *, timeout_seconds: float | None = None
+    ) -> OutputModel:
+        raise NotImplementedError(NO_WAITS)
+
+    async def approve(self, question: str, *, timeout_seconds: float | None = None) -> Approval:
+        raise NotImplementedError(NO_WAITS)
+
+    async def checkpoint(self) -> None:
+        raise NotImplementedError(NO_WAITS)
 
     async def put_artifact(self, name: str, data: bytes) -> Artifact:
         self.artifacts[name] = data

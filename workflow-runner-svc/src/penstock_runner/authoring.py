@@ -22,11 +22,33 @@ from penstock_events.facts import Artifact
 OutputModel = TypeVar("OutputModel", bound=BaseModel)
 
 STAGES_MAX = 50
+HERE_SECONDS = 10.0
+"""A wait of up to this costs less than giving the slot back."""
 STAGE_NAME_PATTERN = r"[a-z][a-z0-9_]{0,39}"
 
 
 class FinalError(Exception):
     """Raised by a stage when trying again cannot help: the run fails at once with this message."""
+
+
+class Rejected(FinalError):
+    """Somebody has rejected what the stage asked."""
+
+
+class WaitTimeout(Exception):
+    """Nobody has answered or sent a signal in time."""
+
+
+class StageSuspended(BaseException):
+    """Ends the stage's code while the stage waits: let it pass, as a cancellation."""
+
+
+class Approval(BaseModel):
+    """`by` and `comment` are what the answer said of itself."""
+
+    approved: bool
+    by: str | None = None
+    comment: str | None = None
 
 
 class ProjectInput(BaseModel):
@@ -104,7 +126,33 @@ class _Context(Protocol):
 
 
 class StageContext(_Context, Protocol):
-    """For a stage that is an `async def`."""
+    """For a stage that is an `async def`.
+
+    While a stage waits with `sleep`, `wait_for` or `approve`, its run holds no slot, and no process keeps it: so when the
+    wait is over, the stage begins anew, and the call returns at once. Let a stage wait before it works, or in a stage of
+    its own. The waits of one attempt are told apart by their order, so wait in the stage's own coroutine.
+    """
+
+    async def sleep(self, seconds: float) -> None:
+        """Up to HERE_SECONDS the stage stays where it is; longer sleeps are waits."""
+        ...
+
+    async def wait_for(
+        self, signal: str, model: type[OutputModel], *, timeout_seconds: float | None = None
+    ) -> OutputModel:
+        """The value that somebody sends with POST …/signals/{signal}, also when it was sent before. The first value
+        stands. Raises WaitTimeout, and FinalError when the value does not fit the model."""
+        ...
+
+    async def approve(self, question: str, *, timeout_seconds: float | None = None) -> Approval:
+        """Returns when somebody has approved (POST …/approve). Raises Rejected when somebody has rejected it, so that
+        nothing goes on by mistake, and WaitTimeout."""
+        ...
+
+    async def checkpoint(self) -> None:
+        """A place at which a long stage may be stopped and begun anew later: returns at once unless somebody has paused
+        the run, or its runner is to end."""
+        ...
 
     async def put_artifact(self, name: str, data: bytes) -> Artifact:
         """Stores a file under run, fence and `name` ("package/README.md"); it is listed when the run succeeds."""
@@ -201,12 +249,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """`timeout_seconds` None: the run as a whole has no limit of its own; its stages have theirs.
+    """`timeout_seconds`: how long a run may take from its first start, all that it waits meanwhile included; then it ends
+    `timed_out`. None: it has no limit of its own; its stages have theirs.
 
     `input`: the model of what a request may give besides its requirement; a run whose input does not fit fails before
     its first stage.
 
-    `on_failure` is called when a stage has failed for good, before the run ends `failed`. It is called again when its
+    `on_failure` is called when a stage has failed for good, before the run ends `failed`, and when its time is over. It is called again when its
     runner is lost or it raises, so it gives its context's idempotency key to whoever must not hear twice. It may read
     the outputs of finished stages. It changes nothing: the run fails whatever becomes of it.
     """

@@ -18,7 +18,7 @@ _SUMMARY = {
     "run_id": _RUN,
 }
 _RUN_VIEW = {
-    "id": _RUN, "state": "queued", "attempt": 0, "cancel_requested": False, "workflow_version": None, "queued_at": _TIME, "started_at": None,
+    "id": _RUN, "state": "queued", "attempt": 0, "cancel_requested": False, "pause_requested": False, "waits": [], "workflow_version": None, "queued_at": _TIME, "started_at": None,
     "ended_at": None, "duration_ms": None, "error": None,
 }  # fmt: skip
 _STAGE = {
@@ -142,6 +142,10 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
         "errors": [{"message": "was used before", "header": "Idempotency-Key"}],
     },
     "already-over": {"detail": "The run has succeeded already: there is nothing left to cancel."},
+    "not-over": {"detail": "The run is not over: cancel it first, or wait for its end."},
+    "not-asked": {"detail": "The stage deploy asks nothing that could be answered."},
+    "answered-before": {"detail": "The signal go was sent with another value before, and the first one stands."},
+    "run-full": {"detail": "A run can take 20 signals and answers, and it has them."},
     "limit-changed": {
         "detail": f"The limit of fleet was changed by somebody else, to version {_CHANGE}: GET it, and decide again."
     },
@@ -164,8 +168,19 @@ _CHANGES: dict[str, Any] = {
 
 _CANCELS: dict[str, Any] = {"With a reason": {"value": {"reason": "The customer has changed their mind."}}}
 
+_WISHES: dict[str, dict[str, Any]] = {
+    "PauseRequest": {"With a reason": {"value": {"reason": "The budget of this month is spent."}}},
+    "ResumeRequest": {"Nothing to say": {"value": {}}},
+    "RetryRequest": {
+        "What is unfinished": {"value": {}},
+        "From a finished stage": {"value": {"from_stage": "requirements_analysis"}},
+    },
+    "AnswerRequest": {"With a comment": {"value": {"stage": "review", "by": "Ada", "comment": "Looks good."}}},
+    "SignalValue": {"An object": {"value": {"paid": True}}},
+}
+
 EXAMPLES: dict[str, Any] = {
-    "bodies": {"NewProject": _REQUESTS, "LimitChange": _CHANGES, "CancelRequest": _CANCELS},
+    "bodies": {"NewProject": _REQUESTS, "LimitChange": _CHANGES, "CancelRequest": _CANCELS, **_WISHES},
     "requests": _REQUESTS,
     "answers": _ANSWERS,
     "problems": _PROBLEMS,

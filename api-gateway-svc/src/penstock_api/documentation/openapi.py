@@ -17,10 +17,11 @@ from pydantic import BaseModel
 from penstock_api.documentation.examples import EXAMPLES
 from penstock_api.documentation.operations import OPERATIONS, Operation
 from penstock_api.domain import views
-from penstock_api.domain.cancel_request import CancelRequest
 from penstock_api.domain.limit_change import LimitChange
 from penstock_api.domain.new_project import NewProject
+from penstock_api.domain.wish_bodies import AnswerRequest, CancelRequest, PauseRequest, ResumeRequest, RetryRequest
 from penstock_api.problems import KINDS, PROBLEM_MEDIA_TYPE, TYPE_PREFIX, Kind
+from penstock_backbone.records.waits import ANSWER_BYTES_MAX
 
 _DESCRIPTION = """\
 Submit what you want built, see where it stands, follow it live, and fetch what it left behind.
@@ -72,14 +73,19 @@ def _schemas() -> dict[str, Any]:
     # The default of an absent name is a derived one, not the empty text; of a limit's field, what it was before.
     schemas["NewProject"] = _body(NewProject, without_default=("name",))
     schemas["LimitChange"] = _body(LimitChange, without_default=tuple(LimitChange.model_fields))
-    schemas["CancelRequest"] = _body(CancelRequest, without_default=())
+    for model in (CancelRequest, PauseRequest, ResumeRequest):
+        schemas[model.__name__] = _body(model, without_default=())
+    for optional in (RetryRequest, AnswerRequest):
+        absent = tuple(name for name, field in optional.model_fields.items() if not field.is_required())
+        schemas[optional.__name__] = _body(optional, without_default=absent)
+    schemas["SignalValue"] = {"description": f"Any JSON value of at most {ANSWER_BYTES_MAX} bytes."}
     return schemas
 
 
 def _body(model: type[BaseModel], *, without_default: Sequence[str]) -> dict[str, Any]:
     body = model.model_json_schema()
     body.pop("title")
-    for name, described in body["properties"].items():
+    for name, described in body.get("properties", {}).items():
         described.pop("title", None)
         if name in without_default:
             del described["default"]

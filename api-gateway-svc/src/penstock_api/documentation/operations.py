@@ -17,6 +17,7 @@ from penstock_api.parameters import (
 )
 from penstock_api.problems import (
     ALREADY_OVER,
+    ANSWERED_BEFORE,
     ARTIFACT_LOST,
     BAD_CURSOR,
     INTERNAL,
@@ -24,8 +25,11 @@ from penstock_api.problems import (
     KEY_REUSED,
     LIMIT_CHANGED,
     NO_RUNNER,
+    NOT_ASKED_FOR,
     NOT_FOUND,
     NOT_JSON,
+    NOT_OVER_YET,
+    RUN_FULL,
     TOO_LARGE,
     TOO_MANY_STREAMS,
     TRACES_ELSEWHERE,
@@ -34,6 +38,7 @@ from penstock_api.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     Kind,
 )
+from penstock_backbone.records.waits import SIGNAL_NAME_PATTERN
 
 Parameter = dict[str, Any]
 
@@ -86,6 +91,7 @@ IDEMPOTENCY_KEY = _header(
 )
 KIND = _path("kind", {"type": "string", "enum": ["tenant", "workflow", "resource"]})
 NAME = _path("name", {"type": "string"})
+SIGNAL_NAME = _path("name", {"type": "string", "pattern": f"^{SIGNAL_NAME_PATTERN}$"})
 CURSOR = _query("cursor", "The next_cursor of the page before.", {"type": "string"})
 AFTER = _query(
     "after",
@@ -127,6 +133,23 @@ def _of_scope(name: str, path: str, parameters: tuple[Parameter, ...]) -> tuple[
     )  # fmt: skip
 
 
+def _wish(  # noqa: PLR0917  # in the order of Operation's fields
+    name: str,
+    path: str,
+    summary: str,
+    successes: Mapping[str, str],
+    body: str,
+    refusals: tuple[Kind, ...],
+    description: str,
+    parameters: tuple[Parameter, ...] = (),
+) -> Operation:
+    problems = (INVALID, NOT_JSON, NOT_FOUND, *refusals, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, *EVERYWHERE)
+    return Operation(
+        name, "post", f"/v1/projects/{{project_id}}/{path}", "Projects", summary, successes, "ProjectView", problems,
+        (PROJECT_ID, *parameters, TENANT), body=body, description=description,
+    )  # fmt: skip
+
+
 OPERATIONS = (
     Operation(
         "submitProject", "post", "/v1/projects", "Projects", "Submit a project",
@@ -164,6 +187,34 @@ OPERATIONS = (
         (INVALID, NOT_JSON, NOT_FOUND, ALREADY_OVER, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, *EVERYWHERE),
         (PROJECT_ID, TENANT), body="CancelRequest",
         description="The body may be left out. Finished stages and their files stay; repeating it is safe.",
+    ),
+    _wish(
+        "pauseProject", "pause", "Pause it",
+        {"200": "It holds no slot, until it is resumed.", "202": "Its runner begins nothing new, and then it is paused."},
+        "PauseRequest", (ALREADY_OVER,),
+        "The body may be left out. Stages under way come to their end first. Repeating it is safe.",
+    ),
+    _wish(
+        "resumeProject", "resume", "Resume it", {"200": "It goes on: at its old place in the line, if it had stopped."},
+        "ResumeRequest", (ALREADY_OVER,), "The body may be left out. A run that is not paused stays as it is.",
+    ),
+    _wish(
+        "retryProject", "retry", "Begin it anew after its end", {"200": "It is queued again."},
+        "RetryRequest", (ALREADY_OVER, NOT_OVER_YET, RUN_FULL),
+        "What has finished counts, without `from_stage` and what needs it. The body may be left out. Repeating it is safe.",
+    ),
+    _wish(
+        "approveProject", "approve", "Approve what a stage asks", {"200": "The stage goes on."},
+        "AnswerRequest", (ALREADY_OVER, NOT_ASKED_FOR, ANSWERED_BEFORE, RUN_FULL), "Repeating it is safe.",
+    ),
+    _wish(
+        "rejectProject", "reject", "Reject what a stage asks", {"200": "The stage hears of it, and fails by default."},
+        "AnswerRequest", (ALREADY_OVER, NOT_ASKED_FOR, ANSWERED_BEFORE, RUN_FULL), "Repeating it is safe.",
+    ),
+    _wish(
+        "signalProject", "signals/{name}", "Send it a signal", {"200": "The run has it, and keeps it for who waits later."},
+        "SignalValue", (ALREADY_OVER, ANSWERED_BEFORE, RUN_FULL),
+        "The first value of a signal stands. No body at all is null.", (SIGNAL_NAME,),
     ),
     Operation(
         "getEvents", "get", "/v1/projects/{project_id}/events", "Events", "What has happened, in order",

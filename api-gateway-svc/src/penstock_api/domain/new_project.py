@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, JsonValue, ValidationError
@@ -49,6 +49,7 @@ _MESSAGES = {
     "int_parsing_size": f"must be from {PRIORITY_MIN} to {PRIORITY_MAX}",
 }
 """Pydantic's error types in plain words; our own validators raise theirs."""
+Body = TypeVar("Body", bound=BaseModel)
 _OWN_PREFIX = "Value error, "
 
 
@@ -70,7 +71,7 @@ class NotJson:
     reason: str
 
 
-def _requirement(text: str) -> str:
+def valid_requirement(text: str) -> str:
     text = with_plain_newlines(text).strip()
     if not REQUIREMENT_CHARS_MIN <= len(text) <= REQUIREMENT_CHARS_MAX:
         raise ValueError(
@@ -83,7 +84,7 @@ def _requirement(text: str) -> str:
     return text
 
 
-def _one_line(text: str, chars_max: int) -> str:
+def valid_line(text: str, chars_max: int) -> str:
     if found := first_unprintable(text):
         raise ValueError(
             f"holds the character {code_point(found)}: control and separator characters may not be used",
@@ -95,18 +96,18 @@ def _one_line(text: str, chars_max: int) -> str:
 
 
 def _name(text: str) -> str:
-    return _one_line(text, NAME_CHARS_MAX)
+    return valid_line(text, NAME_CHARS_MAX)
 
 
 def _tag(text: str) -> str:
-    return _one_line(text, TAG_CHARS_MAX)
+    return valid_line(text, TAG_CHARS_MAX)
 
 
 def _workflow(text: str) -> str:
-    return _one_line(text, WORKFLOW_CHARS_MAX)
+    return valid_line(text, WORKFLOW_CHARS_MAX)
 
 
-def _input(given: dict[str, Any]) -> dict[str, Any]:
+def valid_input(given: dict[str, Any]) -> dict[str, Any]:
     size = len(_as_text(given).encode())
     if size > INPUT_BYTES_MAX:
         raise ValueError(
@@ -126,7 +127,7 @@ class NewProject(BaseModel):
 
     requirement: Annotated[
         str,
-        AfterValidator(_requirement),
+        AfterValidator(valid_requirement),
         Field(
             description="What to build, in any language. Newlines and tabs may be used, other control characters not.",
             json_schema_extra={"minLength": REQUIREMENT_CHARS_MIN, "maxLength": REQUIREMENT_CHARS_MAX},
@@ -156,7 +157,7 @@ class NewProject(BaseModel):
 
     input: Annotated[
         dict[str, JsonValue],
-        AfterValidator(_input),
+        AfterValidator(valid_input),
         Field(
             description="What the workflow's input model asks for, where it has one. The run fails at once if it does not fit."
         ),
@@ -181,8 +182,13 @@ class NewProject(BaseModel):
 
 
 def parse_new_project(body: bytes) -> NewProject | Violations | NotJson:
+    return parsed(NewProject, body)
+
+
+def parsed(model: type[Body], body: bytes) -> Body | Violations | NotJson:
+    """The body as this model, or all that is wrong with it."""
     try:
-        return NewProject.model_validate_json(body)
+        return model.model_validate_json(body)
     except ValidationError as invalid:
         if invalid.error_count() > VIOLATIONS_MAX:
             return Violations((Violation("#", f"has {invalid.error_count():,} invalid fields"),))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penstock_api.domain.views import Failure, StageProgress, StagesSnapshot, StageStatus, StageUsage, StageView
-from penstock_backbone.records.runs import FactItem, RunItem, story
+from penstock_backbone.records.runs import TERMINAL, FactItem, RunItem, story
 from penstock_backbone.records.times import to_text
 
 CatalogStages = Sequence[Mapping[str, str]]
@@ -55,11 +55,16 @@ class _Stage:
     def interrupt(self) -> None:
         """Its runner was lost: it will begin again."""
         if self.status in ("running", "retrying"):
-            self.status, self.started_at, self.duration_ms = "pending", None, None
+            self.renew()
+
+    def renew(self) -> None:
+        """It will begin anew, whatever it has come to."""
+        self.status, self.started_at, self.completed_at, self.duration_ms = "pending", None, None, None
+        self.error = None
 
     def end(self) -> None:
         """The run has ended without it."""
-        if self.status in ("running", "retrying"):
+        if self.status in ("running", "retrying", "waiting"):
             self.status = "cancelled"
         elif self.status == "pending":
             self.status = "skipped"
@@ -84,22 +89,35 @@ class _Stages:
         """A fact of a type that says nothing about stages is passed over."""
         at, data = entry["at"], entry["d"]
         match entry["t"]:
-            case "RunStarted":
-                self.list(data["stages"])
             case "StageStarted":
                 self.named(data["stage"]).start(at, data["attempt"])
             case "StageCompleted":
                 self.named(data["stage"]).complete(at, data)
             case "StageFailed":
                 self.named(data["stage"]).fail(data)
-            case "RunRequeued":
+            case "StageWaiting":
+                # Of an item of a list: its stage goes on with the others.
+                if "." not in data["stage"]:
+                    self.named(data["stage"]).status = "waiting"
+            case kind:
+                self._apply_to_all(kind, data)
+
+    def _apply_to_all(self, kind: str, data: Mapping[str, Any]) -> None:
+        match kind:
+            case "RunStarted":
+                self.list(data["stages"])
+                for name in data.get("cleared", ()):
+                    self.named(name).renew()
+            case "RunRequeued" | "RunPaused":
                 for stage in self.by_name.values():
                     stage.interrupt()
-            case "RunFailed" | "RunCancelled":
+            case "RunRetried":
+                for stage in self.by_name.values():
+                    if stage.status != "completed":
+                        stage.renew()
+            case "RunFailed" | "RunCancelled" | "RunTimedOut":
                 for stage in self.by_name.values():
                     stage.end()
-            case _:
-                pass
 
 
 def snapshot(run: RunItem | None, announced: CatalogStages | None) -> StagesSnapshot:
@@ -109,7 +127,7 @@ def snapshot(run: RunItem | None, announced: CatalogStages | None) -> StagesSnap
         stages.apply(entry)
     if not stages.known and announced is not None:
         stages.list(stage["name"] for stage in announced)
-        if run and run["state"] in ("failed", "cancelled"):
+        if run and run["state"] in TERMINAL:
             for stage in stages.by_name.values():
                 stage.end()
     titles = {stage["name"]: stage.get("title") or None for stage in announced or ()}

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from penstock_backbone.records.limits import HOLDERS_MAX
 
-StageStatus = Literal["pending", "running", "retrying", "completed", "failed", "cancelled", "skipped"]
+StageStatus = Literal["pending", "running", "retrying", "waiting", "completed", "failed", "cancelled", "skipped"]
 
 
 class StageUsage(Struct, frozen=True, kw_only=True):
@@ -44,7 +44,8 @@ class StageView(Struct, frozen=True, kw_only=True):
     status: Annotated[
         StageStatus,
         Meta(
-            description="retrying: an attempt failed and the next will follow. cancelled: it was under way when the run "
+            description="retrying: an attempt failed and the next will follow. waiting: for a time, a signal or an "
+            "answer, see run.waits. cancelled: it was under way when the run "
             "ended. skipped: the run ended before it began."
         ),
     ]
@@ -73,11 +74,28 @@ class QueuePlace(Struct, frozen=True, kw_only=True):
     as_of: str | None
 
 
+class WaitView(Struct, frozen=True, kw_only=True):
+    """What a stage waits for. `until`: when it goes on by itself, or stops waiting."""
+
+    stage: str
+    wait: Annotated[str, Meta(description="Its name within the stage.")]
+    kind: Annotated[str, Meta(description="timer, signal, approval, retry; accept others.")]
+    signal: str | None
+    question: str | None
+    since: str
+    until: str | None
+
+
 class RunView(Struct, frozen=True, kw_only=True):
     id: str
-    state: Annotated[str, Meta(description="queued, running, succeeded, failed, cancelled; accept others.")]
+    state: Annotated[
+        str,
+        Meta(description="queued, running, waiting, paused, succeeded, failed, cancelled, timed_out; accept others."),
+    ]
     attempt: Annotated[int, Meta(description="How often execution began; above 1 after an interruption.")]
     cancel_requested: Annotated[bool, Meta(description="Its runner was asked to stop it: it will be cancelled.")]
+    pause_requested: Annotated[bool, Meta(description="Its runner was asked to pause it, after the stages under way.")]
+    waits: Annotated[list[WaitView], Meta(description="What its stages wait for; empty for a run that is over.")]
     workflow_version: str | None
     queued_at: str | None
     started_at: str | None
@@ -92,7 +110,9 @@ class ProjectSummary(Struct, frozen=True, kw_only=True):
     workflow: str
     priority: int
     tags: list[str]
-    status: Annotated[str, Meta(description="queued, building, completed, failed, cancelled; accept others.")]
+    status: Annotated[
+        str, Meta(description="queued, building, waiting, paused, completed, failed, cancelled; accept others.")
+    ]
     created_at: str
     run_id: str
 
@@ -134,7 +154,7 @@ class EventEnvelope(Struct, frozen=True, kw_only=True):
 class EventPage(Struct, frozen=True, kw_only=True):
     events: list[EventEnvelope]
     after: Annotated[int, Meta(description="Give this as `after` to read on.")]
-    ended: Annotated[bool, Meta(description="True when the run has ended and nothing will follow.")]
+    ended: Annotated[bool, Meta(description="True when the run has ended: nothing follows unless it is retried.")]
 
 
 class ArtifactView(Struct, frozen=True, kw_only=True):

@@ -10,20 +10,22 @@ from penstock_api.domain.views import AdmissionView, BoardView, EventPage, Proje
 from penstock_api.handlers.catalog import Catalog
 from penstock_api.handlers.leases import Leases
 from penstock_backbone.inventory import BY_STATUS, BY_TENANT, PROJECTS, RUNS
-from penstock_backbone.ports import Tables
+from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.limits import board_key, limit_key, use_key
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
 from penstock_backbone.records.runs import RunItem, as_run, run_key
+from penstock_backbone.records.times import to_ms
 from penstock_backbone.vocabulary import Query
 
 
 class Projects:
     """A project of another tenant is one that does not exist."""
 
-    def __init__(self, tables: Tables, catalog: Catalog, leases: Leases) -> None:
+    def __init__(self, tables: Tables, catalog: Catalog, leases: Leases, clock: Clock) -> None:
         self._tables = tables
         self._catalog = catalog
         self._leases = leases
+        self._clock = clock
 
     async def find(self, tenant: str, project_id: str) -> ProjectItem | None:
         (item,) = await self._tables.get([project_key(project_id)])
@@ -39,7 +41,13 @@ class Projects:
             return None
         run, board = await self._tables.get([run_key(project["run_id"]), board_key(tenant)])
         announced = (await self._catalog.known()).get(project["workflow"])
-        return detail(project, as_run(run) if run else None, board, announced["stages"] if announced else None)
+        return detail(
+            project,
+            as_run(run) if run else None,
+            board,
+            announced["stages"] if announced else None,
+            to_ms(self._clock.now()),
+        )
 
     async def events(self, tenant: str, project_id: str, after: int, limit: int) -> EventPage | None:
         project = await self.find(tenant, project_id)

@@ -146,7 +146,8 @@ class Hub:
     def _follower(self, project: ProjectItem) -> Follower:
         run_id = project["run_id"]
         follower = self._followers.get(run_id)
-        if follower is None or follower.over is Over.FAILED:
+        # A run that is over may have been retried since.
+        if follower is None or follower.over is not None:
             follower = self._followers[run_id] = Follower(project)
             follower.task = asyncio.create_task(self._follow(follower, self._leaving.get(run_id)))
         return follower

@@ -1,4 +1,4 @@
-"""/v1/projects: submit, list, look at one, cancel it, and read its events."""
+"""/v1/projects: submit, list, look at one, and read its events."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from litestar import Request, Response, get, post
 from litestar.enums import MediaType
 from litestar.params import FromPath
 
-from penstock_api.domain.cancel_request import CancelRequest, parse_cancel_request
 from penstock_api.domain.new_project import NewProject, parse_new_project
 from penstock_api.domain.projects import summary
 from penstock_api.domain.views import ViolationView
 from penstock_api.edge import traceparent_of
 from penstock_api.handlers.accept import Accepted, KeyReused, NothingAnnounced, Replayed, Submission, UnknownWorkflow
-from penstock_api.handlers.cancel import AlreadyOver, Asked, Cancelled, NoSuchProject
 from penstock_api.parameters import (
     EVENTS_LIMIT_DEFAULT,
     EVENTS_LIMIT_MAX,
@@ -30,7 +28,7 @@ from penstock_api.parameters import (
 )
 from penstock_api.parts import parts_of
 from penstock_api.principal import tenant_of
-from penstock_api.problems import ALREADY_OVER, KEY_REUSED, NO_RUNNER, UNKNOWN_WORKFLOW, Problem, not_found, unavailable
+from penstock_api.problems import KEY_REUSED, NO_RUNNER, UNKNOWN_WORKFLOW, Problem, not_found, unavailable
 from penstock_api.routes.bodies import json_body, refused_body
 
 JsonRequest = Request[Any, Any, Any]
@@ -92,30 +90,6 @@ async def get_project(request: JsonRequest, project_id: FromPath[str]) -> Respon
     if view is None:
         raise not_found("project")
     return answer(view)
-
-
-@post("/v1/projects/{project_id:str}/cancel")
-async def cancel_project(request: JsonRequest, project_id: FromPath[str]) -> Response[bytes]:
-    tenant, project = tenant_of(request.headers), project_id_of(project_id)
-    wish = parse_cancel_request(await json_body(request))
-    if not isinstance(wish, CancelRequest):
-        raise refused_body(wish)
-    verdict = await parts_of(request).cancellation.cancel(tenant, project, wish.reason)
-    match verdict:
-        case Cancelled():
-            status = 200
-        case Asked():
-            status = 202
-        case AlreadyOver(state):
-            raise Problem(ALREADY_OVER, f"The run has {state} already: there is nothing left to cancel.")
-        case NoSuchProject():
-            raise not_found("project")
-        case _ as never:
-            assert_never(never)
-    view = await parts_of(request).projects.detail(tenant, project)
-    if view is None:
-        raise not_found("project")
-    return answer(view, status)
 
 
 @get("/v1/projects/{project_id:str}/events")

@@ -2,11 +2,14 @@
 
     run_…  / RUN  {project_id, tenant, workflow, version?, plan?, priority, state, fence, session?, attempt,
                    seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, token, shard, resources?,
-                   cancel?, at, …}
+                   cancel?, pause?, waits{stage: {key: …}}?, answers{key: …}?, due?, passed?, returning?, restart?,
+                   edited{…}?, retried?, at, …}
 
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
 the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
-run ever accepted. `cancel` is the reason somebody gave for ending a run that executes: whoever owns it next obeys.
+run ever accepted. `cancel` and `pause` are the reasons somebody gave for ending or pausing a run that executes: whoever
+owns it next obeys. `waits`, `answers`, `due` and `passed`: see waits.py. `returning`: it is queued, and the token it needs is not made yet. `restart` is the stage from which it
+begins anew, and `edited` what stands in place of the project's requirement and input since then; `retried` is a digest of that wish.
 `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
 otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
 A stage that runs once for each item of a list has a result "stage.0", "stage.1", … for each finished item, until it is
@@ -16,7 +19,8 @@ finished itself. `plan` is the digest of the stages that the run began with. `pr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, NotRequired, TypedDict, cast
+from types import MappingProxyType
+from typing import Any, NotRequired, TypedDict, cast
 
 from penstock_backbone.inventory import RUNS
 from penstock_backbone.records.projects import ProjectItem
@@ -26,13 +30,20 @@ RUN_SK = "RUN"
 
 QUEUED = "queued"
 RUNNING = "running"
+WAITING = "waiting"
+PAUSED = "paused"
 SUCCEEDED = "succeeded"
 FAILED = "failed"
 CANCELLED = "cancelled"
-TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELLED})
+TIMED_OUT = "timed_out"
+RESTING = frozenset({WAITING, PAUSED})
+"""Not over, and without a token."""
+TERMINAL = frozenset({SUCCEEDED, FAILED, CANCELLED, TIMED_OUT})
+"""Over; only a retry begins such a run anew."""
 
 STATUS_OF_STATE = {
-    QUEUED: "queued", RUNNING: "building", SUCCEEDED: "completed", FAILED: "failed", CANCELLED: "cancelled",
+    QUEUED: "queued", RUNNING: "building", WAITING: "waiting", PAUSED: "paused", SUCCEEDED: "completed",
+    FAILED: "failed", CANCELLED: "cancelled", TIMED_OUT: "failed",
 }  # fmt: skip
 """The words that frontends already know, by run state."""
 
@@ -40,7 +51,7 @@ RESULT_INLINE_BYTES_MAX = 2 * 1024
 FACTS_MAX = 1000
 MESSAGE_CHARS_MAX = 2000
 REASON_CHARS_MAX = 500
-"""Of a cancellation."""
+"""Of a cancellation or a pause."""
 
 
 class FactItem(TypedDict):
@@ -49,6 +60,17 @@ class FactItem(TypedDict):
     t: str
     at: int
     d: dict[str, Any]
+
+
+class WaitItem(TypedDict):
+    """One wait of a stage: `k` its kind, `n` the attempt that waits, `at` since when; `q` the signal or the question;
+    `until` in ms."""
+
+    k: str
+    n: int
+    at: int
+    q: NotRequired[str]
+    until: NotRequired[int]
 
 
 class RunItem(TypedDict):
@@ -75,37 +97,18 @@ class RunItem(TypedDict):
     at: int
     queued_at: int
     cancel: NotRequired[str]
+    pause: NotRequired[str]
+    waits: NotRequired[dict[str, dict[str, WaitItem]]]
+    answers: NotRequired[dict[str, str]]
+    due: NotRequired[int]
+    passed: NotRequired[int]
+    returning: NotRequired[bool]
+    restart: NotRequired[str]
+    edited: NotRequired[dict[str, str]]
+    retried: NotRequired[str]
     resources: NotRequired[list[str]]
     started_at: NotRequired[int]
     traceparent: NotRequired[str]
-
-
-class Transition(NamedTuple):
-    """One permitted change of state: docs/run-states.md is generated from this table."""
-
-    verb: str
-    sources: tuple[str, ...]
-    target: str
-    owner: str
-    guard: str
-
-
-TRANSITIONS = (
-    Transition("enqueue", ("",), QUEUED, "orchestrator", "no run under this id; in one transaction with its token"),
-    Transition("claim", (QUEUED,), RUNNING, "runner", "the granted fence is above the run's"),
-    Transition("commit", (RUNNING,), RUNNING, "runner", "same fence, same sequence"),
-    Transition("succeed", (RUNNING,), SUCCEEDED, "runner", "same fence, same sequence"),
-    Transition("fail", (RUNNING,), FAILED, "runner", "same fence, same sequence"),
-    Transition("hand_back", (RUNNING,), QUEUED, "runner", "same fence, same sequence; its process ends in good order"),
-    Transition("fence_off", (RUNNING,), QUEUED, "orchestrator", "same fence and sequence; its session is dead"),
-    Transition("give_up", (RUNNING,), FAILED, "orchestrator", "as fence_off, at the last permitted attempt"),
-    Transition("revoke", (QUEUED,), QUEUED, "orchestrator", "the granted fence is above the run's; nobody claimed it"),
-    Transition("cancel", (QUEUED,), CANCELLED, "api", "same sequence; its token is withdrawn afterwards"),
-    Transition("cancel_unqueued", ("",), CANCELLED, "api", "no run under this id, so it will never be enqueued"),
-    Transition("ask_to_cancel", (RUNNING,), RUNNING, "api", "same fence, same sequence"),
-    Transition("stop", (RUNNING,), CANCELLED, "runner", "same fence, same sequence; it was asked for"),
-    Transition("stop_lost", (RUNNING,), CANCELLED, "orchestrator", "as fence_off; it was asked for"),
-)
 
 
 def run_key(run_id: str) -> Key:
@@ -116,9 +119,9 @@ def as_run(item: Item) -> RunItem:
     return cast(RunItem, item)
 
 
-def fact(kind: str, at: int, **data: Any) -> FactItem:
+def fact(type_name: str, at: int, /, **data: Any) -> FactItem:
     """Fields that are None are left out: the models read absent as None."""
-    return {"t": kind, "at": at, "d": {name: value for name, value in data.items() if value is not None}}
+    return {"t": type_name, "at": at, "d": {name: value for name, value in data.items() if value is not None}}
 
 
 def enqueue_run(project: ProjectItem, *, token: str, shard: int, at: int) -> Put:
@@ -147,23 +150,31 @@ def claim_run(
     first: Sequence[str],
     at: int,
     plan: str = "",
+    attempts: Mapping[str, int] = MappingProxyType({}),
+    cleared: Sequence[str] = (),
 ) -> Update:
-    """Runner. `first` are the stages that start at once. Refused: see is_claimed_by."""
+    """Runner. `first` are the stages that start at once, in the attempt that `attempts` says, else in the first.
+    `cleared` are results that no longer count, because the run is retried. Refused: see is_claimed_by."""
     attempt = run["attempt"] + 1
+    again = [name for name in stages if name in cleared]
     facts = [
         fact("RunAdmitted", at, fence=fence, waited_ms=max(0, at - run["queued_at"])),
-        fact("RunStarted", at, fence=fence, attempt=attempt, workflow_version=version, stages=list(stages)),
-        *(fact("StageStarted", at, stage=stage, attempt=1) for stage in first),
-    ]
-    changes = _append(run["seq"], facts)
-    changes |= _state(run, RUNNING, at)
+        fact(
+            "RunStarted", at, fence=fence, attempt=attempt, workflow_version=version, stages=list(stages),
+            cleared=again or None,
+        ),
+        *(fact("StageStarted", at, stage=stage, attempt=attempts.get(stage, 1)) for stage in first),
+    ]  # fmt: skip
+    changes = append(run["seq"], facts)
+    changes |= becoming(run, RUNNING, at)
     changes |= {"fence": fence, "session": session, "attempt": attempt, "version": version}
     if plan and "plan" not in run:
         changes["plan"] = plan
     if "started_at" not in run:
         changes["started_at"] = at
-    when = Equals("state", QUEUED) & Less("fence", fence) & _at(run)
-    return Update(run_key(run["pk"]), changes, when=when, remove=("progress",))
+    when = Equals("state", QUEUED) & Less("fence", fence) & unchanged(run)
+    remove = ("progress", "restart", *(f"results/{name}" for name in cleared))
+    return Update(run_key(run["pk"]), changes, when=when, remove=remove)
 
 
 def is_claimed_by(item: Item, *, fence: int, session: str) -> bool:
@@ -181,19 +192,23 @@ def commit_facts(
     at: int,
     forget: Iterable[str] = (),
     progress: Mapping[str, list[Any]] | None = None,
+    waits: Mapping[str, dict[str, WaitItem]] | None = None,
 ) -> Update:
     """Runner: facts seq+1… in one write, with the results of the stages that they complete, and without those of
-    `forget`. Without any fact, `since` says that there is nothing new to tell.
+    `forget`. Without any fact, `since` says that there is nothing new to tell. `progress` and `waits` replace what stood
+    there.
 
     Refused: see is_committed for one's own earlier success; a higher `seq` under the same fence means that
     somebody else added a fact (a cancel), so read again; another fence or state means the run was lost.
     """
-    changes = _append(seq, facts)
+    changes = append(seq, facts)
     changes |= {f"results/{stage}": _result(result) for stage, result in results.items()}
     changes["at"] = at
     if progress is not None:
         changes["progress"] = dict(progress)
-    return Update(run_key(run_id), changes, when=_mine(fence, seq), remove=tuple(f"results/{name}" for name in forget))
+    if waits is not None:
+        changes["waits"] = dict(waits)
+    return Update(run_key(run_id), changes, when=owned(fence, seq), remove=tuple(f"results/{name}" for name in forget))
 
 
 def end_run(
@@ -206,18 +221,25 @@ def end_run(
     results: dict[str, str | BlobRef],
     at: int,
     forget: Iterable[str] = (),
+    waits: Mapping[str, dict[str, WaitItem]] | None = None,
+    due: int | None = None,
 ) -> Update:
-    """Runner: the last facts and the terminal state in one write."""
-    commit = commit_facts(run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at, forget=forget)
-    remove = (*commit.remove, "session", "progress")
-    return Update(commit.key, commit.set | _state(run, state, at), when=commit.when, remove=remove)
+    """Runner: the last facts, and the state in which it leaves the run, in one write: a terminal one, or one of RESTING.
+    `due`: when a run that waits goes on by itself; then its timer is made in the same transaction."""
+    commit = commit_facts(
+        run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at, forget=forget, waits=waits
+    )
+    changes = commit.set | becoming(run, state, at)
+    if due is not None:
+        changes["due"] = due
+    return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, "session", "progress", "pause"))
 
 
 def hand_back(run: RunItem, *, fence: int, seq: int, facts: Sequence[FactItem], attempt: int, at: int) -> Update:
     """Runner, when it has stopped everything of the run because its process ends: `attempt` is what the count was before
     its claim, for nothing has gone wrong."""
-    changes = _append(seq, facts) | _state(run, QUEUED, at) | {"queued_at": at, "attempt": attempt}
-    return Update(run_key(run["pk"]), changes, when=_mine(fence, seq), remove=("session", "progress"))
+    changes = append(seq, facts) | becoming(run, QUEUED, at) | {"queued_at": at, "attempt": attempt}
+    return Update(run_key(run["pk"]), changes, when=owned(fence, seq), remove=("session", "progress"))
 
 
 def is_committed(
@@ -236,49 +258,25 @@ def is_committed(
 
 def fence_off(run: RunItem, *, reason: str, at: int) -> Update:
     """Orchestrator, once the run's session is dead: nothing of that fence can be written any more."""
-    changes = _append(run["seq"], [fact("RunRequeued", at, reason=reason)]) | _state(run, QUEUED, at)
+    changes = append(run["seq"], [fact("RunRequeued", at, reason=reason)]) | becoming(run, QUEUED, at)
     changes["queued_at"] = at
-    return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]), remove=("session",))
+    return Update(run_key(run["pk"]), changes, when=owned(run["fence"], run["seq"]), remove=("session",))
 
 
 def give_up(run: RunItem, *, error: str, message: str, at: int) -> Update:
     """Orchestrator: as fence_off, but the run was interrupted too often and ends here."""
-    changes = _append(run["seq"], [fact("RunFailed", at, error=error, message=message)]) | _state(run, FAILED, at)
-    return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]), remove=("session",))
-
-
-def cancel_waiting(run: RunItem, *, reason: str, at: int) -> Update:
-    """API: a run that nobody executes is over at once, granted or not."""
-    changes = _append(run["seq"], [_cancelled(reason, at)]) | _state(run, CANCELLED, at)
-    return Update(run_key(run["pk"]), changes, when=Equals("state", QUEUED) & _at(run))
-
-
-def cancel_unqueued(project: ProjectItem, *, reason: str, at: int) -> Put:
-    """API, for a project whose run was not enqueued yet: who comes to enqueue it finds it over."""
-    put = enqueue_run(project, token="", shard=0, at=at)
-    over = {"state": CANCELLED, "tenant_status": tenant_status(project["tenant"], CANCELLED)}
-    return Put(put.key, put.item | over | {"facts": {"2": _cancelled(reason, at)}}, when=put.when)
-
-
-def ask_to_cancel(run: RunItem, *, reason: str, at: int) -> Update:
-    """API: its owner finds this at its next commit, which is refused for the sequence, or when it looks."""
-    changes = _append(run["seq"], [fact("RunCancelRequested", at, reason=reason)]) | {"cancel": reason}
-    return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]))
-
-
-def stop_lost(run: RunItem, *, at: int) -> Update:
-    """Orchestrator: as fence_off, but somebody has asked to cancel it, so it does not come back."""
-    changes = _append(run["seq"], [_cancelled(run["cancel"], at)]) | _state(run, CANCELLED, at)
-    return Update(run_key(run["pk"]), changes, when=_mine(run["fence"], run["seq"]), remove=("session",))
-
-
-def _cancelled(reason: str, at: int) -> FactItem:
-    return fact("RunCancelled", at, reason=reason)
+    changes = append(run["seq"], [fact("RunFailed", at, error=error, message=message)]) | becoming(run, FAILED, at)
+    return Update(run_key(run["pk"]), changes, when=owned(run["fence"], run["seq"]), remove=("session",))
 
 
 def revoke(run_id: str, *, fence: int) -> Update:
     """Orchestrator: a grant that nobody claimed. After it a late claim under this fence is refused."""
     return Update(run_key(run_id), {"fence": fence}, when=Equals("state", QUEUED) & Less("fence", fence))
+
+
+def needs_token(run: RunItem) -> bool:
+    """Whether the token that it has had so far, if any, is still its own: a run that returns gets another."""
+    return run["state"] == RUNNING or (run["state"] == QUEUED and "returning" not in run)
 
 
 def finished_stages(run: RunItem) -> frozenset[str]:
@@ -306,22 +304,26 @@ def tenant_status(tenant: str, state: str) -> str:
     return f"{tenant}#{STATUS_OF_STATE[state]}"
 
 
-def _append(seq: int, facts: Sequence[FactItem]) -> dict[str, Any]:
+def append(seq: int, facts: Sequence[FactItem]) -> dict[str, Any]:
+    """What adds these facts to a story that ends at `seq`."""
     changes: dict[str, Any] = {f"facts/{seq + offset}": entry for offset, entry in enumerate(facts, start=1)}
     changes["seq"] = seq + len(facts)
     changes["since"] = seq + 1
     return changes
 
 
-def _state(run: RunItem, state: str, at: int) -> dict[str, Any]:
+def becoming(run: RunItem, state: str, at: int) -> dict[str, Any]:
+    """What changes with the state."""
     return {"state": state, "tenant_status": tenant_status(run["tenant"], state), "at": at}
 
 
-def _at(run: RunItem) -> Condition:
+def unchanged(run: RunItem) -> Condition:
+    """Nothing was added to its story since it was read."""
     return Equals("seq", run["seq"])
 
 
-def _mine(fence: int, seq: int) -> Condition:
+def owned(fence: int, seq: int) -> Condition:
+    """It is executed under this fence, and its story ends at `seq`."""
     return Equals("state", RUNNING) & Equals("fence", fence) & Equals("seq", seq)
 
 

@@ -20,7 +20,7 @@ from functools import lru_cache
 
 from penstock_backbone.inventory import TOKENS
 from penstock_backbone.records.tokens import TokenItem, head_key, token_key
-from penstock_backbone.vocabulary import Delete, Equals, Item, Key, Missing, Put, Update
+from penstock_backbone.vocabulary import Check, Delete, Equals, Item, Key, Missing, Put, Update
 
 _LEDGER = Key(TOKENS, "SHARDS", "LEDGER")
 
@@ -83,6 +83,15 @@ def ledger_of(head: Item) -> int:
     """The oldest version of the ledger that may be decided by."""
     version: int = head.get("ledger", 0)
     return version
+
+
+def same_map(ledger: Ledger) -> Check:
+    """The tenants have not been spread anew since it was read."""
+    return Check(_LEDGER, Equals("map", ledger.map) if ledger.version else Missing("pk"))
+
+
+def no_token(shard: int, token: str) -> Check:
+    return Check(token_key(shard, token), Missing("pk"))
 
 
 def move_token(token: TokenItem, *, source: int, target: int) -> tuple[Delete, Put]:

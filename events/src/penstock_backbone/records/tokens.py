@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple, NotRequired, TypedDict, cast
 
 from penstock_backbone.inventory import TOKENS
 from penstock_backbone.records.projects import ProjectItem
+from penstock_backbone.records.runs import RunItem
+from penstock_backbone.records.times import from_text
 from penstock_backbone.vocabulary import Delete, Equals, Item, Key, Less, Missing, Put, Query, Update, Write
 
 HEAD_SK = "HEAD"
@@ -84,6 +86,18 @@ def enqueue_token(project: ProjectItem, *, token: str, shard: int, at: int) -> P
         "wf": project["workflow"], "prio": project["priority"], "at": at,
     }  # fmt: skip
     if resources := project.get("resources"):
+        item["res"] = resources
+    return Put(token_key(shard, token), item, when=Missing("pk"))
+
+
+def return_token(run: RunItem, *, token: str, shard: int) -> Put:
+    """In one transaction with make_token, of a run that had a token before. Its fence is above all that the earlier one
+    was ever held or waited under, so that nothing that is still on its way to that one can change this one."""
+    item: Item = {
+        "st": WAITING, "f": run["fence"], "run": run["pk"], "project": run["project_id"], "tenant": run["tenant"],
+        "wf": run["workflow"], "prio": run["priority"], "at": from_text(run["created"]),
+    }  # fmt: skip
+    if resources := run.get("resources"):
         item["res"] = resources
     return Put(token_key(shard, token), item, when=Missing("pk"))
 

@@ -20,10 +20,10 @@ class Durations:
         self._samples: dict[str, deque[int]] = {}
 
     def note(self, runs: Iterable[RunItem | None]) -> None:
-        """Of what has ended. An interrupted run held several slots one after the other, and a cancelled one might have
-        taken longer, so they say nothing here."""
+        """Of what has ended. A run that was interrupted or has waited held several slots one after the other, and a
+        cancelled one might have taken longer, so they say nothing here."""
         for run in runs:
-            if run is None or run.get("state") not in (SUCCEEDED, FAILED) or run.get("attempt") != 1:
+            if run is None or run.get("state") not in (SUCCEEDED, FAILED) or _was_queued_again(run):
                 continue
             started, ended = run.get("started_at"), run.get("at")
             if type(started) is int and type(ended) is int and ended >= started:
@@ -52,3 +52,8 @@ class Durations:
                 self._recalled.discard(forgotten)
             sample = self._samples[workflow] = deque(maxlen=DURATIONS_MAX)
         return sample
+
+
+def _was_queued_again(run: RunItem) -> bool:
+    first = run["facts"].get("2") if "facts" in run else None
+    return run.get("attempt") != 1 or first is None or run.get("queued_at") != first["at"]

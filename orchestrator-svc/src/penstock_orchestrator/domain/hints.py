@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from penstock_backbone.inventory import PROJECTS, RUN_ENDED, RUNS
+from penstock_backbone.inventory import PROJECTS, RUNS, SLOT_FREED, TOKEN_WANTED
 from penstock_backbone.records.projects import PROJECT_SK, ProjectItem, as_project
-from penstock_backbone.records.runs import TERMINAL, RunItem, as_run
+from penstock_backbone.records.runs import PAUSED, QUEUED, RESTING, RUN_SK, TERMINAL, RunItem, as_run
 from penstock_backbone.vocabulary import Outgoing, StreamRecord
 
 LOOK_AT_LIMITS = "limits"
@@ -19,13 +19,14 @@ LOOK_AT_LIMITS = "limits"
 class Hints:
     """By ids, so that repeated hints cost nothing; `projects` with the run that each one was said to have.
 
-    `cancelled` are runs that may still wait in the line. `limits`: they may have changed. `everything`: read it all again. `accepted` and `ended` hold items that stood in the tables and can never change again, so they need not be
-    read once more: projects, and runs that are over.
+    `leaving` are runs that may wait in the line for nothing. `returning` are runs that may need a token again. `limits`: they may have changed. `everything`: read it all again. `accepted` and `ended` hold items as they stood in the tables, so they need not be
+    read once more: projects, which never change, and runs that are over, of which judge tells an old image.
     """
 
     projects: dict[str, str] = field(default_factory=dict)
     runs: set[str] = field(default_factory=set)
-    cancelled: set[str] = field(default_factory=set)
+    leaving: set[str] = field(default_factory=set)
+    returning: set[str] = field(default_factory=set)
     limits: bool = False
     everything: bool = False
     accepted: dict[str, ProjectItem] = field(default_factory=dict)
@@ -35,7 +36,8 @@ class Hints:
         return bool(
             self.projects
             or self.runs
-            or self.cancelled
+            or self.leaving
+            or self.returning
             or self.limits
             or self.everything
             or self.accepted
@@ -45,7 +47,8 @@ class Hints:
     def merge(self, other: Hints) -> None:
         self.projects |= other.projects
         self.runs |= other.runs
-        self.cancelled |= other.cancelled
+        self.leaving |= other.leaving
+        self.returning |= other.returning
         self.limits |= other.limits
         self.everything |= other.everything
         self.accepted |= other.accepted
@@ -85,9 +88,11 @@ def read_hint(body: str) -> Hints | None:
     metadata = message.detail.metadata
     if message.detail_type == "ProjectCreated":
         return Hints(projects={metadata.project_id: metadata.run_id})
-    if message.detail_type == "RunCancelled":
-        return Hints(cancelled={metadata.run_id})
-    return Hints(runs={metadata.run_id} if message.detail_type in RUN_ENDED else set())
+    if message.detail_type in TOKEN_WANTED:
+        return Hints(returning={metadata.run_id})
+    if message.detail_type in ("RunCancelled", "RunPaused"):
+        return Hints(leaving={metadata.run_id})
+    return Hints(runs={metadata.run_id} if message.detail_type in SLOT_FREED else set())
 
 
 def glance(records: Iterable[StreamRecord]) -> Hints:
@@ -97,12 +102,21 @@ def glance(records: Iterable[StreamRecord]) -> Hints:
         item = record.item
         if item is None:
             continue
-        if record.key.table == RUNS:
-            if item.get("state") in TERMINAL:
-                hints.ended[record.key.pk] = as_run(item)
+        if record.key.table == RUNS and record.key.sk == RUN_SK:
+            _glance_at_run(hints, as_run(item))
         elif record.key.table == PROJECTS and record.key.sk == PROJECT_SK:
             hints.accepted[record.key.pk] = as_project(item)
     return hints
+
+
+def _glance_at_run(hints: Hints, run: RunItem) -> None:
+    state = run.get("state")
+    if state in TERMINAL:
+        hints.ended[run["pk"]] = run
+    elif state in RESTING:
+        (hints.leaving if state == PAUSED else hints.runs).add(run["pk"])
+    elif state == QUEUED and "returning" in run:
+        hints.returning.add(run["pk"])
 
 
 def limits_changed() -> Outgoing:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from penstock_backbone.records.runs import QUEUED, RUNNING, TERMINAL, RunItem
+from penstock_backbone.records.runs import QUEUED, RESTING, RUNNING, TERMINAL, RunItem
+
+NEEDS_NO_SLOT = TERMINAL | RESTING
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The run is over, or gone: its slot is free."""
+    """The run is over, or gone, or it rests, or it returns with another token: this one's slot is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,22 @@ def judge(fence: int, run: RunItem | None) -> Verdict:
     if run is None:
         return Ended()
     state, claimed = run.get("state"), run.get("fence")
-    if state in TERMINAL:
-        return Ended()
+    if state in NEEDS_NO_SLOT or (state == QUEUED and "returning" in run):
+        return Unclaimed() if _is_older(run, fence) else Ended()
     if state == RUNNING:
         return Executing(run.get("session", ""))
     if state == QUEUED and type(claimed) is int:
         return Returned() if claimed >= fence else Unclaimed()
     return Unclear()
+
+
+def is_leaving(fence: int, run: RunItem) -> bool:
+    """Whether a token that waits, with this fence behind it, has nobody to wait for."""
+    resting = run.get("state") in NEEDS_NO_SLOT or "returning" in run
+    return resting and fence <= run.get("fence", 0)
+
+
+def _is_older(run: RunItem, fence: int) -> bool:
+    """Than the grant under `fence`: a run that gets going again has had its fence raised, and was granted above that."""
+    claimed = run.get("fence")
+    return type(claimed) is int and fence > claimed + 1

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, assert_never
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
-from penstock_backbone.records.runs import TERMINAL, RunItem, as_run, run_key
+from penstock_backbone.records.runs import QUEUED, RunItem, as_run, run_key
 from penstock_backbone.records.tokens import RELEASE, REQUEUE, WITHDRAW, Operation
 from penstock_backbone.telemetry import Telemetry
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key
@@ -24,10 +24,11 @@ from penstock_orchestrator.domain.backoff import backoff_seconds
 from penstock_orchestrator.domain.budgets import apportion
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.durations import Durations
+from penstock_orchestrator.domain.gate import Token
 from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.together import decide_together, held_by_scope
-from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, judge
-from penstock_orchestrator.handlers.enqueue import Enqueue
+from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, is_leaving, judge
+from penstock_orchestrator.handlers.enqueue import Enqueue, InTheWay
 from penstock_orchestrator.handlers.limits import LimitsInForce
 from penstock_orchestrator.handlers.resharding import Resharding
 from penstock_orchestrator.handlers.shards import Shards, together
@@ -91,6 +92,9 @@ class Admission:
         damaged = await self._enqueue_new(projects) if projects else set()
         endings = self._endings(runs)
         finished = await self._decide(endings)
+        if hints.returning:
+            returning = [run for name in sorted(hints.returning) if (run := runs.get(name))]
+            finished = await self._return(returning) and finished
         self.durations.note(runs[_run_of(ending)] for ending in endings if ending.op == RELEASE)
         return Turn(finished, damaged)
 
@@ -110,13 +114,39 @@ class Admission:
             name for name, run in hints.projects.items() if run not in self._enqueued and name not in hints.accepted
         )
         held = (run for run in hints.runs if self.shards.held_of(run))
-        runs = sorted({*held, *hints.cancelled} - hints.ended.keys())
+        runs = sorted(({*held, *hints.leaving} - hints.ended.keys()) | hints.returning)
         items = await self._get([*map(project_key, projects), *map(run_key, runs)])
         found = [as_project(item) for item in items[: len(projects)] if item is not None]
         if len(found) < len(projects):
             _log.warning("%d hints name projects that do not exist", len(projects) - len(found))
         states = [None if item is None else as_run(item) for item in items[len(projects) :]]
         return [*accepted, *found], {**hints.ended, **dict(zip(runs, states, strict=True))}
+
+    async def _return(self, runs: Sequence[RunItem]) -> bool:
+        """Makes the tokens of runs that need one again, once those that they had before are gone, and decides again.
+        False: the same hints are due again."""
+        made = 0
+        in_the_way = []
+        for run in runs:
+            if run["state"] != QUEUED or "returning" not in run:
+                continue
+            token = await self._enqueue.again(run, self.shards.ledger)
+            match token:
+                case Token():
+                    self.shards.wait(token)
+                    made += 1
+                case InTheWay():
+                    in_the_way.append(run)
+                case None:
+                    pass
+                case _:
+                    assert_never(token)
+        if not all(self.shards.held_of(run["pk"]) or self.shards.waiting(run["token"]) for run in in_the_way):
+            # The gates, or the map, are older than what stands in the table.
+            self.shards.distrust()
+            return False
+        finished = not made or await self._decide([])
+        return finished and not in_the_way
 
     async def _enqueue_new(self, projects: Sequence[ProjectItem]) -> set[str]:
         """The ids of those that cannot be enqueued."""
@@ -159,9 +189,9 @@ class Admission:
         return endings
 
     def _withdrawals(self, run: RunItem | None) -> list[Operation]:
-        """Of a run that was cancelled while it waited. Its token is looked up by the run's own word."""
+        """Of a run that was cancelled or paused while it waited. Its token is looked up by the run's own word."""
         token = None if run is None else self.shards.waiting(run["token"])
-        if run is None or token is None or run["state"] not in TERMINAL:
+        if run is None or token is None or not is_leaving(token.fence, run):
             return []
         return [Operation(WITHDRAW, token.key, token.fence)]
 

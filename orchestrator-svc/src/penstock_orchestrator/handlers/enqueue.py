@@ -11,9 +11,11 @@ from typing import assert_never
 from penstock_backbone.errors import Invalid, Retryable, TooLarge
 from penstock_backbone.ports import Chance, Clock, Tables
 from penstock_backbone.records.projects import ProjectItem
-from penstock_backbone.records.runs import enqueue_run
+from penstock_backbone.records.runs import RunItem, enqueue_run
+from penstock_backbone.records.shards import Ledger, no_token, same_map
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.records.tokens import WAITING, as_token, enqueue_token, token_sort_key
+from penstock_backbone.records.tokens import WAITING, as_token, enqueue_token, return_token, token_sort_key
+from penstock_backbone.records.verbs import make_token
 from penstock_backbone.vocabulary import Cancelled, Committed, Refused
 from penstock_orchestrator.domain.backoff import backoff_seconds
 from penstock_orchestrator.domain.gate import Token
@@ -31,6 +33,11 @@ class Enqueued:
 
     tokens: list[Token]
     damaged: set[str]
+
+
+@dataclass(frozen=True, slots=True)
+class InTheWay:
+    """The token that the run had before is still there, or the tenants were spread anew."""
 
 
 class Enqueue:
@@ -84,6 +91,25 @@ class Enqueue:
                 case _:
                     assert_never(outcome)
         raise AssertionError("the loop returns or raises")
+
+    async def again(self, run: RunItem, ledger: Ledger) -> Token | InTheWay | None:
+        """A token for a run that returns: the one that waits now, whoever made it. None: it does not return (any more).
+        The map must be the ledger's, and no shard that there ever was may have a token of it. Raises Retryable."""
+        key = token_sort_key(run["tenant"], run["priority"], run["pk"])
+        home = ledger.home(run["tenant"])
+        put = return_token(run, token=key, shard=home)
+        others = [same_map(ledger), *(no_token(shard, key) for shard in range(ledger.known) if shard != home)]
+        outcome = await self._tables.transact([make_token(run, token=key, shard=home), put, *others])
+        match outcome:
+            case Committed():
+                return Token.of(as_token({"sk": key, **put.item}))
+            case Cancelled(reasons):
+                if reasons[0] is None:
+                    return InTheWay()
+                earlier = _earlier(reasons)
+                return earlier if earlier is not None and earlier.fence == run["fence"] else None
+            case _:
+                assert_never(outcome)
 
 
 def _earlier(reasons: Sequence[Refused | None]) -> Token | None:

@@ -1,4 +1,4 @@
-"""The sweep: finds what no hint tells of, which is dead runners, lost dispatches and lost hints.
+"""The sweep: finds what no hint tells of, which is dead runners, lost dispatches, lost hints, and timers that are due.
 
 It fences a lost run off before it speaks of it: only then can the admission free the slot, because nothing that
 the old runner still does can be committed.
@@ -13,7 +13,7 @@ from typing import assert_never
 
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.ports import Clock, Queues, Tables
-from penstock_backbone.records.runs import RunItem, as_run, fence_off, give_up, revoke, run_key, stop_lost
+from penstock_backbone.records.runs import RunItem, as_run, fence_off, give_up, revoke, run_key
 from penstock_backbone.records.sessions import (
     all_sessions,
     expire_session,
@@ -22,6 +22,7 @@ from penstock_backbone.records.sessions import (
     session_key,
 )
 from penstock_backbone.records.times import to_ms
+from penstock_backbone.records.verbs import pause_lost, stop_lost
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key, Outcome, Refused, Unsettled, Write, Written
 from penstock_orchestrator.domain.dispatch import dispatch
 from penstock_orchestrator.domain.gate import Token
@@ -29,6 +30,7 @@ from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.leases import Leases
 from penstock_orchestrator.domain.verdicts import judge
 from penstock_orchestrator.domain.watchlist import LOOKS_MAX, Watchlist
+from penstock_orchestrator.handlers.alarm import Alarm
 from penstock_orchestrator.handlers.records import DAMAGE
 from penstock_orchestrator.handlers.shards import Shards
 
@@ -53,6 +55,7 @@ class _Findings:
 
 class Sweep:
     def __init__(self, tables: Tables, queues: Queues, shards: Shards, clock: Clock) -> None:
+        self._alarm = Alarm(tables, clock)
         self._tables = tables
         self._queues = queues
         self._shards = shards
@@ -73,7 +76,7 @@ class Sweep:
         await self._redispatch(found.redispatch)
         if len(due) < LOOKS_MAX:
             await self._forget(dead - self._watchlist.sessions())
-        return Hints(runs=reported)
+        return Hints(runs=reported, returning=await self._alarm.ring())
 
     async def _sessions(self) -> tuple[set[str], set[str]]:
         """All of them, and those that are dead, the ones that died of an expired lease just now included.
@@ -197,6 +200,8 @@ def _session(run: RunItem) -> str:
 def _ended_or_returned(run: RunItem, at: int) -> Write:
     if "cancel" in run:
         return stop_lost(run, at=at)
+    if "pause" in run:
+        return pause_lost(run, at=at)
     if run["attempt"] < ATTEMPTS_MAX:
         return fence_off(run, reason=LOST, at=at)
     message = f"It was begun {run['attempt']} times, and each time its runner was lost."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from penstock_backbone.records.runs import QUEUED, RunItem
+from penstock_backbone.records.waits import open_waits
 from penstock_runner.authoring import Stage
 from penstock_runner.domain.failing import failing
 from penstock_runner.domain.plan import Plan
@@ -29,10 +30,13 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ours to try: `first` are the stages that start at once."""
+    """Ours to try: `first` are the stages that start at once, and `attempts` says of some which attempt that is.
+    `cleared` are results that do not count any more."""
 
     plan: Plan
     first: tuple[Stage, ...]
+    attempts: Mapping[str, int]
+    cleared: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,8 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= ID_CHARS_MAX and value.isprintable()
 
 
-def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: FindPlan) -> Decision:
-    """`receives` counts the deliveries of this message. A run that nobody here can execute is offered to others a
+def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: FindPlan, now: int) -> Decision:
+    """`receives` counts the deliveries of this message; `now` in ms. A run that nobody here can execute is offered to others a
     few times; after that the orchestrator takes back the grant that nobody claimed, and grants it anew.
     """
     if run is None:
@@ -92,7 +96,21 @@ def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: Find
         if receives >= LEAVES_MAX:
             return Drop(other)
         return Leave(LEAVE_SECONDS * receives, other)
-    return Claim(plan, () if failing(run) else plan.startable(run["results"]))
+    return _claim(plan, run, now)
+
+
+def _claim(plan: Plan, run: RunItem, now: int) -> Claim:
+    cleared = tuple(plan.following(run["restart"], run["results"])) if "restart" in run else ()
+    if failing(run):
+        return Claim(plan, (), {}, cleared)
+    startable = plan.startable(run["results"].keys() - set(cleared))
+    waits = run.get("waits", {})
+    blocked = {each.stage for each in open_waits(run, now)}
+    first = tuple(stage for stage in startable if stage.name not in blocked)
+    attempts = {
+        stage.name: max(wait["n"] for wait in waits[stage.name].values()) for stage in first if waits.get(stage.name)
+    }
+    return Claim(plan, first, attempts, cleared)
 
 
 def _changed(plan: Plan, run: RunItem) -> str | None:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+from typing import cast
+
 from pydantic import ValidationError
 
 from penstock_backbone.records.projects import ProjectItem
+from penstock_backbone.records.runs import RunItem
 from penstock_runner.authoring import Workflow
 
 PROBLEMS_SHOWN = 5
+
+
+def as_asked(project: ProjectItem, run: RunItem) -> ProjectItem:
+    """The project as this run is to see it: a retry may have edited what it asks for."""
+    return cast(ProjectItem, {**project, **run["edited"]}) if "edited" in run else project
+
+
+def without(run: RunItem, cleared: Container[str]) -> RunItem:
+    """The run without these results."""
+    results = {name: result for name, result in run["results"].items() if name not in cleared}
+    return cast(RunItem, {**run, "results": results})
 
 
 def input_problem(workflow: Workflow, project: ProjectItem) -> str | None:

@@ -46,6 +46,13 @@ class Plan:
         """The stages that are finished, from the names of the results: items of a list have names of their own."""
         return {name for name in results if name in self.stages}
 
+    def following(self, stage: str, results: Iterable[str]) -> list[str]:
+        """Those of the results that are this stage's, or of stages that need it, directly or through others."""
+        return [
+            name for name in results
+            if (owner := name.partition(".")[0]) == stage or stage in self.before.get(owner, frozenset())
+        ]  # fmt: skip
+
     def startable(self, finished: Container[str]) -> tuple[Stage, ...]:
         """For a run that begins or resumes: the unfinished stages whose needs are finished."""
         return tuple(

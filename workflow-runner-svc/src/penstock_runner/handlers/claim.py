@@ -16,6 +16,7 @@ from penstock_backbone.records.times import to_ms
 from penstock_backbone.telemetry import parent_of
 from penstock_backbone.vocabulary import Item, Key, Message, Outcome, Refused, Unsettled, Update, Written
 from penstock_runner.domain.dispatch import Claim, Dispatch, Drop, Leave, decide, parse
+from penstock_runner.domain.given import as_asked, without
 from penstock_runner.handlers.execution import Execution
 from penstock_runner.handlers.journal import Journal
 from penstock_runner.handlers.other_projects import OtherProjects
@@ -24,6 +25,7 @@ from penstock_runner.handlers.progress import Progress
 from penstock_runner.handlers.session import Heartbeat, Session
 from penstock_runner.handlers.shelf import Shelf
 from penstock_runner.handlers.stage import ClaimedRun
+from penstock_runner.handlers.waiting import Waiting
 from penstock_runner.handlers.watchdog import Watchdog
 from penstock_runner.ports import World
 from penstock_runner.registry import Registry
@@ -121,7 +123,9 @@ class Claims:
     def _judge(self, message: Message, dispatch: Dispatch, items: dict[Key, Item], batch: _Sorted) -> None:
         item = items.get(run_key(dispatch.run))
         run = as_run(item) if item else None
-        decision = decide(dispatch, run, receives=message.receives, find=self._registry.find)
+        decision = decide(
+            dispatch, run, receives=message.receives, find=self._registry.find, now=to_ms(self._world.clock.now())
+        )
         match decision:
             case Claim():
                 assert run is not None, "a claim without its run"
@@ -194,6 +198,8 @@ class Claims:
             plan=candidate.claim.plan.digest,
             stages=tuple(candidate.claim.plan.stages),
             first=[stage.name for stage in candidate.claim.first],
+            attempts=candidate.claim.attempts,
+            cleared=candidate.claim.cleared,
             at=to_ms(self._world.clock.now()),
         )
 
@@ -218,7 +224,10 @@ class Claims:
                 if is_claimed_by(item, fence=candidate.dispatch.fence, session=session.id):
                     self._start(candidate, session, write)
                     return None
-                decision = decide(candidate.dispatch, as_run(item), receives=1, find=self._registry.find)
+                decision = decide(
+                    candidate.dispatch, as_run(item), receives=1, find=self._registry.find,
+                    now=to_ms(self._world.clock.now()),
+                )  # fmt: skip
                 return replace(candidate, run=as_run(item), claim=decision) if isinstance(decision, Claim) else None
             case _:
                 assert_never(outcome)
@@ -226,17 +235,21 @@ class Claims:
     def _start(self, candidate: _Candidate, session: Session, write: Update) -> None:
         if session.fenced or self._heartbeat.draining:
             return
-        world, run, plan, fence = self._world, candidate.run, candidate.claim.plan, candidate.dispatch.fence
+        world, plan, fence = self._world, candidate.claim.plan, candidate.dispatch.fence
+        run = without(candidate.run, candidate.claim.cleared)
         journal = Journal(world, session, run, fence, seq=write.set["seq"])
         claimed = ClaimedRun(
             world=world,
             watchdog=self._watchdog,
             plan=plan,
+            first=candidate.claim.first,
             run_id=run["pk"],
-            project=candidate.project,
+            project=as_asked(candidate.project, run),
             shelf=Shelf(world, run["pk"], fence),
             others=OtherProjects(world, run["tenant"]),
             progress=Progress(world, journal),
+            waiting=Waiting(world, journal),
+            stopping=asyncio.Event(),
             trace=parent_of(run.get("traceparent")),
         )
         execution = Execution(claimed, journal, run, self._closed)

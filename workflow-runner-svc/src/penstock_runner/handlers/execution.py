@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, assert_never
 
 from penstock_backbone.errors import BlobCorrupt, BlobMissing
-from penstock_backbone.records.runs import CANCELLED, FAILED, MESSAGE_CHARS_MAX, SUCCEEDED, FactItem, RunItem, fact
-from penstock_backbone.records.times import to_ms
-from penstock_runner.authoring import RunFailure, Stage
+from penstock_backbone.records.runs import (
+    CANCELLED,
+    FAILED,
+    PAUSED,
+    SUCCEEDED,
+    TIMED_OUT,
+    WAITING,
+    FactItem,
+    RunItem,
+    fact,
+)
+from penstock_backbone.records.times import to_text
+from penstock_runner.authoring import HERE_SECONDS, RunFailure, Stage
 from penstock_runner.domain.failing import failing
 from penstock_runner.domain.given import input_problem
 from penstock_runner.domain.plan import GiveUp, TryAgain, after_failure
 from penstock_runner.handlers.failure_hook import tell
 from penstock_runner.handlers.fan_out import Ended, FanOut
-from penstock_runner.handlers.journal import CancelAsked, Journal, RunEnded, RunLost
-from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Succeeded, to_nanoseconds
+from penstock_runner.handlers.journal import CancelAsked, Journal, NotAtRest, RunEnded, RunLost
+from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Succeeded, Suspended
+from penstock_runner.handlers.telling import Teller
 
 CANCEL_SECONDS = 5.0
-"""For stages to let go once their run is cancelled."""
+"""For stages to let go once their run is cancelled, or its time is over."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +39,7 @@ _log = logging.getLogger(__name__)
 class Execution:
     """A run under one claim. Each of its branches is one task, which follows one stage after another; where a
     stage lets several others start, the branch goes on with the first, and the others get branches of their own.
-    A run of stages in a row is therefore one task.
+    A run of stages in a row is therefore one task. When no branch is left and the run is not over, it rests.
     """
 
     def __init__(
@@ -40,20 +51,32 @@ class Execution:
         self._run = run
         self._on_closed = on_closed
         self._finished = claimed.plan.finished(run["results"])
+        self._active: set[str] = set()
         self._branches: dict[asyncio.Task[None], None] = {}
-        self._claimed_at = claimed.world.clock.monotonic()
+        self._teller = Teller(claimed, run)
         self._draining = False
+        self._pausing: str | None = None
         self._failing = False
-        self._cancelling = False
+        self._ending = False
+        self._stopped = False
+        self._may_go_on = False
         self._handed_back = False
         self.key = (claimed.run_id, journal.fence)
         self.session = journal.session
+        self.deadline = self._deadline()
 
     def start(self) -> None:
+        self._journal.heard = self.heard
+        if self.deadline <= self._claimed.world.clock.monotonic():
+            self.expire()
+            return
+        if self.deadline < float("inf"):
+            self._claimed.watchdog.watch(self)
         self._branch(self._begin)
 
     def stop(self) -> None:
         """Whatever it does, wherever it waits. Nothing is written down: the run's next owner resumes it."""
+        self._stopped = True
         for branch in list(self._branches):
             branch.cancel()
 
@@ -61,28 +84,65 @@ class Execution:
         """Nothing new is begun: each branch ends at its next checkpoint, and after the last one the run is handed back,
         also when it is stopped before."""
         self._draining = True
+        self._claimed.stopping.set()
+
+    def look(self, run: RunItem) -> None:
+        """The run as it stood a moment ago. What the journal has written or followed since is newer."""
+        if run["seq"] > self._journal.seq:
+            self.heard(run)
+        elif not self._claimed.stopping.is_set():
+            self._go_on_beside()
+
+    def heard(self, run: RunItem) -> None:
+        """What others have added to the run, as it stands now."""
+        if "cancel" in run:
+            self.cancel(run["cancel"])
+            return
+        self._claimed.waiting.see(run)
+        self._pausing = run.get("pause")
+        if self._pausing is not None:
+            self._claimed.stopping.set()
+        elif not self._draining:
+            self._claimed.stopping.clear()
+            self._go_on_beside()
 
     def cancel(self, reason: str) -> None:
         """Somebody asked for it: what runs is stopped first, because the end of the run frees its slot."""
-        if self._cancelling or self._journal.ended is not None:
-            return
-        self._cancelling = True
-        self._branch(self._end_cancelled, reason, list(self._branches))
+        self._end_early(self._end_cancelled, reason)
 
-    async def _end_cancelled(self, reason: str, others: list[asyncio.Task[None]]) -> None:
-        for branch in others:
-            branch.cancel()
+    def expire(self) -> None:
+        """The time that its workflow gives a run is over."""
+        self._end_early(self._end_timed_out)
+
+    def _end_early(self, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        if self._ending or self._journal.ended is not None:
+            return
+        self._ending = True
+        self._branch(work, list(self._branches), *arguments)
+
+    async def _end_cancelled(self, others: list[asyncio.Task[None]], reason: str) -> None:
         await self._let_go(others)
-        await self._journal.end(CANCELLED, [fact("RunCancelled", self._now(), reason=reason)], {})
+        await self._journal.end(CANCELLED, [fact("RunCancelled", self._teller.now(), reason=reason)], {})
+
+    async def _end_timed_out(self, others: list[asyncio.Task[None]]) -> None:
+        await self._let_go(others)
+        limit = self._claimed.plan.workflow.timeout_seconds
+        assert limit is not None
+        message = f"the run took longer than the {limit:g} s that its workflow allows"
+        await self._tell_hook(RunFailure(None, "RunTimedOut", message))
+        timed_out = fact("RunTimedOut", self._teller.now(), timeout_ms=round(limit * 1000))
+        await self._journal.end(TIMED_OUT, [timed_out], {})
 
     async def _let_go(self, branches: list[asyncio.Task[None]]) -> None:
+        for branch in branches:
+            branch.cancel()
         patience = asyncio.create_task(self._claimed.world.clock.sleep(CANCEL_SECONDS))
         while branches and not patience.done():
             await asyncio.wait([*branches, patience], return_when=asyncio.FIRST_COMPLETED)
             branches = [branch for branch in branches if not branch.done()]
         patience.cancel()
         if branches:
-            _log.warning("Run %s is cancelled while a stage of it will not stop.", self.key[0])
+            _log.warning("Run %s ends while a stage of it will not stop.", self.key[0])
 
     async def _begin(self) -> None:
         if self._run["results"]:
@@ -97,18 +157,25 @@ class Execution:
         if (failure := failing(self._run)) is not None:
             await self._end_failed(failure)
             return
-        first = self._claimed.plan.startable(self._finished)
-        if not first:
-            await self._journal.end(SUCCEEDED, [self._succeeded(self._now())], {})
+        if len(self._finished) == len(self._claimed.plan.stages):
+            await self._journal.end(SUCCEEDED, [self._teller.run_succeeded(self._teller.now())], {})
             return
-        for stage in first[1:]:
+        self._may_go_on = True
+        await self._follow_all(self._claimed.first)
+
+    async def _follow_all(self, stages: Sequence[Stage]) -> None:
+        self._active.update(stage.name for stage in stages)
+        for stage in stages[1:]:
             self._branch(self._follow, stage)
-        await self._follow(first[0])
+        if stages:
+            await self._follow(stages[0])
 
     async def _follow(self, stage: Stage) -> None:
         """The stage, and then whatever it alone has let start."""
         while True:
+            self._active.add(stage.name)
             ended = await (self._one(stage) if stage.each is None else self._each(stage))
+            self._active.discard(stage.name)
             if ended is None:
                 return
             outcome = ended.outcome
@@ -123,61 +190,61 @@ class Execution:
                 case Failed():
                     await self._fail_with(stage, ended.attempt, outcome)
                     return
+                case Suspended(waits=key):
+                    if key is not None:
+                        await self._journal.commit([self._claimed.waiting.told(stage.name, key)], {})
+                    return
                 case _:
                     assert_never(outcome)
 
     async def _one(self, stage: Stage) -> Ended | None:
-        """The stage's attempts until one succeeds or is the last. None: another one is due, and the runner drains."""
-        attempt = 1
+        """The stage's attempts until one succeeds, or waits, or is the last. None: another one is due, but not here and
+        now."""
+        attempt = self._claimed.waiting.attempt(stage.name)
         while True:
             outcome = await Attempt(self._claimed, stage, attempt).run()
-            if isinstance(outcome, Succeeded) or not await self._will_try_again(stage, attempt, outcome):
+            if not isinstance(outcome, Failed) or not await self._will_try_again(stage, stage.name, attempt, outcome):
                 return Ended(outcome, attempt)
-            if self._draining:
+            if self._claimed.stopping.is_set() or self._claimed.waiting.is_blocked(stage.name):
                 return None
             attempt += 1
 
     async def _each(self, stage: Stage) -> Ended | None:
-        return await FanOut(self._claimed, self._journal, stage, self._will_try_again, lambda: not self._draining).run()
+        return await FanOut(self._claimed, self._journal, stage, self._will_try_again).run()
 
     async def _complete(self, stage: Stage, ended: Ended, outcome: Succeeded) -> tuple[Stage, ...]:
         """The checkpoint. Returns the stages that it let start."""
-        plan = self._claimed.plan
-        name = stage.name
+        plan, name = self._claimed.plan, stage.name
         self._finished.add(name)
         self._claimed.shelf.add(name, outcome.output, outcome.artifacts)
-        at = self._now()
-        completed = fact(
-            "StageCompleted", at, stage=name, attempt=ended.attempt, duration_ms=outcome.duration_ms,
-            output_bytes=len(outcome.output), usage=outcome.usage,
-        )  # fmt: skip
+        self._claimed.waiting.forget([name])
+        at = self._teller.now()
+        completed = self._teller.completed(stage, ended, outcome, at)
         results = {name: outcome.stored}
         if len(self._finished) == len(plan.stages):
-            await self._journal.end(SUCCEEDED, [completed, self._succeeded(at)], results, ended.forget)
+            await self._journal.end(SUCCEEDED, [completed, self._teller.run_succeeded(at)], results, ended.forget)
             return ()
-        following = () if self._draining else plan.startable_after(name, self._finished)
-        started = [fact("StageStarted", at, stage=other.name, attempt=1) for other in following]
+        following = () if self._claimed.stopping.is_set() else plan.startable_after(name, self._finished)
+        self._active.update(other.name for other in following)
+        started = [self._teller.started(other.name, 1) for other in following]
         await self._journal.commit([completed, *started], results, ended.forget)
         return following
 
-    async def _will_try_again(self, stage: Stage, attempt: int, outcome: Failed) -> bool:
-        """Where another attempt is due: writes the failure down, waits for the back-off, and returns True. A runner
-        that drains does not wait."""
+    async def _will_try_again(self, stage: Stage, name: str, attempt: int, outcome: Failed) -> bool:
+        """Where another attempt is due: writes the failure down, waits for the back-off, and returns True. A long one,
+        or one of a run that stops, is not waited for here. `name` is the stage's, or an item's of it."""
         world = self._claimed.world
         decision = after_failure(stage, attempt=attempt, final=outcome.final, chance=world.chance.random())
         match decision:
             case GiveUp():
                 return False
             case TryAgain(delay_seconds=delay):
-                failed = fact(
-                    "StageFailed", self._now(), **_told(stage, attempt, outcome), final=False,
-                    retry_in_ms=round(delay * 1000),
-                )  # fmt: skip
-                await self._journal.commit([failed], {})
-                if not self._draining:
+                if delay > HERE_SECONDS:
+                    self._claimed.waiting.back_off(name, attempt + 1, delay)
+                await self._journal.commit([self._teller.failed(stage, attempt, outcome, delay)], {})
+                if delay <= HERE_SECONDS and not self._claimed.stopping.is_set():
                     await world.clock.sleep(delay)
-                    started = fact("StageStarted", self._now(), stage=stage.name, attempt=attempt + 1)
-                    await self._journal.commit([started], {})
+                    await self._journal.commit([self._teller.started(stage.name, attempt + 1)], {})
                 return True
             case _:
                 assert_never(decision)
@@ -185,49 +252,94 @@ class Execution:
     async def _fail_with(self, stage: Stage, attempt: int, outcome: Failed) -> None:
         """The stage has failed for good. With a hook this is written down before the hook is called, so that a run
         that is lost meanwhile goes on with the hook, and not with the stage."""
-        failed = fact("StageFailed", self._now(), **_told(stage, attempt, outcome), final=True)
+        failed = self._teller.failed(stage, attempt, outcome)
         failure = RunFailure(stage.name, outcome.error, outcome.message)
         if self._claimed.plan.workflow.on_failure is None:
-            await self._journal.end(FAILED, [failed, self._failed(failure)], {})
+            await self._journal.end(FAILED, [failed, self._teller.run_failed(failure)], {})
             return
         if self._failing:
             return
-        self._failing = True
+        self._failing, self._may_go_on = True, False
         await self._journal.commit([failed], {})
         await self._end_failed(failure)
 
     async def _end_failed(self, failure: RunFailure) -> None:
         """Tells the hook, and ends the run. The stages beside it stop before it is told. A run that somebody cancels
         meanwhile is cancelled."""
-        if self._cancelling:
+        if self._ending:
             return
+        self._may_go_on = False
         current = asyncio.current_task()
         for branch in list(self._branches):
             if branch is not current:
                 branch.cancel()
+        await self._tell_hook(failure)
+        await self._journal.end(FAILED, [self._teller.run_failed(failure)], {})
+
+    async def _tell_hook(self, failure: RunFailure) -> None:
         trouble = await tell(self._claimed, failure)
         if trouble is not None:
             _log.warning("Run %s under fence %d: its on_failure failed, too: %s", *self.key, trouble)
-        await self._journal.end(FAILED, [self._failed(failure)], {})
-
-    def _failed(self, failure: RunFailure) -> FactItem:
-        return fact("RunFailed", self._now(), stage=failure.stage, error=failure.error, message=failure.message)
-
-    def _succeeded(self, at: int) -> FactItem:
-        """The duration counts from the first start, so only what other runners have done is taken by the wall clock."""
-        here = round((self._claimed.world.clock.monotonic() - self._claimed_at) * 1000)
-        elsewhere = max(0, at - here - self._run["started_at"]) if "started_at" in self._run else 0
-        artifacts = [
-            {"name": artifact.name, "size": artifact.size, "sha256": artifact.sha256}
-            for artifact in self._claimed.shelf.artifacts(tuple(self._claimed.plan.stages))
-        ]
-        return fact("RunSucceeded", at, duration_ms=here + elsewhere, artifacts=artifacts)
 
     async def _fail(self, error: str, message: str) -> None:
         """For what is not the fault of one stage."""
-        await self._journal.end(
-            FAILED, [fact("RunFailed", self._now(), error=error, message=message[:MESSAGE_CHARS_MAX])], {}
-        )
+        await self._journal.end(FAILED, [self._teller.run_failed(RunFailure(None, error, message))], {})
+
+    # --- rest -----------------------------------------------------------------------------------------
+
+    async def _rest(self) -> None:
+        """Nothing of the run is under way, and it is not over: it is paused or handed back, goes on, or waits."""
+        self._may_go_on = False
+        while True:
+            try:
+                if self._pausing is not None:
+                    await self._journal.rest(PAUSED, fact("RunPaused", self._teller.now(), reason=self._pausing))
+                elif self._draining:
+                    self._handed_back = True
+                    await self._journal.hand_back()
+                elif ready := self._ready():
+                    self._may_go_on = True
+                    await self._begin_again(ready)
+                else:
+                    await self._journal.rest(WAITING, *self._waiting())
+            except NotAtRest:
+                continue
+            return
+
+    def _waiting(self) -> tuple[FactItem, int | None]:
+        """What is told of it, and when the run goes on by itself: at the latest when its time is over."""
+        plan, waiting = self._claimed.plan, self._claimed.waiting
+        limit, since = plan.workflow.timeout_seconds, self._run.get("started_at", self._teller.claimed_ms)
+        until = waiting.until([] if limit is None else [since + round(limit * 1000)])
+        stages = [stage.name for stage in plan.startable(self._finished)]
+        text = None if until is None else to_text(until)
+        return fact("RunWaiting", self._teller.now(), stages=stages, until=text), until
+
+    def _ready(self) -> list[Stage]:
+        """The stages that could be under way and are not."""
+        startable = self._claimed.plan.startable(self._finished)
+        return [stage for stage in startable if stage.name not in self._active and not self._waits(stage)]
+
+    def _waits(self, stage: Stage) -> bool:
+        waiting = self._claimed.waiting
+        if stage.each is None:
+            return waiting.is_blocked(stage.name)
+        names = waiting.items_of(stage.name)
+        return bool(names) and all(map(waiting.is_blocked, names))
+
+    async def _begin_again(self, stages: list[Stage]) -> None:
+        self._active.update(stage.name for stage in stages)
+        attempt = self._claimed.waiting.attempt
+        await self._journal.commit([self._teller.started(stage.name, attempt(stage.name)) for stage in stages], {})
+        await self._follow_all(stages)
+
+    def _go_on_beside(self) -> None:
+        """While something is under way: what waits no longer goes on beside it."""
+        if not self._may_go_on or not self._branches or self._ending or self._journal.ended is not None:
+            return
+        if ready := self._ready():
+            self._active.update(stage.name for stage in ready)
+            self._branch(self._begin_again, ready)
 
     # --- branches -----------------------------------------------------------------------------------
 
@@ -268,40 +380,22 @@ class Execution:
         del self._branches[task]
         if self._branches:
             return
-        if self._draining and not self._handed_back and self._journal.ended is None and not self.session.fenced:
-            self._handed_back = True
-            self._branch(self._journal.hand_back)
-        else:
+        over = self._journal.ended is not None or self.session.fenced or self._handed_back
+        if over or (self._stopped and not self._draining):
             self._close()
+        else:
+            self._branch(self._rest)
 
     def _close(self) -> None:
+        self._claimed.watchdog.release(self)
         self._claimed.progress.stop()
-        self._record_span()
+        self._teller.record_span(self._journal)
         self._on_closed(self)
 
-    def _record_span(self) -> None:
-        world = self._claimed.world
-        ended = to_nanoseconds(world.clock.now())
-        state = self._journal.ended or "stopped"
-        world.telemetry.record(
-            f"run {self._run['workflow']}",
-            parent=self._claimed.trace,
-            started_nanoseconds=ended - round((world.clock.monotonic() - self._claimed_at) * 1e9),
-            ended_nanoseconds=ended,
-            attributes={
-                "penstock.run": self.key[0],
-                "penstock.fence": self.key[1],
-                "penstock.session": self.session.id,
-            },
-            error=None if state == SUCCEEDED else state,
-        )
-
-    def _now(self) -> int:
-        return to_ms(self._claimed.world.clock.now())
-
-
-def _told(stage: Stage, attempt: int, outcome: Failed) -> dict[str, Any]:
-    return {
-        "stage": stage.name, "attempt": attempt, "duration_ms": outcome.duration_ms,
-        "error": outcome.error, "message": outcome.message[:MESSAGE_CHARS_MAX], "usage": outcome.usage,
-    }  # fmt: skip
+    def _deadline(self) -> float:
+        """On the monotonic clock; far away for a workflow without a limit."""
+        clock, limit = self._claimed.world.clock, self._claimed.plan.workflow.timeout_seconds
+        if limit is None:
+            return float("inf")
+        since = self._run.get("started_at", self._teller.claimed_ms)
+        return clock.monotonic() + limit - (self._teller.now() - since) / 1000

@@ -11,7 +11,16 @@ from penstock_runner.authoring import Stage
 from penstock_runner.domain.items import item_name, items_of, joined, summed
 from penstock_runner.domain.output import OUTPUT_BYTES_MAX
 from penstock_runner.handlers.journal import Journal
-from penstock_runner.handlers.stage import Attempt, AttemptOutcome, ClaimedRun, Failed, Given, Succeeded, failed
+from penstock_runner.handlers.stage import (
+    Attempt,
+    AttemptOutcome,
+    ClaimedRun,
+    Failed,
+    Given,
+    Succeeded,
+    Suspended,
+    failed,
+)
 
 
 class Ended(NamedTuple):
@@ -28,8 +37,9 @@ class _ItemFailed(Exception):
         self.attempt = attempt
 
 
-AfterFailure = Callable[[Stage, int, Failed], Awaitable[bool]]
-"""Writes a failed attempt down and waits for its back-off; False: it was the last one, and nothing is written."""
+AfterFailure = Callable[[Stage, str, int, Failed], Awaitable[bool]]
+"""Of a stage, or of its item of this name: writes a failed attempt down and waits for its back-off, if that is short.
+False: it was the last one, and nothing is written."""
 
 
 class FanOut:
@@ -39,18 +49,16 @@ class FanOut:
         journal: Journal,
         stage: Stage,
         after_failure: AfterFailure,
-        may_go_on: Callable[[], bool],
     ) -> None:
         self._claimed = claimed
         self._journal = journal
         self._stage = stage
         self._after_failure = after_failure
-        self._may_go_on = may_go_on
         self._places = asyncio.Semaphore(stage.at_once)
         self._done = 0
 
     async def run(self) -> Ended | None:
-        """None: the runner drains, and what is missing is done elsewhere."""
+        """None: some items are to be done later: the run is paused, or its runner drains, or the items wait."""
         clock = self._claimed.world.clock
         began = clock.monotonic()
         stage = self._stage
@@ -88,22 +96,29 @@ class FanOut:
         async with self._places:
             if self._claimed.shelf.text_of(name) is None:
                 await self._until_finished(Given(name, f"{self._stage.name}:{index}", (item,)), index)
+            if self._claimed.shelf.text_of(name) is None:
+                return
             self._done += 1
             if self._done < count:
                 self._claimed.progress.report(self._stage.name, self._done / count, f"{self._done} of {count}")
 
     async def _until_finished(self, given: Given, index: int) -> None:
-        attempt = 1
-        while self._may_go_on():
+        attempt = self._claimed.waiting.attempt(given.name)
+        while not self._claimed.stopping.is_set() and not self._claimed.waiting.is_blocked(given.name):
             outcome = await Attempt(self._claimed, self._stage, attempt, given).run()
             match outcome:
+                case Suspended(waits=key):
+                    if key is not None:
+                        await self._journal.commit([self._claimed.waiting.told(given.name, key)], {})
+                    return
                 case Succeeded():
+                    self._claimed.waiting.forget([given.name])
                     await self._journal.commit([], {given.name: outcome.stored})
                     self._claimed.shelf.add(given.name, outcome.output, outcome.artifacts, outcome.usage)
                     return
                 case Failed():
                     told = replace(outcome, message=f"item {index}: {outcome.message}")
-                    if not await self._after_failure(self._stage, attempt, told):
+                    if not await self._after_failure(self._stage, given.name, attempt, told):
                         raise _ItemFailed(told, attempt)
                     attempt += 1
                 case _:

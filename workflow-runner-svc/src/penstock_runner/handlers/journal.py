@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,12 @@ from penstock_backbone.records.runs import (
     FACTS_MAX,
     FAILED,
     QUEUED,
+    RESTING,
     RUNNING,
     FactItem,
     RunItem,
+    WaitItem,
+    as_run,
     commit_facts,
     end_run,
     fact,
@@ -25,7 +28,18 @@ from penstock_backbone.records.runs import (
     is_committed,
 )
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.vocabulary import ITEM_BYTES_MAX, BlobRef, Item, Outcome, Refused, Unsettled, Update
+from penstock_backbone.records.waits import set_timer
+from penstock_backbone.vocabulary import (
+    ITEM_BYTES_MAX,
+    BlobRef,
+    Committed,
+    Item,
+    Outcome,
+    Refused,
+    Unsettled,
+    Update,
+    Written,
+)
 from penstock_runner.handlers.patience import pause
 from penstock_runner.handlers.session import Session
 from penstock_runner.ports import World
@@ -51,14 +65,19 @@ class RunEnded(Exception):
     """The run has reached a terminal state: whatever else was going on in it stops."""
 
 
+class NotAtRest(Exception):
+    """Something was added to the run just when it should have rested: whether it still should is to be seen anew."""
+
+
 @dataclass(slots=True)
 class _Entry:
     """What one stage has to say. `state`: with it the run ends. `forget`: results that others replace. `error`: why it
-    could not be written."""
+    could not be written. `due`: when a run that rests goes on by itself."""
 
     facts: Sequence[FactItem]
     results: dict[str, str | BlobRef]
     state: str | None = None
+    due: int | None = None
     forget: tuple[str, ...] = ()
     settled: bool = False
     error: Exception | None = None
@@ -70,7 +89,9 @@ _encode = msgspec.json.Encoder().encode
 @dataclass(slots=True)
 class Journal:
     """`seq` is the number of the last fact written. All stages of a run share its journal. `progress` is what the
-    stages that run now have said last; every write carries it where it has changed, and none is made to keep it."""
+    stages that run now have said last, and `waits` what each stage waits or has waited for; every write carries them
+    where they have changed, and none is made to keep them. `heard` is told of an image of the run to which somebody else
+    has added something."""
 
     world: World
     session: Session
@@ -79,7 +100,10 @@ class Journal:
     seq: int
     ended: str | None = None
     progress: dict[str, list[Any]] = field(default_factory=dict)
+    waits: dict[str, dict[str, WaitItem]] = field(default_factory=dict)
+    heard: Callable[[RunItem], None] = lambda _: None
     _told: dict[str, list[Any]] = field(default_factory=dict)
+    _waits_told: dict[str, dict[str, WaitItem]] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _waiting: list[_Entry] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -87,6 +111,8 @@ class Journal:
 
     def __post_init__(self) -> None:
         self._bytes = len(_encode(self.run)) if "started_at" in self.run else FRESH_ITEM_BYTES
+        if waits := self.run.get("waits"):
+            self.waits, self._waits_told = _copied(waits), _copied(waits)
 
     async def commit(
         self, facts: Sequence[FactItem], results: dict[str, str | BlobRef], forget: Iterable[str] = ()
@@ -103,7 +129,12 @@ class Journal:
     ) -> None:
         """The last facts, and the run's terminal state, in one write; the first to call it decides."""
         if self.ended is None:
-            await self._add(_Entry(facts, results, state, tuple(forget)))
+            await self._add(_Entry(facts, results, state, forget=tuple(forget)))
+
+    async def rest(self, state: str, told: FactItem, due: int | None = None) -> None:
+        """The run keeps what it has, and gives its slot back: `state` is one of RESTING. Raises NotAtRest."""
+        if self.ended is None:
+            await self._add(_Entry([told], {}, state, due))
 
     async def hand_back(self) -> None:
         """The run waits again, for a runner that stays: this one ends, and has stopped everything of the run."""
@@ -152,10 +183,12 @@ class Journal:
         failures = 0
         at = entry.facts[-1]["at"] if entry.facts else to_ms(self.world.clock.now())
         progress = dict(self.progress)
+        waits = _copied(self.waits) if self.waits != self._waits_told else None
         while True:
             if self.session.is_over(self.world.clock.monotonic()):
                 raise RunLost("its session is over")
-            outcome = await self._try(self._update(entry, at, progress if progress != self._told else None))
+            update = self._update(entry, at, progress if progress != self._told else None, waits)
+            outcome = await self._try(update, entry.due)
             if isinstance(outcome, Refused):
                 if self._has_landed(outcome.item, entry):
                     break
@@ -167,15 +200,27 @@ class Journal:
                 break
         self.seq += len(entry.facts)
         self._told = progress
+        if waits is not None:
+            self._waits_told = waits
 
-    async def _try(self, update: Update) -> Outcome:
+    async def _try(self, update: Update, due: int | None) -> Outcome:
         try:
-            (outcome,) = await self.world.tables.write([update])
+            if due is None:
+                (outcome,) = await self.world.tables.write([update])
+                return outcome
+            timer = set_timer(self.run["pk"], due=due, seq=update.set["seq"])
+            verdict = await self.world.tables.transact([update, timer])
         except Retryable as error:
             return Unsettled(str(error))
-        return outcome
+        return Written() if isinstance(verdict, Committed) else verdict.reasons[0] or Unsettled("a timer is in the way")
 
-    def _update(self, entry: _Entry, at: int, progress: dict[str, list[Any]] | None) -> Update:
+    def _update(
+        self,
+        entry: _Entry,
+        at: int,
+        progress: dict[str, list[Any]] | None,
+        waits: dict[str, dict[str, WaitItem]] | None,
+    ) -> Update:
         facts, results, forget = entry.facts, entry.results, entry.forget
         if entry.state == QUEUED:
             return hand_back(
@@ -184,12 +229,16 @@ class Journal:
         if entry.state is None:
             return commit_facts(
                 self.run["pk"], fence=self.fence, seq=self.seq, facts=facts, results=results, at=at, forget=forget,
-                progress=progress,
+                progress=progress, waits=waits,
             )  # fmt: skip
-        return end_run(
+        ended = end_run(
             self.run, state=entry.state, fence=self.fence, seq=self.seq, facts=facts, results=results, at=at,
-            forget=forget,
+            forget=forget, waits=waits, due=entry.due,
         )  # fmt: skip
+        if entry.state in RESTING:
+            # Nothing has gone wrong: the count is what it was before the claim.
+            ended.set["attempt"] = self.run["attempt"]
+        return ended
 
     def _has_landed(self, item: Item | None, entry: _Entry) -> bool:
         """A refused write that was only a repetition of itself: its first response was lost."""
@@ -213,6 +262,9 @@ class Journal:
         self.seq = item["seq"]
         if "cancel" in item and state != CANCELLED:
             raise CancelAsked(item["cancel"])
+        self.heard(as_run(item))
+        if state in RESTING:
+            raise NotAtRest
 
     def _is_full(self, facts: int, size: int, state: str | None) -> bool:
         if state is not None:
@@ -228,16 +280,20 @@ def _merged(batch: list[_Entry]) -> _Entry:
     facts: list[FactItem] = []
     results: dict[str, str | BlobRef] = {}
     forget: list[str] = []
-    state = None
+    state = due = None
     for entry in batch:
         facts += entry.facts
         results |= entry.results
         forget += entry.forget
         if entry.state is not None:
-            state = entry.state
+            state, due = entry.state, entry.due
             break
     kept = {name: result for name, result in results.items() if name not in forget}
-    return _Entry(facts, kept, state, tuple(forget))
+    return _Entry(facts, kept, state, due, tuple(forget))
+
+
+def _copied(waits: dict[str, dict[str, WaitItem]]) -> dict[str, dict[str, WaitItem]]:
+    return {stage: dict(each) for stage, each in waits.items()}
 
 
 def _too_long(at: int) -> FactItem:

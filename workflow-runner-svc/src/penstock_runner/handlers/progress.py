@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from penstock_runner.handlers.journal import Journal, RunEnded, RunLost
+from penstock_runner.handlers.journal import CancelAsked, Journal, NotAtRest, RunEnded, RunLost
 from penstock_runner.ports import World
 
 PROGRESS_SECONDS = 1.0
@@ -46,7 +46,7 @@ class Progress:
             if self._written_at is not None:
                 await clock.sleep(max(0.0, self._written_at + PROGRESS_SECONDS - clock.monotonic()))
             self._written_at = clock.monotonic()
-            with contextlib.suppress(RunEnded, RunLost):
+            with contextlib.suppress(RunEnded, RunLost, CancelAsked, NotAtRest):
                 await self._journal.commit([], {})
         finally:
             self._writing = None

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from opentelemetry.trace import SpanContext
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.results import StoredArtifact
 from penstock_backbone.records.runs import MESSAGE_CHARS_MAX
+from penstock_backbone.records.waits import APPROVAL, SIGNAL, SIGNAL_NAME_PATTERN, TIMER
 from penstock_backbone.vocabulary import BlobRef
 from penstock_events.facts import Artifact
-from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, Stage
+from penstock_runner.authoring import (
+    HERE_SECONDS,
+    Approval,
+    FinalError,
+    OutputModel,
+    ProjectInput,
+    Rejected,
+    Stage,
+    StageSuspended,
+    WaitTimeout,
+)
 from penstock_runner.domain.output import text_of
 from penstock_runner.domain.plan import Plan
 from penstock_runner.domain.usage import UsageTotal
@@ -26,6 +38,7 @@ from penstock_runner.handlers.other_projects import OtherProjects
 from penstock_runner.handlers.progress import Progress
 from penstock_runner.handlers.shelf import Shelf
 from penstock_runner.handlers.stage_log import StageLog
+from penstock_runner.handlers.waiting import Waiting, approval_key, signal_key, sleep_key
 from penstock_runner.handlers.watchdog import Watchdog
 from penstock_runner.ports import Job, JobFailed, World
 from penstock_runner.stage_output import finish, speaker
@@ -55,21 +68,33 @@ class Failed:
     usage: dict[str, int] | None = None
 
 
-AttemptOutcome: TypeAlias = Succeeded | Failed
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The attempt goes on later, from its beginning. `waits`: the key of what it waits for; None: it was stopped at a
+    checkpoint of its own."""
+
+    waits: str | None
+
+
+AttemptOutcome: TypeAlias = Succeeded | Failed | Suspended
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
-    """What all attempts of one claimed run share."""
+    """What all attempts of one claimed run share. `first` are the stages whose start the claim has told of. `stopping` is
+    set while nothing new is to be begun."""
 
     world: World
     watchdog: Watchdog
     plan: Plan
+    first: tuple[Stage, ...]
     run_id: str
     project: ProjectItem
     shelf: Shelf
     others: OtherProjects
     progress: Progress
+    waiting: Waiting
+    stopping: asyncio.Event
     trace: SpanContext | None
 
 
@@ -87,7 +112,8 @@ class Attempt:
     watchdog ends when it takes too long."""
 
     __slots__ = (
-        "_artifacts", "_claimed", "_expired", "_given", "_log", "_stage", "_task", "attempt", "deadline", "usage",
+        "_artifacts", "_asked", "_claimed", "_expired", "_given", "_log", "_slept", "_stage", "_suspended", "_task",
+        "attempt", "deadline", "usage",
     )  # fmt: skip
 
     def __init__(self, claimed: ClaimedRun, stage: Stage, attempt: int, given: Given | None = None) -> None:
@@ -98,6 +124,8 @@ class Attempt:
         self._artifacts: dict[str, StoredArtifact] = {}
         self.usage = UsageTotal()
         self._expired = False
+        self._slept = self._asked = 0
+        self._suspended: Suspended | None = None
         self._task: asyncio.Task[Any] | None = None
         self.attempt = attempt
         self.deadline = 0.0
@@ -176,6 +204,56 @@ class Attempt:
             return await self._claimed.others.get(of, name)
         return await self._claimed.shelf.get(name, self._artifacts, tuple(self._claimed.plan.stages))
 
+    async def sleep(self, seconds: float) -> None:
+        self._slept += 1
+        if seconds <= HERE_SECONDS:
+            await self._claimed.world.clock.sleep(max(0.0, seconds))
+            return
+        key = sleep_key(self._slept)
+        self._wait(key, TIMER, seconds)
+
+    async def wait_for(
+        self, signal: str, model: type[OutputModel], *, timeout_seconds: float | None = None
+    ) -> OutputModel:
+        if re.fullmatch(SIGNAL_NAME_PATTERN, signal) is None:
+            raise FinalError(f"{signal!r:.60} cannot be the name of a signal: use lower-case letters, digits, - and _.")
+        value = self._wait(signal_key(signal), SIGNAL, timeout_seconds, signal)
+        if value is None:
+            raise WaitTimeout(f"nobody has sent the signal {signal} in time")
+        try:
+            return model.model_validate_json(value)
+        except ValidationError as invalid:
+            raise FinalError(f"the value of the signal {signal} does not fit {model.__name__}: {invalid}") from invalid
+
+    async def approve(self, question: str, *, timeout_seconds: float | None = None) -> Approval:
+        self._asked += 1
+        value = self._wait(approval_key(self._asked), APPROVAL, timeout_seconds, question)
+        if value is None:
+            raise WaitTimeout(f"nobody has answered in time: {question}")
+        answer = Approval.model_validate_json(value)
+        if not answer.approved:
+            who = f" by {answer.by}" if answer.by else ""
+            why = f": {answer.comment}" if answer.comment else ""
+            raise Rejected(f"it was rejected{who}{why}")
+        return answer
+
+    async def checkpoint(self) -> None:
+        if self._claimed.stopping.is_set():
+            self._suspend(None)
+
+    def _wait(self, key: str, kind: str, seconds: float | None, about: str = "") -> str | None:
+        """The answer; None: the time has passed. Suspends the stage while there is neither."""
+        waiting, name = self._claimed.waiting, self._given.name
+        waiting.begun(name, key, kind=kind, attempt=self.attempt, seconds=seconds, about=about)
+        value = waiting.answer(name, key)
+        if value is None and not waiting.is_over(name, key):
+            self._suspend(key)
+        return value
+
+    def _suspend(self, key: str | None) -> NoReturn:
+        self._suspended = Suspended(key)
+        raise StageSuspended
+
     def say(self, level: int, text: str) -> None:
         self.log.log(level, "%s", text)
 
@@ -189,12 +267,17 @@ class Attempt:
         outcome: AttemptOutcome | None = None
         try:
             text = await self._call()
-            outcome = await self._succeeded(text, _milliseconds(clock.monotonic() - began))
+            outcome = self._suspended or await self._succeeded(text, _milliseconds(clock.monotonic() - began))
+        except StageSuspended:
+            outcome = self._suspended
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
             seconds = clock.monotonic() - began
-            outcome = failed(error, self._stage, claimed.world.redact, _milliseconds(seconds), self.usage.total)
+            outcome = self._suspended or failed(
+                error, self._stage, claimed.world.redact, _milliseconds(seconds), self.usage.total
+            )
         finally:
             self._record_span(outcome, clock.monotonic() - began)
+        assert outcome is not None
         return outcome
 
     def begin(self) -> None:
@@ -260,6 +343,8 @@ class Attempt:
         error = None
         if isinstance(outcome, Failed):
             error = f"{outcome.error}: {outcome.message}"
+        elif isinstance(outcome, Suspended):
+            error = f"waits: {outcome.waits}" if outcome.waits else "stopped at a checkpoint"
         elif outcome is None:
             error = "stopped"
         claimed.world.telemetry.record(

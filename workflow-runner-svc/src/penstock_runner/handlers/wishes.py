@@ -1,10 +1,10 @@
-"""Looks whether somebody has asked to cancel what runs here: a stage that works for an hour writes nothing meanwhile."""
+"""Looks what others have asked of the runs here: a stage that works for an hour writes nothing meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock_backbone.records.runs import RUNNING, run_key
+from penstock_backbone.records.runs import RUNNING, as_run, run_key
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX
 from penstock_runner.handlers.execution import Execution
 from penstock_runner.ports import World
@@ -27,6 +27,6 @@ class Wishes:
             for run, fence in batch:
                 item = found.get(run, {})
                 execution = self._executions.get((run, fence))
-                if execution and "cancel" in item and item["state"] == RUNNING and item["fence"] == fence:
-                    execution.cancel(item["cancel"])
+                if execution and item.get("state") == RUNNING and item["fence"] == fence:
+                    execution.look(as_run(item))
         return LOOK_SECONDS
