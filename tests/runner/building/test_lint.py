@@ -27,7 +27,15 @@ def test_code_that_goes_wrong_is_a_fault_with_its_file_and_line(text: str, fault
     assert found_in(text).faults == (fault,)
 
 
-@pytest.mark.parametrize("text", ["import json\n", "def f():\n    x = 1\n", "print(f'no placeholder')\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import json\n",
+        "def f():\n    x = 1\n",
+        "print(f'no placeholder')\n",
+        "x = 1\ndef f():\n    global x\n    print(x)\n",
+    ],
+)
 def test_untidy_code_is_a_note(text: str) -> None:
     found = found_in(text)
     assert found.faults == ()

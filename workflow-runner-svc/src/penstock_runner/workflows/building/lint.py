@@ -22,6 +22,7 @@ _UNTIDY = (
     messages.UnusedImport,
     messages.UnusedVariable,
     messages.UnusedAnnotation,
+    messages.UnusedIndirectAssignment,
     messages.ImportShadowedByLoopVar,
     messages.ImportStarUsed,
     messages.ImportStarUsage,
