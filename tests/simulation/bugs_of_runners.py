@@ -135,7 +135,7 @@ def key_not_in_the_transaction(patches: Patches) -> None:
 
     async def transact(self: Any, put: Any, submission: Any, key: str) -> Any:
         await self._write(put)
-        return await real(self, self._put(submission), submission, key)
+        return await real(self, self._put(submission, put.item.get("resources", ())), submission, key)
 
     patches.change(accept.Acceptance, "_transact", transact)
 
