@@ -170,7 +170,9 @@ class SimulationLoop(asyncio.BaseEventLoop):
                 break
         else:
             raise Stuck("nobody waits for anything")
-        now = self.now = max(self.now, when)
+        if when > self.now:
+            self.now = when
+        now = self.now
         due.append(step)
         while timers and timers[0][0] <= now:
             step = pop(timers)[2]

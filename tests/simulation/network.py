@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from tests.simulation.loop import SimulationLoop
@@ -32,6 +33,11 @@ CHANGES = (*WRITES, "bus.publish", "queues.send", "queues.delete", "queues.exten
 THROTTLED = "the table is throttled"
 CONFLICT = "another transaction is in progress"
 GONE = "no answer came"
+
+
+@lru_cache(maxsize=1000)
+def is_change(name: str) -> bool:
+    return name.startswith(CHANGES)
 
 
 def at_once(call: Coroutine[Any, Any, Answer]) -> Answer:
@@ -125,9 +131,10 @@ class Network:
         if not armed:
             return None
         now = self.loop.now
+        if now - armed[0].at > ARMED_SECONDS:
+            # Armed in the order of their times: those that have waited for too long are forgotten.
+            armed[:] = [fault for fault in armed if now - fault.at <= ARMED_SECONDS]
         for place, fault in enumerate(armed):
-            if now - fault.at > ARMED_SECONDS:
-                continue
             if call.startswith(fault.call) and (fault.kind not in ONLY_WRITES or call.startswith(WRITES)):
                 del armed[place]
                 self.sightings.note(fault.kind)
@@ -244,7 +251,7 @@ class Network:
 
     def _apply(self, call: Call, back: float | None) -> None:
         """`back` None: nobody hears of it."""
-        counted = call.name.startswith(CHANGES)
+        counted = is_change(call.name)
         if counted:
             self.writes += 1
             if self.writes == self.crash_after and self.crash_partly:

@@ -81,7 +81,8 @@ def check_key(key: Key, tables: Mapping[str, Any]) -> None:
     if key.table not in tables:
         raise Invalid(f"there is no table {key.table!r} in the inventory")
     for part in (key.pk, key.sk):
-        _check_text(part)
+        if not part.isascii():
+            _check_text(part)
         if not part or (len(part) > KEY_BYTES_MAX // 4 and len(part.encode()) > KEY_BYTES_MAX):
             raise Invalid(f"a key's parts have 1 to {KEY_BYTES_MAX} bytes each")
 

@@ -87,7 +87,7 @@ class Transactor:
         if sum(change.size for change in changes if change) > TRANSACTION_BYTES_MAX:
             raise TooLarge(f"a transaction holds {TRANSACTION_BYTES_MAX} bytes at most")
         for part, old, change in zip(parts, olds, changes, strict=True):
-            if change is not None and not identical(change.item, old):
+            if change is not None and not _unchanged(change.item, old):
                 self._storage.store(part.key, change, old)
         return Committed()
 
@@ -97,9 +97,14 @@ class Transactor:
             return Refused(old)
         image = _image(write, old)
         change = self._storage.prepare(write.key, image)
-        if not identical(change.item, old):
+        if not _unchanged(change.item, old):
             self._storage.store(write.key, change, old)
         return Written(image if isinstance(write, Update) and write.returning else None)
+
+
+def _unchanged(new: Item | None, old: Item | None) -> bool:
+    """What is not even equal is most of it, and told at once; 1 equals true, and differs from it all the same."""
+    return new == old and identical(new, old)
 
 
 def _permits(part: TransactionPart, old: Item | None) -> bool:
