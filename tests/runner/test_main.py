@@ -18,8 +18,10 @@ from tests.runner.rig import Rig
 from tests.runner.test_workers import is_running, read
 
 from penstock_backbone.embedded import EmbeddedEngine
+from penstock_backbone.errors import Fatal
 from penstock_backbone.records.runs import SUCCEEDED
 from penstock_backbone.system import SystemClock, SystemIds
+from penstock_runner.bootstrap import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("events/src", "workflow-runner-svc/src")
@@ -63,11 +65,18 @@ def process(module: str, environment: Mapping[str, str], *arguments: str) -> Ite
 def test_a_setting_that_makes_no_sense_is_refused_in_one_sentence(
     tmp_path: Path, setting: str, value: str, sentence: str
 ) -> None:
-    told = environment(tmp_path, **{setting: value})
+    with pytest.raises(Fatal) as refused:
+        Settings.from_environment(environment(tmp_path, **{setting: value}))
+    assert str(refused.value) == sentence
+
+
+def test_a_process_that_cannot_be_set_up_says_only_why(tmp_path: Path) -> None:
+    told = environment(tmp_path, PENSTOCK_RUNNER_CAPACITY="many")
     refused = subprocess.run(
         [sys.executable, "-m", "penstock_runner.main"], env=told, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
         check=False,
     )  # fmt: skip
+    sentence = "PENSTOCK_RUNNER_CAPACITY is 'many': set it to a number from 1 to 1000"
     assert (refused.returncode, refused.stderr) == (1, f"penstock-runner: {sentence}\n")
 
 
