@@ -40,7 +40,7 @@ def lost_claim_is_a_failure(patches: Patches) -> None:
 
 
 def _committed_when(patches: Patches, condition: Callable[[int, int], Condition]) -> None:
-    patches.put(runs, "_mine", condition)
+    patches.put(runs, "owned", condition)
 
 
 def commit_without_fence(patches: Patches) -> None:
