@@ -131,3 +131,40 @@ def test_no_stage_has_the_name_of_the_hook() -> None:
     assert problem_of(with_hook(tell, stage("on_failure"))).endswith(
         "can be called on_failure beside the hook of that name"
     )
+
+
+@pytest.mark.parametrize("hooked", [True, False])
+def test_the_stages_beside_have_let_go_before_the_hook_is_told_and_before_the_run_is_over(*, hooked: bool) -> None:
+    """The end of a run frees its slot, so nothing of it may run any more."""
+
+    @virtual
+    async def story(rig: Rig) -> None:
+        cleaned: list[float] = []
+        told: list[float] = []
+
+        async def beside(context: StageContext) -> Word:
+            try:
+                await rig.clock.sleep(3600)
+            finally:
+                await rig.clock.sleep(1)
+                cleaned.append(rig.clock.monotonic())
+            return Word()
+
+        async def fails(context: StageContext) -> Word:
+            await rig.clock.sleep(0.5)
+            raise FinalError("it cannot be done")
+
+        async def tell(context: StageContext, failure: RunFailure) -> None:
+            told.append(rig.clock.monotonic())
+
+        stages = (stage("beside", beside, needs=()), stage("fails", fails, needs=()))
+        failing = with_hook(tell, *stages) if hooked else workflow(*stages)
+        run_id = await rig.submit(failing)
+        rig.start(failing)
+        await rig.until_ended(run_id, state=FAILED)
+        assert len(cleaned) == 1
+        assert all(cleaned[0] <= at for at in told)
+        assert len(told) == int(hooked)
+        assert (await rig.told(run_id))[-2:] == ["StageFailed fails", "RunFailed fails"]
+
+    story()

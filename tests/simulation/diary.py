@@ -12,7 +12,7 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.violations import Violation, demand
 from tests.simulation.workload import HOOKED, TIMEOUT_SECONDS, at_once_of, is_hasty
 
-from penstock_backbone.records.runs import CANCELLED, FAILED, RUNNING
+from penstock_backbone.records.runs import FAILED, RUNNING, TERMINAL
 from penstock_backbone.vocabulary import Item
 from penstock_runner.authoring import RunFailure
 from penstock_runner.handlers.failure_hook import HOOK_ATTEMPTS_MAX
@@ -110,6 +110,13 @@ class Diary:
             "I4",
             f"the hook of {run_id} is told of {failure.stage}, and nobody else is",
         )
+        working = self._working[process.life, run_id]
+        self._demand(
+            process,
+            not working or _has_just_woken(process, process.loop.now),
+            "I4",
+            f"the hook of {run_id} is told while {working} of its stages still run",
+        )
         hook = self._hooks.setdefault(run_id, _Hook())
         caller = (process.life, run["fence"])
         if hook.begun_by != caller:
@@ -125,15 +132,19 @@ class Diary:
     # --- ends of runs -----------------------------------------------------------------------------
 
     def ended(self, now: float, run: Item, writer: Process) -> None:
-        """A run that a runner cancels has let go of its stages; one whose stage failed has told its hook."""
+        """A run that a runner ends has let go of its stages; one whose stage failed has told its hook."""
         told = run["facts"][str(run["seq"])]["d"]
         if run["state"] == FAILED and "stage" in told and run["workflow"] in HOOKED:
             hook = self._hooks.get(run["pk"])
             is_told = hook is not None and (hook.returned or hook.failures >= HOOK_ATTEMPTS_MAX)
             demand(is_told, "I11", f"{run['pk']} has failed, and its hook was not told")
-        if run["state"] == CANCELLED and not 0 <= now - writer.thawed_at < WAKING_SECONDS:
+        if run["state"] in TERMINAL and not _has_just_woken(writer, now):
             working = self._working[writer.life, run["pk"]]
-            demand(not working, "I5", f"{run['pk']} is cancelled while {working} of its stages still run")
+            demand(not working, "I5", f"{run['pk']} is {run['state']} while {working} of its stages still run")
+
+
+def _has_just_woken(process: Process, now: float) -> bool:
+    return 0 <= now - process.thawed_at < WAKING_SECONDS
 
 
 def _had_failed(run: Item) -> bool:

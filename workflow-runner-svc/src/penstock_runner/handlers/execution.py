@@ -250,11 +250,11 @@ class Execution:
                 assert_never(decision)
 
     async def _fail_with(self, stage: Stage, attempt: int, outcome: Failed) -> None:
-        """The stage has failed for good. With a hook this is written down before the hook is called, so that a run
-        that is lost meanwhile goes on with the hook, and not with the stage."""
+        """The stage has failed for good. Where a hook is to be told, or other stages are to stop, this is written down
+        first, so that a run that is lost meanwhile goes on from there, and not with the stage."""
         failed = self._teller.failed(stage, attempt, outcome)
         failure = RunFailure(stage.name, outcome.error, outcome.message)
-        if self._claimed.plan.workflow.on_failure is None:
+        if self._claimed.plan.workflow.on_failure is None and len(self._branches) == 1:
             await self._journal.end(FAILED, [failed, self._teller.run_failed(failure)], {})
             return
         if self._failing:
@@ -264,15 +264,13 @@ class Execution:
         await self._end_failed(failure)
 
     async def _end_failed(self, failure: RunFailure) -> None:
-        """Tells the hook, and ends the run. The stages beside it stop before it is told. A run that somebody cancels
-        meanwhile is cancelled."""
+        """Tells the hook, and ends the run. The stages beside it have let go before it is told, and before the end of the
+        run frees its slot. A run that somebody cancels meanwhile is cancelled."""
         if self._ending:
             return
         self._may_go_on = False
         current = asyncio.current_task()
-        for branch in list(self._branches):
-            if branch is not current:
-                branch.cancel()
+        await self._let_go([branch for branch in self._branches if branch is not current])
         await self._tell_hook(failure)
         await self._journal.end(FAILED, [self._teller.run_failed(failure)], {})
 
