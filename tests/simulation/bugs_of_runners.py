@@ -58,7 +58,7 @@ def commit_without_number(patches: Patches) -> None:
 def commit_follows_anybody(patches: Patches) -> None:
     commit_without_fence(patches)
 
-    def follow(self: Any, item: Any) -> None:
+    def follow(self: Any, item: Any, _state: str | None) -> None:
         self.seq = item["seq"]
 
     patches.put(journal.Journal, "_follow", follow)
