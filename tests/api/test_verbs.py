@@ -185,7 +185,7 @@ async def test_what_a_stage_had_asked_before_the_run_failed_it_asks_again() -> N
         await ask(client, project, "signals/kept", 1)
         await ask(client, project, "reject", {"stage": "analysis"})
         run = await made.update(make_token(await made.run(project["run_id"]), token="t", shard=0))
-        await made.fail(await made.claim(run), error="Rejected", message="no")
+        await made.fail(await made.claim(run), stage="analysis", error="Rejected", message="no")
         assert (await ask(client, project, "retry")).status_code == 200
         assert (await made.run(project["run_id"]))["answers"].keys() == {"signal:kept"}
 

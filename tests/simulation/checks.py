@@ -13,11 +13,14 @@ from tests.simulation.violations import demand
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import LIMITS_PK
 from penstock_backbone.records.projects import PROJECT_SK
-from penstock_backbone.records.runs import CANCELLED, QUEUED, RUNNING, TERMINAL
+from penstock_backbone.records.runs import CANCELLED, QUEUED, RUN_SK, RUNNING, TERMINAL, WAITING
 from penstock_backbone.records.sessions import DEAD, SESSIONS_PK
+from penstock_backbone.records.times import to_ms
 from penstock_backbone.vocabulary import Item, Key
 from penstock_runner.handlers.runner import Runner
 
+WRONG_MS = 60_000
+"""Longer than any stage of the simulated workflows waits."""
 QUEUE_MESSAGES_MAX = 5_000
 WAKING_SECONDS = 0.3
 """A runner that has thawed needs its next look at the watchdog to notice that it was away."""
@@ -52,7 +55,7 @@ class Checks:
         match key.table:
             case "tokens":
                 self.ledger.committed(now, key, old, new, call)
-            case "runs":
+            case "runs" if key.sk == RUN_SK:
                 self.stories.committed(key, old, new, writer)
                 if new is not None and old is not None and old["state"] == RUNNING and writer is not None:
                     self.diary.ended(now, new, writer)
@@ -112,6 +115,11 @@ class Checks:
             return process.name
         return None
 
+    def _waits_by_a_wrong_clock(self, run: Item) -> bool:
+        """Its time will come, and by no orchestrator's clock soon: the clock of its runner, or theirs, has jumped."""
+        clocks = [process.clock.now() for name, process in self._processes.items() if name.startswith("orchestrator")]
+        return "due" in run and run["due"] > to_ms(max(clocks)) + WRONG_MS
+
     # --- the end ------------------------------------------------------------------------------------
 
     def unfinished(self, queues: QueueBroker, streams: StreamBroker) -> list[str]:
@@ -122,6 +130,8 @@ class Checks:
             run = self.stories.runs.get(item["run_id"])
             if run is None:
                 left.append(f"{project} was accepted and never enqueued")
+            elif run["state"] == WAITING and self._waits_by_a_wrong_clock(run):
+                self._network.sightings.note("a timer was set by a clock that was far ahead")
             elif run["state"] not in TERMINAL:
                 left.append(f"{run['pk']} is {run['state']}")
             elif self.announced.last.get(run["pk"]) != run["seq"] or run["pk"] not in self.announced.created:

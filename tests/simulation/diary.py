@@ -12,7 +12,7 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.violations import Violation, demand
 from tests.simulation.workload import HOOKED, TIMEOUT_SECONDS, at_once_of, is_hasty
 
-from penstock_backbone.records.runs import FAILED, RUNNING, TERMINAL
+from penstock_backbone.records.runs import FAILED, RESTING, RUNNING, TERMINAL
 from penstock_backbone.vocabulary import Item
 from penstock_runner.authoring import RunFailure
 from penstock_runner.handlers.failure_hook import HOOK_ATTEMPTS_MAX
@@ -138,7 +138,7 @@ class Diary:
             hook = self._hooks.get(run["pk"])
             is_told = hook is not None and (hook.returned or hook.failures >= HOOK_ATTEMPTS_MAX)
             demand(is_told, "I11", f"{run['pk']} has failed, and its hook was not told")
-        if run["state"] in TERMINAL and not _has_just_woken(writer, now):
+        if run["state"] in TERMINAL | RESTING and not _has_just_woken(writer, now):
             working = self._working[writer.life, run["pk"]]
             demand(not working, "I5", f"{run['pk']} is {run['state']} while {working} of its stages still run")
 

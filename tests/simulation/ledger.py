@@ -156,8 +156,11 @@ class Ledger:
         item = self.tokens.get(operation.token)
         if operation.op == GRANT:
             done = item is None or item["f"] >= operation.fence
-        elif operation.op in (RELEASE, WITHDRAW):
-            done = item is None
+        elif operation.op == WITHDRAW:
+            done = item is None or item["f"] > operation.fence
+        elif operation.op == RELEASE:
+            returned = item is not None and item["st"] == WAITING and item["f"] >= operation.fence
+            done = item is None or returned or item["f"] > operation.fence
         else:
             done = item is None or item["st"] == WAITING or item["f"] > operation.fence
         demand(done, "I2", f"a new decision, and {operation.op} of {operation.token} is not applied yet")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation import bugs_of_admission, bugs_of_runners, bugs_of_shards, bugs_of_stages
+from tests.simulation import bugs_of_admission, bugs_of_runners, bugs_of_shards, bugs_of_stages, bugs_of_waits
 from tests.simulation.patches import Mutation
 
 MUTATIONS = (
@@ -118,4 +118,16 @@ MUTATIONS = (
         "a stage that is cancelled from within is taken for stopped",
         bugs_of_stages.cancelled_from_within_is_taken_for_a_stop,
     ),
+    Mutation("a run returns under the fence that it had", bugs_of_waits.returned_under_the_old_fence),
+    Mutation("a run returns beside the token that it had", bugs_of_waits.returned_beside_the_old_token),
+    Mutation("timers never ring", bugs_of_waits.timers_never_ring),
+    Mutation("a run rests without its timer", bugs_of_waits.rest_without_a_timer),
+    Mutation(
+        "an answer is overlooked by a run that goes to rest",
+        bugs_of_waits.answer_overlooked_by_who_goes_to_rest,
+        redundant="the answer must come within the few milliseconds of one write; tests/runner/test_waits.py sends it then",
+    ),
+    Mutation("a run that rests keeps its slot", bugs_of_waits.rest_keeps_the_slot),
+    Mutation("an answer forgets the earlier ones", bugs_of_waits.answer_forgets_earlier_ones),
+    Mutation("a timer wakes a run without a condition", bugs_of_waits.woken_without_a_condition),
 )

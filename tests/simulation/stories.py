@@ -10,7 +10,7 @@ from tests.simulation.machine import Process
 from tests.simulation.sightings import Sightings
 from tests.simulation.violations import Violation, demand
 
-from penstock_backbone.records.runs import CANCELLED, FACTS_MAX, QUEUED, RUNNING, TERMINAL
+from penstock_backbone.records.runs import CANCELLED, FACTS_MAX, PAUSED, QUEUED, RUNNING, TERMINAL
 from penstock_backbone.vocabulary import BusEntry, Item, Key
 
 
@@ -28,17 +28,26 @@ class Stories:
             raise Violation("I12", f"the run {run} was deleted")
         self.runs[run] = new
         if old is None:
-            begins = new["state"] in (QUEUED, CANCELLED) and new["fence"] == 0
+            begins = new["state"] in (QUEUED, CANCELLED, PAUSED) and new["fence"] == 0
             demand(begins, "I2", f"the run {run} does not begin in the line")
             return
-        demand(old["state"] not in TERMINAL, "I6", f"{run} was {old['state']} and is changed to {new['state']}")
+        added = [new["facts"][str(number)] for number in range(old["seq"] + 1, new["seq"] + 1)]
+        retried = any(fact["t"] == "RunRetried" for fact in added)
+        ended = old["state"] in TERMINAL and not retried
+        demand(not ended, "I6", f"{run} was {old['state']} and is changed to {new['state']}")
+        for fact in added:
+            if (sighting := SEEN.get(fact["t"])) is not None:
+                self._sightings.note(sighting)
         demand(new["fence"] >= old["fence"], "I3", f"the fence of {run} went from {old['fence']} to {new['fence']}")
         self._claimed(run, old, new, writer)
         self._told(run, old, new)
         self._worked(run, old, new, writer)
 
     def _claimed(self, run: str, old: Item, new: Item, writer: Process | None) -> None:
-        if new["fence"] != old["fence"]:
+        if "returning" in new and "returning" not in old:
+            raised = new["fence"] == old["fence"] + 1
+            demand(raised and old["state"] != RUNNING, "I3", f"{run} returns from {old['state']} under {new['fence']}")
+        elif new["fence"] != old["fence"]:
             demand(old["state"] == QUEUED, "I4", f"the fence of {run} changed while it was {old['state']}")
             granted = self._fence_of(run)
             demand(new["fence"] <= granted, "I4", f"{run} has fence {new['fence']}; {granted} is the last granted")
@@ -68,7 +77,7 @@ class Stories:
             added = [facts[str(number)] for number in numbers]
             if any(fact["d"].get("error") == "StageTimeout" for fact in added):
                 self._sightings.note("a stage ran out of time (66)")
-            done = {fact["d"]["stage"] for fact in before.values() if fact["t"] == "StageCompleted"}
+            done = _completed(old)
             again = [
                 fact["d"]["stage"] for fact in added if fact["t"] == "StageCompleted" and fact["d"]["stage"] in done
             ]
@@ -77,7 +86,9 @@ class Stories:
     @staticmethod
     def _worked(run: str, old: Item, new: Item, writer: Process | None) -> None:
         """Whoever adds to a run in execution is the session that claimed it; a result is written once."""
-        results, before = new["results"], old["results"]
+        cleared = _cleared(old, new)
+        results = new["results"]
+        before = {name: result for name, result in old["results"].items() if name.partition(".")[0] not in cleared}
         for name, result in before.items():
             stage, is_item, _ = name.partition(".")
             joined = is_item and name not in results and stage in results and stage not in before
@@ -90,6 +101,31 @@ class Stories:
             "I4",
             f"{writer.name} wrote to {run}, which belongs to the session {old['session']}",
         )
+
+
+SEEN = {
+    "RunWaiting": "a run rested, waiting",
+    "RunPaused": "a run was paused",
+    "RunRetried": "a run was retried",
+}
+
+
+def _completed(run: Item) -> set[str]:
+    """The stages that have finished, without those that a retry runs again."""
+    done: set[str] = set()
+    for number in range(2, run["seq"] + 1):
+        fact = run["facts"][str(number)]
+        if fact["t"] == "StageCompleted":
+            done.add(fact["d"]["stage"])
+        elif fact["t"] == "RunStarted":
+            done -= set(fact["d"].get("cleared", ()))
+    return done
+
+
+def _cleared(old: Item, new: Item) -> set[str]:
+    """The stage that a retry begins from, and what comes after it: the claim says which."""
+    added = [new["facts"][str(number)] for number in range(old["seq"] + 1, new["seq"] + 1)]
+    return {name for fact in added if fact["t"] == "RunStarted" for name in fact["d"].get("cleared", ())}
 
 
 class Announced:

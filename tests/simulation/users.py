@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, assert_never, cast
 
 from tests.simulation.loop import SimulationLoop
@@ -14,7 +14,20 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.violations import Violation, demand
 from tests.simulation.workload import Wish, wishes
 
-from penstock_api.domain.wishes import Asked, Cancel, Done, Refusal
+from penstock_api.domain.wishes import (
+    NOT_ASKED,
+    NOT_OVER,
+    Answer,
+    Asked,
+    Cancel,
+    Done,
+    Pause,
+    Refusal,
+    Resume,
+    Retry,
+    Signal,
+)
+from penstock_api.domain.wishes import Wish as Asking
 from penstock_api.handlers.accept import (
     Accepted,
     KeyReused,
@@ -30,10 +43,14 @@ from penstock_backbone.records.runs import CANCELLED
 from penstock_backbone.vocabulary import Item
 
 CANCELLED_PART = 0.2
+PAUSED_PART = CANCELLED_PART + 0.15
+RETRIED_PART = PAUSED_PART + 0.15
 """Of the wishes, by users who change their minds."""
 PATIENCE_SECONDS = 5.0
 ASK_AGAIN_SECONDS = 1.0
 ASKED_MAX = 200
+RETRIES_MAX = 60
+"""Of runs that are not over yet: their users lose interest."""
 
 
 class Users:
@@ -63,8 +80,10 @@ class Users:
                     known = self.accepted.setdefault(wish.number, project["pk"])
                     demand(known == project["pk"], "I12", f"wish {wish.number} made {known} and {project['pk']}")
                     if wish.key is None or self._chance.random() < 0.9:
-                        if self._chance.random() < CANCELLED_PART:
-                            await self._cancel(wish, project["pk"])
+                        answering = (
+                            self._answer(wish, project["pk"]) if wish.project.workflow == "parley" else _nothing()
+                        )
+                        await asyncio.gather(self._changes_mind(wish, project["pk"]), answering)
                         return
                 case KeyReused(project_id):
                     raise Violation("I12", f"the key of wish {wish.number} is said to have made {project_id}")
@@ -97,11 +116,20 @@ class Users:
         except BackboneError:
             return None
 
+    async def _changes_mind(self, wish: Wish, project: str) -> None:
+        lot = self._chance.random()
+        if lot < CANCELLED_PART:
+            await self._cancel(wish, project)
+        elif lot < PAUSED_PART:
+            await self._pause(wish, project)
+        elif lot < RETRIED_PART:
+            await self._retry(wish, project)
+
     async def _cancel(self, wish: Wish, project: str) -> None:
         """Sooner or later, and again until somebody says what became of it."""
-        await self._sleep(self._chance.choice((0.0, 0.02, 0.5, 3.0, 10.0)))
+        await self._later()
         for asked in range(ASKED_MAX):
-            verdict = await self._try(lambda process: process.subject.verbs.do(wish.tenant, project, Cancel("enough")))
+            verdict = await self._do(wish, project, Cancel("enough"))
             match verdict:
                 case Done() | Asked():
                     if project in self.cancelled:
@@ -115,12 +143,58 @@ class Users:
                 case Refusal(why=why):
                     demand(project not in self.cancelled, "I6", f"{project} was to be cancelled, and: {why}")
                     return
-                case NoSuchProject():
-                    raise Violation("I12", f"{project}, which was accepted, cannot be cancelled: it is gone")
                 case None:
                     pass
             await self._sleep(ASK_AGAIN_SECONDS)
         raise Violation("I11", f"{project} could not be cancelled in {ASKED_MAX} requests")
+
+    async def _pause(self, wish: Wish, project: str) -> None:
+        """And goes on after a while."""
+        await self._later()
+        if await self._until_heard(wish, project, Pause("not now")):
+            self._sightings.note("a run was to be paused")
+            await self._later()
+        await self._until_heard(wish, project, Resume())
+
+    async def _retry(self, wish: Wish, project: str) -> None:
+        """Whatever became of it, and what has succeeded from its first stage on."""
+        if not await self._until_heard(wish, project, Retry(), (NOT_OVER,)):
+            first = "draft" if wish.project.workflow in ("line", "parley") else "plan"
+            await self._until_heard(wish, project, Retry(first), (NOT_OVER,))
+        if wish.project.workflow == "parley":
+            await self._answer(wish, project)
+
+    async def _answer(self, wish: Wish, project: str) -> None:
+        """What a run of "parley" waits for, sooner or later; who has asked for the end of it need not."""
+        await self._later()
+        await asyncio.gather(
+            self._until_heard(wish, project, Answer(approved=self._chance.random() < 0.9, stage="ask"), (NOT_ASKED,)),
+            self._until_heard(wish, project, Signal("paid", '{"text":"yes"}')),
+        )
+
+    async def _until_heard(self, wish: Wish, project: str, asked: Asking, again: Sequence[str] = ()) -> bool:
+        """True: it is done, or will be. False: it was refused, for good or ASKED_MAX times in a row. `again` are refusals
+        after which it is asked anew."""
+        most = RETRIES_MAX if isinstance(asked, Retry) else ASKED_MAX
+        verdict: Done | Asked | Refusal | None = None
+        for _ in range(most):
+            verdict = await self._do(wish, project, asked)
+            if isinstance(verdict, Done | Asked):
+                return True
+            if isinstance(verdict, Refusal) and verdict.kind not in again:
+                return False
+            await self._sleep(ASK_AGAIN_SECONDS)
+        demand(verdict is not None, "I11", f"{project} did not hear {asked} in {most} requests")
+        return False
+
+    async def _do(self, wish: Wish, project: str, asked: Asking) -> Done | Asked | Refusal | None:
+        verdict = await self._try(lambda process: process.subject.verbs.do(wish.tenant, project, asked))
+        if isinstance(verdict, NoSuchProject):
+            raise Violation("I12", f"{project}, which was accepted, is gone")
+        return cast(Done | Asked | Refusal | None, verdict)
+
+    async def _later(self) -> None:
+        await self._sleep(self._chance.choice((0.0, 0.02, 0.5, 3.0, 10.0)))
 
     async def _sleep(self, seconds: float) -> None:
         woken = self._loop.create_future()
@@ -137,3 +211,7 @@ class Users:
             demand(state == CANCELLED, "I6", f"{project} was said to be cancelled, and has {state}")
         made = Counter(item["name"] for item in projects.values())
         demand(all(count == 1 for count in made.values()), "I12", f"one wish made several projects: {made}")
+
+
+async def _nothing() -> None:
+    return

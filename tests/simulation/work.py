@@ -16,7 +16,7 @@ from tests.runner.inline_workers import InlineWorkers
 from tests.simulation.machine import Process, here, stream_of
 
 from penstock_runner.adapters.workers.process import KILL_SECONDS
-from penstock_runner.authoring import BlockingContext, FinalError, RunFailure, StageContext
+from penstock_runner.authoring import HERE_SECONDS, BlockingContext, FinalError, RunFailure, StageContext
 from penstock_runner.ports import Desk, Job, WorkerLost
 
 PAGES_MAX = 5
@@ -47,6 +47,21 @@ async def _alone(context: StageContext) -> BaseModel:
 
 async def _of_item(context: StageContext, item: int) -> BaseModel:
     return await _work(context, str(item))
+
+
+async def _asks(context: StageContext) -> BaseModel:
+    await context.approve("Shall it go on?")
+    return await _work(context)
+
+
+async def _is_paid(context: StageContext) -> BaseModel:
+    await context.wait_for("paid", Output)
+    return await _work(context)
+
+
+async def _rests(context: StageContext) -> BaseModel:
+    await context.sleep(HERE_SECONDS + 2.0)
+    return await _work(context)
 
 
 async def _work(context: StageContext, text: str = "") -> BaseModel:
@@ -173,3 +188,4 @@ FUNCTIONS: Mapping[tuple[bool, bool], Callable[..., Any]] = {
     (True, True): _blocking_of_item,
 }
 """By whether it is blocking, and whether it is for each item of a list."""
+WAITERS: Mapping[str, Callable[..., Any]] = {"approval": _asks, "signal": _is_paid, "time": _rests}

@@ -24,7 +24,8 @@ TIMEOUT_SECONDS = 5.0
 
 
 class Made(NamedTuple):
-    """A stage. `blocking`: a plain function, for a worker. `hasty`: with a time limit that some attempts exceed."""
+    """A stage. `blocking`: a plain function, for a worker. `hasty`: with a time limit that some attempts exceed.
+    `waits`: for what it waits before it works."""
 
     name: str
     needs: tuple[str, ...] = ()
@@ -32,6 +33,7 @@ class Made(NamedTuple):
     at_once: int = 8
     blocking: bool = False
     hasty: bool = False
+    waits: str = ""
     resources: tuple[str, ...] = ()
 
 
@@ -54,6 +56,13 @@ WORKFLOWS: Mapping[str, Sequence[Made]] = {
         Made("choose", blocking=True, hasty=True),
         Made("print", ("choose",), each="choose.pages", at_once=3, blocking=True, hasty=True),
         Made("fold", ("print",)),
+    ),
+    "parley": (
+        Made("draft"),
+        Made("ask", ("draft",), waits="approval"),
+        Made("pay", ("draft",), waits="signal"),
+        Made("work", ("draft",)),
+        Made("rest", ("ask", "pay", "work"), waits="time"),
     ),
 }
 HOOKED = frozenset({"album", "press"})
@@ -128,7 +137,7 @@ def _workflow(name: str, stages: Sequence[Made]) -> Workflow:
 def _stage(made: Made) -> Stage:
     return Stage(
         made.name,
-        work.FUNCTIONS[made.blocking, made.each is not None],
+        work.WAITERS[made.waits] if made.waits else work.FUNCTIONS[made.blocking, made.each is not None],
         output=work.Pages if made.name == "choose" else work.Output,
         needs=made.needs,
         attempts_max=3,

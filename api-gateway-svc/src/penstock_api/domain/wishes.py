@@ -189,9 +189,14 @@ def _retry(wish: Retry, run: RunItem | None, now: int) -> Step | Verdict:
 
 
 def _asked_again(run: RunItem) -> Iterable[str]:
-    """The answers to what stages that have not finished had asked."""
+    """The answers that the stage had been given with which the run failed: by one of them it may have failed."""
+    last = run["facts"][str(run["seq"])]
+    failed = last["d"].get("stage") if last["t"] == "RunFailed" else None
     return {
-        answer_key(stage, key, wait) for stage, waits in run.get("waits", {}).items() for key, wait in waits.items()
+        answer_key(stage, key, wait)
+        for stage, waits in run.get("waits", {}).items()
+        if stage.partition(".")[0] == failed
+        for key, wait in waits.items()
     }
 
 

@@ -154,7 +154,7 @@ def claim_run(
     cleared: Sequence[str] = (),
 ) -> Update:
     """Runner. `first` are the stages that start at once, in the attempt that `attempts` says, else in the first.
-    `cleared` are results that no longer count, because the run is retried. Refused: see is_claimed_by."""
+    `cleared` are results that no longer count, because the run is retried; what their stages had asked they ask again. Refused: see is_claimed_by."""
     attempt = run["attempt"] + 1
     again = [name for name in stages if name in cleared]
     facts = [
@@ -173,6 +173,8 @@ def claim_run(
     if "started_at" not in run:
         changes["started_at"] = at
     when = Equals("state", QUEUED) & Less("fence", fence) & unchanged(run)
+    if again and "answers" in run:
+        changes["answers"] = {key: text for key, text in run["answers"].items() if key.partition("/")[0] not in again}
     remove = ("progress", "restart", *(f"results/{name}" for name in cleared))
     return Update(run_key(run["pk"]), changes, when=when, remove=remove)
 
