@@ -194,7 +194,7 @@ async def test_what_a_stage_had_asked_before_the_run_failed_it_asks_again() -> N
 async def test_a_verb_whose_answer_is_lost_is_done_once(lost: str) -> None:
     async with world(WORKFLOW) as (made, client):
         project = await waiting(made, client, QUESTION)
-        getattr(made.tables, lost)["write"] = 2
+        getattr(made.tables, lost)["transact"] = 2
         assert (await ask(client, project, "approve", {"stage": "analysis"})).status_code == 200
         assert (await kinds(made, project)).count("ApprovalAnswered") == 1
 

@@ -186,6 +186,21 @@ async def test_a_timer_of_a_wait_that_is_over_is_forgotten_and_a_later_one_kept(
     assert await timers(world) == 1
 
 
+async def test_a_run_that_returns_and_of_which_nobody_hears_is_found() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await running(world, parts)
+    await rests(world, RUN, PAUSED)
+    back = verbs.resume(await world.run(RUN), at=world.now_ms)
+    await world.write(back, set_timer(RUN, due=world.now_ms + 20_000, seq=back.set["seq"]))
+    await rounds(world, parts, 1)
+    assert RUN not in world.tokens() or world.tokens()[RUN]["f"] < 3
+    world.clock.elapsed += 20
+    await rounds(world, parts, 2)
+    assert world.tokens()[RUN]["st"] == "held"
+    assert await timers(world) == 0
+
+
 async def test_a_run_that_was_to_be_paused_is_paused_when_its_runner_is_lost() -> None:
     world = World()
     parts = world.orchestrator()

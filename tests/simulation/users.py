@@ -158,10 +158,11 @@ class Users:
 
     async def _retry(self, wish: Wish, project: str) -> None:
         """Whatever became of it, and what has succeeded from its first stage on."""
-        if not await self._until_heard(wish, project, Retry(), (NOT_OVER,)):
+        retried = await self._until_heard(wish, project, Retry(), (NOT_OVER,))
+        if not retried:
             first = "draft" if wish.project.workflow in ("line", "parley") else "plan"
-            await self._until_heard(wish, project, Retry(first), (NOT_OVER,))
-        if wish.project.workflow == "parley":
+            retried = await self._until_heard(wish, project, Retry(first))
+        if retried and wish.project.workflow == "parley":
             await self._answer(wish, project)
 
     async def _answer(self, wish: Wish, project: str) -> None:

@@ -11,7 +11,8 @@ from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import as_run, run_key
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.vocabulary import Written
+from penstock_backbone.records.waits import RETURN_SECONDS, set_timer
+from penstock_backbone.vocabulary import Committed, Update, Write, Written
 
 ATTEMPTS_MAX = 12
 """Each begins anew from what stands there: a run that moves on fast may win several of them."""
@@ -51,7 +52,15 @@ class Verbs:
                 return None
             if not isinstance(found, Step):
                 return found
-            (outcome,) = await self._tables.write([found.write])
+            return found.verdict if await self._written(found.write) else None
         except Retryable:
             return None
-        return found.verdict if isinstance(outcome, Written) else None
+
+    async def _written(self, write: Write) -> bool:
+        """A run that returns gets a timer with it: its token is made even when nobody hears of it otherwise."""
+        if not isinstance(write, Update) or "returning" not in write.set:
+            (outcome,) = await self._tables.write([write])
+            return isinstance(outcome, Written)
+        due = to_ms(self._clock.now()) + round(RETURN_SECONDS * 1000)
+        timer = set_timer(write.key.pk, due=due, seq=write.set["seq"])
+        return isinstance(await self._tables.transact([write, timer]), Committed)

@@ -6,7 +6,7 @@
 A stage that waits begins anew when its wait is over, so its waits keep their keys: "timer:1", "signal:go", "approval:2",
 "retry:3". An answer is never changed: a signal's has its own key, an approval's "<stage>/<key>". `due` is when the run goes on by itself.
 `passed` says which timers the orchestrator's clock has seen pass, so that a runner whose clock is behind does not wait
-again. A timer is written in the transaction in which the run begins to wait, and names that wait by its `seq`.
+again. A timer is written in the transaction in which the run begins to wait, or returns, and names that moment by its `seq`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from penstock_backbone.records.runs import RunItem, WaitItem
 from penstock_backbone.vocabulary import Delete, Item, Key, Missing, Put, Query
 
 TIMERS_PK = "TIMERS"
+RETURN_SECONDS = 20.0
+"""After which the orchestrator looks whether a run that returns has its token, in case the hint of it was lost."""
 TIMERS_READ_MAX = 50
 """Runs that are woken in one turn; the others are still due in the next."""
 
@@ -67,7 +69,8 @@ def timer_key(due: int, run_id: str, seq: int) -> Key:
 
 
 def set_timer(run_id: str, *, due: int, seq: int) -> Put:
-    """Runner, in one transaction with the write that ends at `seq` and lets the run wait."""
+    """In one transaction with the write that ends at `seq`: the runner's, that lets the run wait; or the API's, by which it
+    returns."""
     return Put(timer_key(due, run_id, seq), {"run": run_id, "due": due}, when=Missing("pk"))
 
 

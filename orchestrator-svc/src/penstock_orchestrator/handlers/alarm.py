@@ -1,4 +1,4 @@
-"""Wakes the runs whose timers are due."""
+"""Wakes the runs whose timers are due, and finds those that return and of which no hint has told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from penstock_backbone.records.runs import WAITING, RunItem, as_run, run_key
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.verbs import wake
 from penstock_backbone.records.waits import RETRY, TIMER, first_timers, forget_timer, open_waits
-from penstock_backbone.vocabulary import Unsettled, Write
+from penstock_backbone.vocabulary import Write
 
 
 class Alarm:
@@ -18,8 +18,8 @@ class Alarm:
         self._clock = clock
 
     async def ring(self) -> set[str]:
-        """The runs that return to the line. A timer goes once its run does not wait for it any more, so that whoever
-        dies in between leaves it to the next turn. Reads and writes at most TIMERS_READ_MAX."""
+        """The runs that return to the line. A timer goes once its run has its token, or does not wait for it any more, so
+        that whoever dies in between leaves it to the next turn. Reads and writes at most TIMERS_READ_MAX."""
         now = to_ms(self._clock.now())
         page = await self._tables.query(first_timers())
         due = [timer for timer in page.items if timer["due"] <= now]
@@ -28,13 +28,14 @@ class Alarm:
         items = await self._tables.get([run_key(name) for name in dict.fromkeys(timer["run"] for timer in due)])
         runs = {item["pk"]: as_run(item) for item in items if item is not None}
         waking = [run for run in runs.values() if run["state"] == WAITING and run.get("due", now + 1) <= now]
-        outcomes = await self._write([wake(run, kind=_kind(run), at=now) for run in waking])
-        unsettled = {run["pk"] for run, outcome in zip(waking, outcomes, strict=True) if isinstance(outcome, Unsettled)}
-        await self._write([forget_timer(timer) for timer in due if timer["run"] not in unsettled])
-        return {run["pk"] for run in waking}
+        await self._write([wake(run, kind=_kind(run), at=now) for run in waking])
+        returning = {run["pk"] for run in runs.values() if "returning" in run} | {run["pk"] for run in waking}
+        await self._write([forget_timer(timer) for timer in due if timer["run"] not in returning])
+        return returning
 
-    async def _write(self, writes: Sequence[Write]) -> Sequence[object]:
-        return await self._tables.write(writes) if writes else []
+    async def _write(self, writes: Sequence[Write]) -> None:
+        if writes:
+            await self._tables.write(writes)
 
 
 def _kind(run: RunItem) -> str:
