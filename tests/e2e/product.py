@@ -124,9 +124,9 @@ class Product:
         async def ask() -> bool:
             return bool(condition())
 
-        await self._until(ask)
+        await self.until_so(ask)
 
-    async def _until(self, condition: Callable[[], Awaitable[object]]) -> None:
+    async def until_so(self, condition: Callable[[], Awaitable[object]]) -> None:
         try:
             async with asyncio.timeout(WAIT_SECONDS_MAX):
                 while not await condition():
@@ -174,7 +174,7 @@ class Product:
             found[:] = [answer.json() for answer in answers]
             return all(answer.is_success for answer in answers)
 
-        await self._until(answered)
+        await self.until_so(answered)
         return found
 
     async def some_stages_done(self, *ids: str) -> None:
@@ -183,7 +183,7 @@ class Product:
         async def some() -> bool:
             return any(project["stages_snapshot"]["completed"] >= 2 for project in await self.projects(*ids))
 
-        await self._until(some)
+        await self.until_so(some)
 
     async def all_ended(self, *ids: str, tenant: str | None = None) -> list[dict[str, Any]]:
         """The projects, once each has ended and every token is free again."""
@@ -193,14 +193,14 @@ class Product:
             found[:] = await self.projects(*ids, tenant=tenant)
             return all(project["status"] in ENDED for project in found)
 
-        await self._until(ended)
+        await self.until_so(ended)
         async with self.engine() as engine:
 
             async def free() -> bool:
                 pages = [await engine.tables.query(all_tokens(shard)) for shard in range(SHARDS_MAX)]
                 return not any(page.items for page in pages)
 
-            await self._until(free)
+            await self.until_so(free)
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from penstock_backbone.system import SystemClock
-from penstock_runner.authoring import Stage, StageContext, StageFunction, Workflow
+from penstock_runner.authoring import HERE_SECONDS, Stage, StageContext, StageFunction, Workflow
 
 CLOCK = SystemClock()
 STAGES = 7
@@ -38,4 +38,18 @@ def steps(name: str, work: StageFunction = step) -> Workflow:
     )
 
 
-WORKFLOWS = (steps("seven_steps"), steps("seven_quick_steps", quick_step))
+async def reviewed(context: StageContext) -> Step:
+    await context.approve("Shall it be delivered?")
+    return _seen(context)
+
+
+async def nap(context: StageContext) -> Step:
+    await context.sleep(HERE_SECONDS + 1)
+    return _seen(context)
+
+
+REVIEWED = Workflow(
+    "reviewed", version="1", stages=(Stage("draft", step, Step), Stage("review", reviewed, Step), Stage("deliver", step, Step))
+)  # fmt: skip
+NAPPING = Workflow("napping", version="1", stages=(Stage("nap", nap, Step),))
+WORKFLOWS = (steps("seven_steps"), steps("seven_quick_steps", quick_step), REVIEWED, NAPPING)

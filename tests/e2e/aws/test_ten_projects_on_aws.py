@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.e2e import audit, test_shards
+from tests.e2e import audit, test_shards, test_verbs
 from tests.e2e.packages import check_packages, fetch
 from tests.e2e.product import Product
 
@@ -68,6 +68,14 @@ async def test_the_number_of_shards_changes_while_everything_runs(stack: AwsSett
     feed = await audit.changes_on_aws(stack)
     assert audit.most_granted(feed) <= LIMIT
     test_shards.check_feed(feed)
+
+
+async def test_runs_wait_and_are_paused_and_begun_anew(stack: AwsSettings, tmp_path: Path) -> None:
+    async with product_on(stack, tmp_path / "data", *test_verbs.OWN_WORKFLOWS) as product:
+        await test_verbs.approved_after_a_wait(product, kill=False)
+    feed = await audit.changes_on_aws(stack)
+    assert audit.most_granted(feed) == 1
+    assert audit.tokens_left(feed) == set()
 
 
 async def test_up_names_a_stack_that_is_not_there(stack: AwsSettings, tmp_path: Path) -> None:
