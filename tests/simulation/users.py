@@ -177,15 +177,16 @@ class Users:
         """True: it is done, or will be. False: it was refused, for good or ASKED_MAX times in a row. `again` are refusals
         after which it is asked anew."""
         most = RETRIES_MAX if isinstance(asked, Retry) else ASKED_MAX
-        verdict: Done | Asked | Refusal | None = None
+        was_heard = False
         for _ in range(most):
             verdict = await self._do(wish, project, asked)
+            was_heard = was_heard or verdict is not None
             if isinstance(verdict, Done | Asked):
                 return True
             if isinstance(verdict, Refusal) and verdict.kind not in again:
                 return False
             await self._sleep(ASK_AGAIN_SECONDS)
-        demand(verdict is not None, "I11", f"{project} did not hear {asked} in {most} requests")
+        demand(was_heard, "I11", f"{project} did not hear {asked} in {most} requests")
         return False
 
     async def _do(self, wish: Wish, project: str, asked: Asking) -> Done | Asked | Refusal | None:
