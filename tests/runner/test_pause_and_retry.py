@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
-from tests.runner.test_waits import LONG, resting, waiting_for_go
+from tests.runner.test_waits import LONG, asks, resting, waiting_for_go
 
 from penstock_backbone.records import verbs
 from penstock_backbone.records.runs import FAILED, PAUSED, QUEUED, SUCCEEDED, TIMED_OUT, RunItem
@@ -166,3 +166,17 @@ async def test_a_runner_that_drains_hands_a_paused_run_over_as_paused(rig: Rig) 
     await rig.until(lambda run: run["state"] in (PAUSED, QUEUED), run_id)
     assert (await rig.run(run_id))["state"] == PAUSED
     await asyncio.wait([process.task])
+
+
+@virtual
+async def test_a_stage_that_a_retry_clears_asks_again(rig: Rig) -> None:
+    one = asks()
+    run_id = await rig.submit(one)
+    rig.start(one)
+    await resting(rig, run_id)
+    await rig.answer(run_id, "review", approved=True, by="Ada")
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    await rig.ask(run_id, retry("draft"))
+    await resting(rig, run_id)
+    await rig.answer(run_id, "review", approved=False, by="Bob")
+    await rig.until_ended(run_id, state=FAILED)

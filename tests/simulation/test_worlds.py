@@ -13,7 +13,10 @@ BLOCK_SEEDS = 25
 FIRST_SEED = 500_000
 
 
-@pytest.mark.parametrize("plan", [PLAN, RESHARDING], ids=["one shard", "three shards, then two"])
+@pytest.mark.parametrize(
+    "plan",
+    [pytest.param(PLAN, id="one shard"), pytest.param(RESHARDING, id="three shards, then two", marks=pytest.mark.slow)],
+)
 def test_whoever_dies_after_any_single_write_of_a_run_everything_still_ends(plan: Plan) -> None:
     results = list(crash_after_each_write(plan))
     assert len(results) > 200

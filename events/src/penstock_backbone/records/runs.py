@@ -18,7 +18,7 @@ finished itself. `plan` is the digest of the stages that the run began with. `pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -174,7 +174,7 @@ def claim_run(
         changes["started_at"] = at
     when = Equals("state", QUEUED) & Less("fence", fence) & unchanged(run)
     if again and "answers" in run:
-        changes["answers"] = {key: text for key, text in run["answers"].items() if key.partition("/")[0] not in again}
+        changes["answers"] = answers_without(run, again)
     remove = ("progress", "restart", *(f"results/{name}" for name in cleared))
     return Update(run_key(run["pk"]), changes, when=when, remove=remove)
 
@@ -274,6 +274,11 @@ def give_up(run: RunItem, *, error: str, message: str, at: int) -> Update:
 def revoke(run_id: str, *, fence: int) -> Update:
     """Orchestrator: a grant that nobody claimed. After it a late claim under this fence is refused."""
     return Update(run_key(run_id), {"fence": fence}, when=Equals("state", QUEUED) & Less("fence", fence))
+
+
+def answers_without(run: RunItem, stages: Container[str]) -> dict[str, str]:
+    """What was answered to other stages, and every signal."""
+    return {key: text for key, text in run.get("answers", {}).items() if key.partition("/")[0] not in stages}
 
 
 def needs_token(run: RunItem) -> bool:

@@ -8,7 +8,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from penstock_backbone.records.projects import ProjectItem
-from penstock_backbone.records.runs import RunItem
+from penstock_backbone.records.runs import RunItem, answers_without
 from penstock_runner.authoring import Workflow
 
 PROBLEMS_SHOWN = 5
@@ -20,9 +20,9 @@ def as_asked(project: ProjectItem, run: RunItem) -> ProjectItem:
 
 
 def without(run: RunItem, cleared: Container[str]) -> RunItem:
-    """The run without these results."""
+    """The run without these results, and without what their stages were answered: as it stands once it is claimed."""
     results = {name: result for name, result in run["results"].items() if name not in cleared}
-    return cast(RunItem, {**run, "results": results})
+    return cast(RunItem, {**run, "results": results, "answers": answers_without(run, cleared)})
 
 
 def input_problem(workflow: Workflow, project: ProjectItem) -> str | None:
