@@ -12,7 +12,7 @@ from tests.runner.stages import Word, in_a_row, stage, workflow
 from tests.runner.test_execution import of_type
 
 from penstock_backbone.errors import Fatal, TooLarge
-from penstock_backbone.records.runs import FAILED, RUNNING, SUCCEEDED, commit_facts, fact
+from penstock_backbone.records.runs import FAILED, QUEUED, RUNNING, SUCCEEDED, commit_facts, fact
 from penstock_backbone.vocabulary import Written
 from penstock_runner.authoring import FinalError, StageContext
 
@@ -132,3 +132,21 @@ async def bug(rig: Rig, error: Exception) -> None:
     rig.start(three, faults=refuse(rig, error, after=2, times=1))
     await rig.until_ended(run_id, state=FAILED)
     assert of_type(await rig.story(run_id), "RunFailed")[0]["error"] == "RuntimeError"
+
+
+@virtual
+async def test_what_waited_to_be_written_when_its_runner_was_stopped_is_handed_back_with_its_result(rig: Rig) -> None:
+    three = workflow(*(stage(f"s{number}", needs=()) for number in range(3)), stage("join", needs=("s0", "s2")))
+    run_id = await rig.submit(three)
+    process = rig.start(three, faults=Slow(rig), drain_seconds=0.2)
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    await rig.clock.sleep(0.5)
+    process.stop.set()
+    await rig.until(lambda run: run["state"] == QUEUED, run_id)
+    told = completions(await rig.story(run_id))
+    assert set(told) == set((await rig.run(run_id))["results"])
+    assert told
+    await rig.dispatch(run_id, 2)
+    rig.start(three)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    assert sorted(completions(await rig.story(run_id))) == ["join", "s0", "s1", "s2"]

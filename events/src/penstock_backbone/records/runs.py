@@ -237,11 +237,25 @@ def end_run(
     return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, "session", "progress", "pause"))
 
 
-def hand_back(run: RunItem, *, fence: int, seq: int, facts: Sequence[FactItem], attempt: int, at: int) -> Update:
+def hand_back(
+    run: RunItem,
+    *,
+    fence: int,
+    seq: int,
+    facts: Sequence[FactItem],
+    attempt: int,
+    at: int,
+    results: Mapping[str, str | BlobRef] = MappingProxyType({}),
+    forget: Iterable[str] = (),
+    waits: Mapping[str, dict[str, WaitItem]] | None = None,
+) -> Update:
     """Runner, when it has stopped everything of the run because its process ends: `attempt` is what the count was before
-    its claim, for nothing has gone wrong."""
-    changes = append(seq, facts) | becoming(run, QUEUED, at) | {"queued_at": at, "attempt": attempt}
-    return Update(run_key(run["pk"]), changes, when=owned(fence, seq), remove=("session", "progress"))
+    its claim, for nothing has gone wrong. `facts` may begin with what stages had still to say, with their results."""
+    commit = commit_facts(
+        run["pk"], fence=fence, seq=seq, facts=facts, results=dict(results), at=at, forget=forget, waits=waits
+    )
+    changes = commit.set | becoming(run, QUEUED, at) | {"queued_at": at, "attempt": attempt}
+    return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, "session", "progress"))
 
 
 def is_committed(

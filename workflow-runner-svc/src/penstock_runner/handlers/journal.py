@@ -224,7 +224,8 @@ class Journal:
         facts, results, forget = entry.facts, entry.results, entry.forget
         if entry.state == QUEUED:
             return hand_back(
-                self.run, fence=self.fence, seq=self.seq, facts=facts, attempt=self.run["attempt"], at=at
+                self.run, fence=self.fence, seq=self.seq, facts=facts, attempt=self.run["attempt"], at=at,
+                results=results, forget=forget, waits=waits,
             )  # fmt: skip
         if entry.state is None:
             return commit_facts(
