@@ -89,3 +89,9 @@ async def test_a_result_is_kept_as_it_is_or_by_reference(tables: Tables) -> None
 
 def test_a_number_that_was_not_measured_is_left_out_of_a_fact() -> None:
     assert runs.fact("RunFailed", 5, error="E", message="m", stage=None)["d"] == {"error": "E", "message": "m"}
+
+
+def test_what_the_items_of_a_cleared_stage_were_answered_is_forgotten_with_it_and_signals_stand() -> None:
+    answers = {"each.0/approval:1": "1", "each/approval:1": "2", "other/approval:1": "3", "signal:go": "4"}
+    run = runs.as_run({"answers": answers})
+    assert runs.answers_without(run, ["each"]) == {"other/approval:1": "3", "signal:go": "4"}

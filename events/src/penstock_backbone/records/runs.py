@@ -291,8 +291,12 @@ def revoke(run_id: str, *, fence: int) -> Update:
 
 
 def answers_without(run: RunItem, stages: Container[str]) -> dict[str, str]:
-    """What was answered to other stages, and every signal."""
-    return {key: text for key, text in run.get("answers", {}).items() if key.partition("/")[0] not in stages}
+    """What was answered to other stages and items of them, and every signal."""
+    return {
+        key: text
+        for key, text in run.get("answers", {}).items()
+        if key.partition("/")[0].partition(".")[0] not in stages
+    }
 
 
 def needs_token(run: RunItem) -> bool:
