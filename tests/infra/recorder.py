@@ -127,7 +127,7 @@ def run_program(settings: Mapping[str, str], *, stack: str = "dev") -> Program:
     set_mocks(_Cloud(), project="penstock", stack=stack, preview=False, monitor=recorder)
     pulumi.runtime.set_all_config(dict(settings))
 
-    run = pulumi.runtime.test(lambda: runpy.run_path(str(PROGRAM)) and None)  # type: ignore[no-untyped-call]  # as above
+    run = pulumi.runtime.test(lambda: runpy.run_path(str(PROGRAM)) and None)  # type: ignore[no-untyped-call]  # Pulumi's own gap
     with warnings.catch_warnings():
         # The provider warns about its own retired modules whenever one of their neighbours is imported.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -7,11 +7,9 @@ import inspect
 import logging
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from penstock_events.facts import Artifact
 from penstock_runner.authoring import FinalError, OutputModel
-from penstock_runner.domain.output import text_of
+from penstock_runner.domain.output import outputs_from, text_of
 from penstock_runner.ports import Desk, Job, JobFailed
 
 
@@ -52,7 +50,7 @@ class _Context:
         return model.model_validate_json(self.project.input)
 
     def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
-        return TypeAdapter(list[model]).validate_json(self._desk.output_text(stage))  # type: ignore[valid-type]  # made for this call
+        return outputs_from(self._desk.output_text(stage), model)
 
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:
         return model.model_validate_json(self._desk.output_text(stage))

@@ -123,7 +123,7 @@ async def test_a_run_puts_a_limited_number_of_artifacts_and_its_end_still_fits(r
         return put
 
     fits = workflow(stage("put", puts(ARTIFACTS_MAX)), name="fits")  # type: ignore[arg-type]  # a closure of a test
-    over = workflow(stage("put", puts(ARTIFACTS_MAX + 1)), name="over")  # type: ignore[arg-type]  # as above
+    over = workflow(stage("put", puts(ARTIFACTS_MAX + 1)), name="over")  # type: ignore[arg-type]  # a closure of a test
     fitting, overflowing = await rig.submit(fits), await rig.submit(over)
     rig.start(fits, over)
     await rig.until_ended(fitting, state=SUCCEEDED)

@@ -89,7 +89,7 @@ async def duplicates(rig: Rig, between_seconds: float) -> None:
         return await write(writes)
 
     faults.tables.get = slowly_answered  # type: ignore[method-assign]  # the same port, with a delay
-    faults.tables.write = slowly_made  # type: ignore[method-assign]  # as above
+    faults.tables.write = slowly_made  # type: ignore[method-assign]  # the same port, with a delay
     begun: list[str] = []
 
     async def count(context: StageContext) -> Word:

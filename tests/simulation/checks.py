@@ -43,7 +43,7 @@ class Checks:
 
         def stored(key: Key, change: object, old: Item | None) -> None:
             store(key, change, old)  # type: ignore[arg-type]  # it is what the engine gives
-            self._committed(key, old, change.item)  # type: ignore[attr-defined]  # as above
+            self._committed(key, old, change.item)  # type: ignore[attr-defined]  # it is what the engine gives
             streams.committed(key)
 
         storage.store = stored  # type: ignore[method-assign]  # every commit passes here

@@ -176,7 +176,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         due.append(step)
         while timers and timers[0][0] <= now:
             step = pop(timers)[2]
-            if type(step) is tuple or not step._cancelled:  # type: ignore[union-attr]  # as above
+            if type(step) is tuple or not step._cancelled:  # type: ignore[union-attr]  # it is a handle
                 due.append(step)
 
     def resume(self, steps: list[asyncio.Handle | Event]) -> None:
@@ -202,15 +202,15 @@ class SimulationLoop(asyncio.BaseEventLoop):
             self._due.append(step)
         return step
 
-    def call_soon_threadsafe(self, *_: Any, **__: Any) -> asyncio.Handle:  # type: ignore[override]  # as above
+    def call_soon_threadsafe(self, *_: Any, **__: Any) -> asyncio.Handle:  # type: ignore[override]  # typeshed ties the arguments' types to the callback's
         raise AssertionError("a simulation has no threads")
 
-    def call_later(  # type: ignore[override]  # as above
+    def call_later(  # type: ignore[override]  # typeshed ties the arguments' types to the callback's
         self, delay: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self.now + max(0.0, delay), callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]  # as above
+    def call_at(  # type: ignore[override]  # typeshed ties the arguments' types to the callback's
         self, when: float, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         step = _Timer(when, callback, args, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import cast
@@ -13,7 +13,7 @@ from typing import cast
 from pydantic import BaseModel
 
 from penstock_events.facts import Artifact
-from penstock_runner.authoring import Approval, FinalError, OutputModel, ProjectInput, StageFunction, Workflow
+from penstock_runner.authoring import FinalError, OutputModel, ProjectInput, Workflow
 from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
 from penstock_runner.workflows.building.documents import SourceFile
@@ -38,9 +38,6 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-
-
-NO_WAITS = "no stage of these workflows waits"
 
 
 @dataclass
@@ -69,25 +66,8 @@ class Context:
     def input_as(self, model: type[OutputModel]) -> OutputModel:
         return model.model_validate_json(self.project.input)
 
-    def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
-        raise NotImplementedError("no stage of these runs through a list")
-
     def progress(self, fraction: float | None, line: str = "") -> None:
         self.came.append((fraction, line))
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError(NO_WAITS)
-
-    async def wait_for(
-        self, signal: str, model: type[OutputModel], *, timeout_seconds: float | None = None
-    ) -> OutputModel:
-        raise NotImplementedError(NO_WAITS)
-
-    async def approve(self, question: str, *, timeout_seconds: float | None = None) -> Approval:
-        raise NotImplementedError(NO_WAITS)
-
-    async def checkpoint(self) -> None:
-        raise NotImplementedError(NO_WAITS)
 
     async def put_artifact(self, name: str, data: bytes) -> Artifact:
         self.artifacts[name] = data
@@ -130,7 +110,7 @@ async def carry_out(workflow: Workflow, asked: ProjectInput, kind: type[Context]
     context = kind(asked)
     for stage in workflow.stages:
         context.stage = stage.name
-        output: BaseModel = await cast(StageFunction, stage.run)(context)
+        output: BaseModel = await cast(Callable[[Context], Awaitable[BaseModel]], stage.run)(context)
         assert isinstance(output, stage.output)
         context.outputs[stage.name] = output.model_dump_json()
     return context

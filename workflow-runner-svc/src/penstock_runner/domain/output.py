@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from penstock_runner.authoring import FinalError
+from penstock_runner.authoring import FinalError, OutputModel
 
 OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+
+
+def outputs_from(text: bytes, model: type[OutputModel]) -> list[OutputModel]:
+    """What the items of a stage with `each` returned, from its JSON text."""
+    return TypeAdapter(list[model]).validate_json(text)  # type: ignore[valid-type]  # the type is made for this call
 
 
 def text_of(output: object, model: type[BaseModel]) -> bytes:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from opentelemetry.trace import SpanContext
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.results import StoredArtifact
@@ -31,7 +31,7 @@ from penstock_runner.authoring import (
     StageSuspended,
     WaitTimeout,
 )
-from penstock_runner.domain.output import text_of
+from penstock_runner.domain.output import outputs_from, text_of
 from penstock_runner.domain.plan import Plan
 from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.handlers.other_projects import OtherProjects
@@ -180,7 +180,7 @@ class Attempt:
         return model.model_validate_json(self.output_text(stage))
 
     def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
-        return TypeAdapter(list[model]).validate_json(self.output_text(stage))  # type: ignore[valid-type]  # made for this call
+        return outputs_from(self.output_text(stage), model)
 
     def output_text(self, stage: str) -> bytes:
         plan = self._claimed.plan

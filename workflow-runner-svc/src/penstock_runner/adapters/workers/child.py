@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from multiprocessing import forkserver
 from typing import TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 from penstock_events.facts import Artifact
 from penstock_runner.adapters.workers import messages
@@ -46,7 +46,7 @@ from penstock_runner.adapters.workers.messages import (
     framed,
 )
 from penstock_runner.authoring import FinalError, ProjectInput, StageStopped
-from penstock_runner.domain.output import text_of
+from penstock_runner.domain.output import outputs_from, text_of
 from penstock_runner.domain.usage import UsageTotal
 
 PARENT_DEATH_SIGNAL = 1
@@ -130,7 +130,7 @@ class WorkerContext:
         return model.model_validate_json(self.project.input)
 
     def outputs_of(self, stage: str, model: type[OutputModel]) -> list[OutputModel]:
-        return TypeAdapter(list[model]).validate_json(self._line.ask(AskOutput(stage)).data)  # type: ignore[valid-type]  # made for this call
+        return outputs_from(self._line.ask(AskOutput(stage)).data, model)
 
     def progress(self, fraction: float | None, line: str = "") -> None:
         if fraction is not None and not 0 <= fraction <= 1:
@@ -260,7 +260,7 @@ def _die_with_parent() -> None:
     child this is, ends once nobody holds its pipe any more, and a worker is handed an end of it at its birth."""
     if (fd := getattr(forkserver._forkserver, "_forkserver_alive_fd", None)) is not None:  # noqa: SLF001  # as above
         os.close(fd)
-        forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001  # as above
+        forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001  # multiprocessing has no public way
     if not sys.platform.startswith("linux"):
         return
     parent = os.getppid()
