@@ -18,8 +18,9 @@ from penstock_runner.handlers.execution import CANCEL_SECONDS
 from penstock_runner.handlers.wishes import LOOK_SECONDS
 
 
-@virtual
-async def test_a_paused_run_ends_its_stage_and_begins_nothing_new(rig: Rig) -> None:
+async def to_be_paused(rig: Rig) -> str:
+    """A run in the first of two stages that take a minute each, of which somebody has asked that it be paused."""
+
     async def works(context: StageContext) -> Word:
         await rig.clock.sleep(60)
         return Word()
@@ -29,6 +30,12 @@ async def test_a_paused_run_ends_its_stage_and_begins_nothing_new(rig: Rig) -> N
     rig.start(one)
     await rig.clock.sleep(5)
     await rig.ask(run_id, lambda run: verbs.ask_to_pause(run, reason="not now", at=1))
+    return run_id
+
+
+@virtual
+async def test_a_paused_run_ends_its_stage_and_begins_nothing_new(rig: Rig) -> None:
+    run_id = await to_be_paused(rig)
     run = await resting(rig, run_id, PAUSED)
     assert list(run["results"]) == ["one"]
     assert "pause" not in run
@@ -41,15 +48,7 @@ async def test_a_paused_run_ends_its_stage_and_begins_nothing_new(rig: Rig) -> N
 
 @virtual
 async def test_a_pause_that_is_withdrawn_in_time_changes_nothing(rig: Rig) -> None:
-    async def works(context: StageContext) -> Word:
-        await rig.clock.sleep(60)
-        return Word()
-
-    one = workflow(stage("one", works), stage("two", works))
-    run_id = await rig.submit(one)
-    rig.start(one)
-    await rig.clock.sleep(5)
-    await rig.ask(run_id, lambda run: verbs.ask_to_pause(run, reason="not now", at=1))
+    run_id = await to_be_paused(rig)
     await rig.clock.sleep(5)
     await rig.ask(run_id, lambda run: verbs.withdraw_pause(run, at=2))
     await rig.until_ended(run_id, state=SUCCEEDED)

@@ -8,8 +8,9 @@
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
 the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
 run ever accepted. `cancel` and `pause` are the reasons somebody gave for ending or pausing a run that executes: whoever
-owns it next obeys. `waits`, `answers`, `due` and `passed`: see waits.py. `returning`: it is queued, and the token it needs is not made yet. `restart` is the stage from which it
-begins anew, and `edited` what stands in place of the project's requirement and input since then; `retried` is a digest of that wish.
+owns it next obeys. `waits`, `answers`, `due` and `passed`: see waits.py. `returning`: it is queued, and the token it
+needs is not made yet. `restart` is the stage from which it begins anew, and `edited` what stands in place of the
+project's requirement and input since then; `retried` is a digest of that wish.
 `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
 otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
 A stage that runs once for each item of a list has a result "stage.0", "stage.1", … for each finished item, until it is
@@ -154,7 +155,8 @@ def claim_run(
     cleared: Sequence[str] = (),
 ) -> Update:
     """Runner. `first` are the stages that start at once, in the attempt that `attempts` says, else in the first.
-    `cleared` are results that no longer count, because the run is retried; what their stages had asked they ask again. Refused: see is_claimed_by."""
+    `cleared` are results that no longer count, because the run is retried; what their stages had asked they ask again.
+    Refused: see is_claimed_by."""
     attempt = run["attempt"] + 1
     again = [name for name in stages if name in cleared]
     facts = [

@@ -4,7 +4,8 @@
     TIMERS / <due>#<run>#<seq>    {run, due}
 
 A stage that waits begins anew when its wait is over, so its waits keep their keys: "timer:1", "signal:go", "approval:2",
-"retry:3". An answer is never changed: a signal's has its own key, an approval's "<stage>/<key>". `due` is when the run goes on by itself.
+"retry:3". An answer is never changed: a signal's has its own key, an approval's "<stage>/<key>". `due` is when the run
+goes on by itself.
 `passed` says which timers the orchestrator's clock has seen pass, so that a runner whose clock is behind does not wait
 again. A timer is written in the transaction in which the run begins to wait, or returns, and names that moment by its `seq`.
 """

@@ -55,13 +55,13 @@ class _Findings:
 
 class Sweep:
     def __init__(self, tables: Tables, queues: Queues, shards: Shards, clock: Clock) -> None:
-        self._alarm = Alarm(tables, clock)
         self._tables = tables
         self._queues = queues
         self._shards = shards
         self._clock = clock
         self._leases = Leases()
         self._watchlist = Watchlist()
+        self._alarm = Alarm(tables, clock)
 
     async def turn(self) -> Hints:
         """The runs that the admission should look at now. Bounded reads; what is left over is due in the next turn."""

@@ -306,10 +306,9 @@ class Execution:
 
     def _waiting(self) -> tuple[FactItem, int | None]:
         """What is told of it, and when the run goes on by itself: at the latest when its time is over."""
-        plan, waiting = self._claimed.plan, self._claimed.waiting
-        limit, since = plan.workflow.timeout_seconds, self._run.get("started_at", self._teller.claimed_ms)
-        until = waiting.until([] if limit is None else [since + round(limit * 1000)])
-        stages = [stage.name for stage in plan.startable(self._finished)]
+        over_at = self._teller.over_at()
+        until = self._claimed.waiting.until([] if over_at is None else [over_at])
+        stages = [stage.name for stage in self._claimed.plan.startable(self._finished)]
         text = None if until is None else to_text(until)
         return fact("RunWaiting", self._teller.now(), stages=stages, until=text), until
 
@@ -392,8 +391,7 @@ class Execution:
 
     def _deadline(self) -> float:
         """On the monotonic clock; far away for a workflow without a limit."""
-        clock, limit = self._claimed.world.clock, self._claimed.plan.workflow.timeout_seconds
-        if limit is None:
+        over_at = self._teller.over_at()
+        if over_at is None:
             return float("inf")
-        since = self._run.get("started_at", self._teller.claimed_ms)
-        return clock.monotonic() + limit - (self._teller.now() - since) / 1000
+        return self._claimed.world.clock.monotonic() + (over_at - self._teller.now()) / 1000

@@ -1,4 +1,4 @@
-"""The facts with which stages and runs end, and the span of one claim."""
+"""What one claim tells of its stages and its run: their facts, its span, and when the run's time is over."""
 
 from __future__ import annotations
 
@@ -20,10 +20,16 @@ class Teller:
         self._claimed = claimed
         self._run = run
         self._claimed_at = claimed.world.clock.monotonic()
-        self.claimed_ms = self.now()
+        self._claimed_ms = self.now()
 
     def now(self) -> int:
         return to_ms(self._claimed.world.clock.now())
+
+    def over_at(self) -> int | None:
+        """When the run has taken as long as its workflow allows, in ms. None: it may take any time."""
+        limit = self._claimed.plan.workflow.timeout_seconds
+        since = self._run.get("started_at", self._claimed_ms)
+        return None if limit is None else since + round(limit * 1000)
 
     def started(self, stage: str, attempt: int) -> FactItem:
         return fact("StageStarted", self.now(), stage=stage, attempt=attempt)
