@@ -30,7 +30,8 @@ IMPURE_MODULES = (
 PURE_PARTS = ("pathlib.PurePath", "pathlib.PurePosixPath", "io.BytesIO", "io.StringIO")
 """Parts of those modules that touch nothing outside the process."""
 
-PURE_LIBRARIES = ("msgspec", "pydantic", "pydantic_core")
+PURE_LIBRARIES = ("msgspec", "pydantic", "pydantic_core", "jsonschema_rs")
+"""The last one is told to fetch nothing."""
 
 IMPURE_CALLS = frozenset({"open", "print", "input", "breakpoint", "exec", "eval", "__import__"})
 CLOCK_METHODS = frozenset({"now", "utcnow", "today"})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
 from tests.runner.test_execution import of_type
@@ -13,6 +16,7 @@ from tests.runner.test_plan import problem_of
 
 from penstock_backbone.records.projects import project_key
 from penstock_backbone.records.runs import FAILED, SUCCEEDED
+from penstock_backbone.records.sessions import INPUT_SCHEMA_BYTES_MAX, catalog
 from penstock_backbone.vocabulary import Update
 from penstock_runner.authoring import StageContext, Workflow
 
@@ -76,3 +80,32 @@ def test_the_input_must_be_a_model() -> None:
     assert problem_of(replace(workflow(stage("a")), input=dict)) == (  # type: ignore[arg-type]  # the mistake under test
         "workflow sample: its input must be a pydantic model class"
     )
+
+
+class Callback(BaseModel):
+    """A model that no JSON Schema describes."""
+
+    call: Callable[[], None]
+
+
+TOO_LARGE = create_model("TooLarge", word=(str, Field(description="x" * INPUT_SCHEMA_BYTES_MAX)))
+NOT_JSON = create_model("NotJson", number=(float, float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [(Order, Order.model_json_schema()), (None, None), (Callback, None), (TOO_LARGE, None), (NOT_JSON, None)],
+)
+def test_the_schema_of_the_input_is_announced_where_there_is_a_bearable_one(
+    model: type[BaseModel] | None, said: Any
+) -> None:
+    announces(model, said)
+
+
+@virtual
+async def announces(rig: Rig, model: type[BaseModel] | None, said: Any) -> None:
+    rig.start(replace(ordering([]), input=model))
+    await rig.clock.sleep(1)
+    (item,) = (await rig.engine.tables.query(catalog())).items
+    assert ("input_schema" in item) == (said is not None)
+    assert said is None or json.loads(item["input_schema"]) == said

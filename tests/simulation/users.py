@@ -30,6 +30,7 @@ from penstock_api.domain.wishes import (
 from penstock_api.domain.wishes import Wish as Asking
 from penstock_api.handlers.accept import (
     Accepted,
+    InputMisfit,
     KeyReused,
     NothingAnnounced,
     Replayed,
@@ -87,7 +88,7 @@ class Users:
                         return
                 case KeyReused(project_id):
                     raise Violation("I12", f"the key of wish {wish.number} is said to have made {project_id}")
-                case UnknownWorkflow() | NothingAnnounced():
+                case UnknownWorkflow() | NothingAnnounced() | InputMisfit():
                     pass
                 case None:
                     if wish.key is None:

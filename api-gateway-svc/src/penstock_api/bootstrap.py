@@ -51,7 +51,7 @@ def parts_on(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Pa
     projects = Projects(engine.tables, catalog, Leases(engine.tables, clock), clock)
     return Parts(
         acceptance=Acceptance(engine.tables, catalog, clock, ids),
-        verbs=Verbs(engine.tables, projects, clock),
+        verbs=Verbs(engine.tables, projects, catalog, clock),
         projects=projects,
         artifacts=Artifacts(engine.blobs),
         limits=Limits(engine.tables, clock, ids),

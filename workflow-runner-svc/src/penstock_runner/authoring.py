@@ -252,8 +252,8 @@ class Workflow:
     """`timeout_seconds`: how long a run may take from its first start, all that it waits meanwhile included; then it ends
     `timed_out`. None: it has no limit of its own; its stages have theirs.
 
-    `input`: the model of what a request may give besides its requirement; a run whose input does not fit fails before
-    its first stage.
+    `input`: the model of what a request may give besides its requirement. The API refuses what does not fit its JSON
+    Schema, and a run whose input its own validators refuse fails before its first stage.
 
     `on_failure` is called when a stage has failed for good, before the run ends `failed`, and when its time is over. It is called again when its
     runner is lost or it raises, so it gives its context's idempotency key to whoever must not hear twice. It may read

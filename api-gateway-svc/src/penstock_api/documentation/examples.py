@@ -78,6 +78,7 @@ _ANSWERS: dict[str, Any] = {
                 "name": "agent_build",
                 "version": "1",
                 "stages": [{"name": "requirements_analysis", "title": "Requirements analysis"}],
+                "input_schema": None,
             }
         ]
     },
@@ -150,6 +151,10 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
         "detail": f"The limit of fleet was changed by somebody else, to version {_CHANGE}: GET it, and decide again."
     },
     "too-large": {"detail": "The body may have at most 256 KB."},
+    "input-misfit": {
+        "detail": "input/project must be a string or null.",
+        "errors": [{"message": "must be a string or null", "pointer": "#/input/project"}],
+    },
     "unsupported-media-type": {"detail": "Send the body as application/json in UTF-8."},
     "internal": {
         "detail": "The request failed. The server's log explains it under req_01KB5S6ZC1QG9VYH2N7D3T8XEP.",

@@ -20,6 +20,7 @@ from penstock_api.problems import (
     ANSWERED_BEFORE,
     ARTIFACT_LOST,
     BAD_CURSOR,
+    INPUT_MISFIT,
     INTERNAL,
     INVALID,
     KEY_REUSED,
@@ -156,8 +157,8 @@ OPERATIONS = (
         {"201": "Accepted durably; its run waits for a slot.", "200": "The key had made this project before."},
         "ProjectSummary",
         (
-            INVALID, NOT_JSON, UNKNOWN_WORKFLOW, KEY_REUSED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INTERNAL,
-            UNAVAILABLE, NO_RUNNER,
+            INVALID, NOT_JSON, UNKNOWN_WORKFLOW, KEY_REUSED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INPUT_MISFIT,
+            INTERNAL, UNAVAILABLE, NO_RUNNER,
         ),
         (TENANT, IDEMPOTENCY_KEY),
         body="NewProject",
@@ -200,7 +201,7 @@ OPERATIONS = (
     ),
     _wish(
         "retryProject", "retry", "Begin it anew after its end", {"200": "It is queued again."},
-        "RetryRequest", (ALREADY_OVER, NOT_OVER_YET, RUN_FULL),
+        "RetryRequest", (ALREADY_OVER, NOT_OVER_YET, RUN_FULL, INPUT_MISFIT),
         "What has finished counts, without `from_stage` and what needs it. The body may be left out. Repeating it is safe.",
     ),
     _wish(

@@ -158,9 +158,7 @@ class NewProject(BaseModel):
     input: Annotated[
         dict[str, JsonValue],
         AfterValidator(valid_input),
-        Field(
-            description="What the workflow's input model asks for, where it has one. The run fails at once if it does not fit."
-        ),
+        Field(description="What the workflow asks for: `input_schema` of GET /v1/workflows, where it has one."),
     ] = {}
 
     @property
@@ -195,7 +193,7 @@ def parsed(model: type[Body], body: bytes) -> Body | Violations | NotJson:
         errors = invalid.errors(include_url=False, include_context=False, include_input=False)
     if errors[0]["type"] == "json_invalid":
         return NotJson(errors[0]["msg"].removeprefix("Invalid JSON: "))
-    return Violations(tuple(Violation(_pointer(error["loc"]), _message(error)) for error in errors))
+    return Violations(tuple(Violation(pointer_to(error["loc"]), _message(error)) for error in errors))
 
 
 def derived_name(requirement: str) -> str:
@@ -213,7 +211,8 @@ def _message(error: Mapping[str, Any]) -> str:
     return known or error["msg"].removeprefix(_OWN_PREFIX)
 
 
-def _pointer(location: tuple[int | str, ...]) -> str:
+def pointer_to(location: tuple[int | str, ...]) -> str:
+    """As a URI fragment: "#/tags/3"."""
     return "#" + "".join("/" + _escaped(part) for part in location)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from penstock_backbone.records.limits import HOLDERS_MAX
 
@@ -192,9 +192,12 @@ class WorkflowStage(Struct, frozen=True, kw_only=True):
 
 
 class WorkflowView(Struct, frozen=True, kw_only=True):
+    """`input_schema`: the JSON Schema of a request's `input`; null: anything fits, or its runners have not said."""
+
     name: str
     version: str
     stages: list[WorkflowStage]
+    input_schema: Raw | None
 
 
 class WorkflowList(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
-from penstock_api.domain.new_project import NewProject
+from penstock_api.domain.new_project import NewProject, Violation
 from penstock_api.handlers.catalog import Catalog
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.ports import Clock, Ids, Tables
@@ -65,7 +65,15 @@ class NothingAnnounced:
     """No runner has said yet what it can execute."""
 
 
-Verdict: TypeAlias = Accepted | Replayed | KeyReused | UnknownWorkflow | NothingAnnounced
+@dataclass(frozen=True, slots=True)
+class InputMisfit:
+    """The run would fail at once."""
+
+    violations: tuple[Violation, ...]
+
+
+Refusal: TypeAlias = UnknownWorkflow | NothingAnnounced | InputMisfit
+Verdict: TypeAlias = Accepted | Replayed | KeyReused | Refusal
 
 
 class Acceptance:
@@ -76,8 +84,9 @@ class Acceptance:
         self._ids = ids
 
     async def accept(self, submission: Submission) -> Verdict:
-        if not await self._catalog.knows(submission.project.workflow):
-            return await self._without_workflow(submission)
+        refusal = await self._refusal(submission.project)
+        if refusal is not None:
+            return await self._earlier(submission) or refusal
         put = self._put(submission, await self._catalog.resources_of(submission.project.workflow))
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
@@ -143,14 +152,19 @@ class Acceptance:
             case _ as never:
                 assert_never(never)
 
-    async def _without_workflow(self, submission: Submission) -> Verdict:
-        """What was accepted once stays accepted, even when its workflow has gone since."""
-        if submission.key is not None:
-            (item,) = await self._tables.get([idempotency_key(submission.tenant, _sha256(submission.key))])
-            if item is not None:
-                return await self._replay(item, submission)
+    async def _refusal(self, project: NewProject) -> Refusal | None:
+        if await self._catalog.knows(project.workflow):
+            wrong = await self._catalog.misfits(project.workflow, project.input)
+            return InputMisfit(wrong) if wrong else None
         known = await self._catalog.known()
         return UnknownWorkflow(tuple(sorted(known))) if known else NothingAnnounced()
+
+    async def _earlier(self, submission: Submission) -> Replayed | KeyReused | None:
+        """What was accepted once stays accepted, even when its workflow has changed or gone since."""
+        if submission.key is None:
+            return None
+        (item,) = await self._tables.get([idempotency_key(submission.tenant, _sha256(submission.key))])
+        return None if item is None else await self._replay(item, submission)
 
     async def _replay(self, key_item: Item, submission: Submission) -> Replayed | KeyReused:
         if key_item["fingerprint"] != submission.project.fingerprint:

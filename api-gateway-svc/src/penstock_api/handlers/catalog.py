@@ -1,4 +1,4 @@
-"""Which workflows the runners can execute: asked for at most every few seconds, and again when a name is missing."""
+"""Which workflows the runners can execute, and what they ask for: read at most every few seconds, and again before a no."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from penstock_api.domain.inputs import misfits
+from penstock_api.domain.new_project import Violation
 from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.sessions import catalog
 
@@ -13,7 +15,7 @@ FRESH_SECONDS = 5.0
 PAGES_MAX = 10
 
 Workflows = Mapping[str, Mapping[str, Any]]
-"""Name → {version, stages: [{name, title}], resources: [name, …]}."""
+"""Name → {version, stages: [{name, title}], resources: [name, …], input_schema?: JSON text}."""
 
 
 class Catalog:
@@ -43,6 +45,16 @@ class Catalog:
         """What its stages use. Runners of before said nothing about it."""
         return list((await self.known()).get(name, {}).get("resources", ()))
 
+    async def misfits(self, name: str, given: Mapping[str, Any], version: str | None = None) -> tuple[Violation, ...]:
+        """What does not fit in an input, as the newest runner sees it. `version`: of a run that keeps one; the schema of
+        another says nothing about it."""
+        read_before = self._read_at
+        wrong = _misfits((await self.known()).get(name), given, version)
+        if wrong and self._read_at == read_before:
+            await self.read_again()
+            wrong = _misfits(self._known.get(name), given, version)
+        return wrong
+
     async def read_again(self) -> None:
         """One reading at a time: whoever comes while it is under way waits for it."""
         if self._reading is None:
@@ -66,3 +78,11 @@ class Catalog:
         self._reading = None
         if not reading.cancelled():
             reading.exception()  # Everybody who waited has been given it; nobody may be left.
+
+
+def _misfits(
+    workflow: Mapping[str, Any] | None, given: Mapping[str, Any], version: str | None
+) -> tuple[Violation, ...]:
+    if workflow is None or version not in (None, workflow["version"]):
+        return ()
+    return misfits(workflow.get("input_schema"), given)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from litestar import Request
 
-from penstock_api.domain.new_project import NotJson, Violations
+from penstock_api.domain.new_project import NotJson, Violation, Violations
 from penstock_api.domain.views import ViolationView
-from penstock_api.problems import INVALID, NOT_JSON, UNSUPPORTED_MEDIA_TYPE, Problem
+from penstock_api.problems import INPUT_MISFIT, INVALID, NOT_JSON, UNSUPPORTED_MEDIA_TYPE, Kind, Problem
 
 
 async def json_body(request: Request[Any, Any, Any]) -> bytes:
@@ -24,12 +25,20 @@ def refused_body(reason: NotJson | Violations) -> Problem:
         case NotJson(why):
             return Problem(NOT_JSON, f"The body cannot be read as JSON: {why}.")
         case Violations(violations):
-            errors = [ViolationView(pointer=violation.pointer, message=violation.message) for violation in violations]
-            first = f"{violations[0].pointer.removeprefix('#').removeprefix('/') or 'The body'} {violations[0].message}"
-            more = f" (and {len(errors) - 1} more, see errors)" if len(errors) > 1 else ""
-            return Problem(INVALID, f"{first}{more}.", errors)
+            return _with_violations(INVALID, violations)
         case _ as never:
             assert_never(never)
+
+
+def refused_input(violations: Sequence[Violation]) -> Problem:
+    return _with_violations(INPUT_MISFIT, violations)
+
+
+def _with_violations(kind: Kind, violations: Sequence[Violation]) -> Problem:
+    errors = [ViolationView(pointer=violation.pointer, message=violation.message) for violation in violations]
+    first = f"{violations[0].pointer.removeprefix('#').removeprefix('/') or 'The body'} {violations[0].message}"
+    more = f" (and {len(errors) - 1} more, see errors)" if len(errors) > 1 else ""
+    return Problem(kind, f"{first}{more}.", errors)
 
 
 def _is_json(media_type: str) -> bool:

@@ -13,7 +13,15 @@ from penstock_api.domain.new_project import NewProject, parse_new_project
 from penstock_api.domain.projects import summary
 from penstock_api.domain.views import ViolationView
 from penstock_api.edge import traceparent_of
-from penstock_api.handlers.accept import Accepted, KeyReused, NothingAnnounced, Replayed, Submission, UnknownWorkflow
+from penstock_api.handlers.accept import (
+    Accepted,
+    InputMisfit,
+    KeyReused,
+    NothingAnnounced,
+    Replayed,
+    Submission,
+    UnknownWorkflow,
+)
 from penstock_api.parameters import (
     EVENTS_LIMIT_DEFAULT,
     EVENTS_LIMIT_MAX,
@@ -29,7 +37,7 @@ from penstock_api.parameters import (
 from penstock_api.parts import parts_of
 from penstock_api.principal import tenant_of
 from penstock_api.problems import KEY_REUSED, NO_RUNNER, UNKNOWN_WORKFLOW, Problem, not_found, unavailable
-from penstock_api.routes.bodies import json_body, refused_body
+from penstock_api.routes.bodies import json_body, refused_body, refused_input
 
 JsonRequest = Request[Any, Any, Any]
 _encode = msgspec.json.Encoder().encode
@@ -65,6 +73,8 @@ async def submit_project(request: JsonRequest) -> Response[bytes]:
                 [ViolationView(pointer="#/workflow", message=message)],
                 known_workflows=list(known),
             )
+        case InputMisfit(violations):
+            raise refused_input(violations)
         case NothingAnnounced():
             raise unavailable("Nothing can be built before a runner has started: try again in a second.", NO_RUNNER)
         case _ as never:

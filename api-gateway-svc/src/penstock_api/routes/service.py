@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, get
+from msgspec import Raw
 
 from penstock_api.domain.views import HealthView, WorkflowList, WorkflowStage, WorkflowView
 from penstock_api.parts import parts_of
@@ -23,6 +24,7 @@ async def list_workflows(request: Request[Any, Any, Any]) -> Response[bytes]:
             stages=[
                 WorkflowStage(name=stage["name"], title=stage.get("title") or None) for stage in known[name]["stages"]
             ],
+            input_schema=Raw(known[name]["input_schema"]) if "input_schema" in known[name] else None,
         )
         for name in sorted(known)
     ]

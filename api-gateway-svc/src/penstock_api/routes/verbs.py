@@ -37,7 +37,7 @@ from penstock_api.domain.wishes import (
     Signal,
     Wish,
 )
-from penstock_api.handlers.verbs import NoSuchProject
+from penstock_api.handlers.verbs import Misfit, NoSuchProject
 from penstock_api.parameters import project_id_of
 from penstock_api.parts import parts_of
 from penstock_api.principal import tenant_of
@@ -52,7 +52,7 @@ from penstock_api.problems import (
     not_found,
     unavailable,
 )
-from penstock_api.routes.bodies import json_body, refused_body
+from penstock_api.routes.bodies import json_body, refused_body, refused_input
 from penstock_api.routes.projects import answer
 
 JsonRequest = Request[Any, Any, Any]
@@ -125,6 +125,8 @@ async def _done(request: JsonRequest, project_id: str, wish: Wish) -> Response[b
             status = 202
         case Refusal(kind, why):
             raise _refused(kind, why)
+        case Misfit(violations):
+            raise refused_input(violations)
         case NoSuchProject():
             raise not_found("project")
         case _ as never:

@@ -1,7 +1,7 @@
 """The sessions table: one lease a runner process, and what the runners can execute.
 
     SESSIONS / ses_…           {hb, st: live|draining|dead, capacity, at}
-    CATALOG  / <workflow name> {version, stages: [{name, title}], resources: [name, …], at}
+    CATALOG  / <workflow name> {version, stages: [{name, title}], resources: [name, …], input_schema?, at}
 
 A lease is judged by a sweeper that sees `hb` unchanged for LEASE_SECONDS on its own monotonic clock; clocks
 of different machines are never compared.
@@ -25,6 +25,8 @@ LEASE_SECONDS = 10.0
 HEARTBEAT_SECONDS = 2.0
 SELF_FENCE_SECONDS = 6.0
 """A runner that has not been heard for this long stops itself: 0.6 of the lease, on its own clock."""
+
+INPUT_SCHEMA_BYTES_MAX = 32 * 1024
 
 
 def session_key(session: str) -> Key:
@@ -65,12 +67,19 @@ def all_sessions(cursor: str | None = None) -> Query:
 
 
 def announce_workflow(
-    name: str, *, version: str, stages: list[dict[str, str]], at: int, resources: Sequence[str] = ()
+    name: str,
+    *,
+    version: str,
+    stages: list[dict[str, str]],
+    at: int,
+    resources: Sequence[str] = (),
+    input_schema: str | None = None,
 ) -> Put:
-    """Runner, at start: what the API may accept. The newest runner's word stands."""
-    return Put(
-        Key(SESSIONS, CATALOG_PK, name), {"version": version, "stages": stages, "resources": list(resources), "at": at}
-    )
+    """Runner, at start: what the API may accept. The newest runner's word stands. `input_schema` as JSON text."""
+    said = {"version": version, "stages": stages, "resources": list(resources), "at": at}
+    if input_schema is not None:
+        said["input_schema"] = input_schema
+    return Put(Key(SESSIONS, CATALOG_PK, name), said)
 
 
 def catalog(cursor: str | None = None) -> Query:

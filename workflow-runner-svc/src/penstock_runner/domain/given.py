@@ -1,14 +1,17 @@
-"""Whether what a request gave fits the input model of its workflow."""
+"""What a request gives to its workflow's input model, and whether it fits."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container
 from typing import cast
 
 from pydantic import ValidationError
+from pydantic.errors import PydanticUserError
 
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import RunItem, answers_without
+from penstock_backbone.records.sessions import INPUT_SCHEMA_BYTES_MAX
 from penstock_runner.authoring import Workflow
 
 PROBLEMS_SHOWN = 5
@@ -37,6 +40,18 @@ def input_problem(workflow: Workflow, project: ProjectItem) -> str | None:
         more = f" (and {len(errors) - PROBLEMS_SHOWN} more)" if len(errors) > PROBLEMS_SHOWN else ""
         return f"The input does not fit the workflow {workflow.name}: {told}{more}."
     return None
+
+
+def input_schema(workflow: Workflow) -> str | None:
+    """As JSON text. None: there is no model, or none that a JSON Schema of a bearable size describes."""
+    if workflow.input is None:
+        return None
+    try:
+        schema = workflow.input.model_json_schema()
+        text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (PydanticUserError, ValueError):
+        return None
+    return text if len(text.encode()) <= INPUT_SCHEMA_BYTES_MAX else None
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -9,6 +9,7 @@ from penstock_backbone.errors import Retryable
 from penstock_backbone.records.sessions import announce_workflow
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Unsettled, Write
+from penstock_runner.domain.given import input_schema
 from penstock_runner.domain.plan import Plan
 from penstock_runner.handlers.patience import pause
 from penstock_runner.ports import World
@@ -41,7 +42,17 @@ async def announce(world: World, plans: Sequence[Plan]) -> None:
 def _announcement(plan: Plan, at: int) -> Write:
     workflow = plan.workflow
     stages = [{"name": stage.name, "title": stage.title or _title(stage.name)} for stage in workflow.stages]
-    return announce_workflow(workflow.name, version=workflow.version, stages=stages, resources=plan.resources(), at=at)
+    schema = input_schema(workflow)
+    if schema is None and workflow.input is not None:
+        _log.warning("The input of the workflow %s cannot be announced: only its runs will look at it.", workflow.name)
+    return announce_workflow(
+        workflow.name,
+        version=workflow.version,
+        stages=stages,
+        resources=plan.resources(),
+        input_schema=schema,
+        at=at,
+    )
 
 
 def _title(name: str) -> str:
