@@ -16,8 +16,12 @@ STREAMS = (
     "stated",
     "relayed",
     "dispatched",
+    "parted",
 )  # fmt: skip
 """Each has a table `stream-<name>` and a consumer `<name>-reader`, for one test."""
+
+WANTED = "wanted"
+"""The partition that `part-reader` is told of."""
 
 TELLING, TELLING_TOO = "telling", "telling-too"
 ALONG, LATE = "along-reader", "late-reader"
@@ -65,6 +69,7 @@ CONTRACT = Inventory(
     ),
     consumers=(
         *(Consumer(f"{name}-reader", "one test's", (f"stream-{name}",), failures="failures") for name in STREAMS),
+        Consumer("part-reader", "one partition of a table", ("stream-parted",), WANTED, failures="failures"),
         *(
             Consumer(name, "a generated program's", (TELLING, TELLING_TOO), failures="failures")
             for name in (ALONG, LATE)

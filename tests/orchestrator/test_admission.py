@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import pytest
@@ -280,12 +281,29 @@ async def test_a_board_that_could_not_be_drawn_stays_due() -> None:
     parts = world.orchestrator(engine)
     await parts.admission.turn(hints(projects=[await world.submit(1)]))
     engine.tables.lose_request.append("write")
-    with pytest.raises(Exception, match="lost"):
+    async with asyncio.timeout(1.0):
+        await parts.boards.due()
+        with pytest.raises(Exception, match="lost"):
+            await parts.boards.turn()
+        await parts.boards.due()
         await parts.boards.turn()
-    await parts.boards.turn()
     (board,) = await world.engine.tables.get([board_key("acme")])
     assert board is not None
     assert board["held"] == 1
+
+
+async def test_a_board_is_due_when_somebody_began_to_wait_or_was_let_in_and_not_before() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await parts.admission.turn(hints())
+    await parts.boards.turn()
+    due = asyncio.ensure_future(parts.boards.due())
+    await parts.admission.turn(hints())
+    await world.clock.sleep(0.0)
+    assert not due.done()
+    await parts.admission.turn(hints(projects=[await world.submit(1)]))
+    async with asyncio.timeout(1.0):
+        await due
 
 
 async def test_when_everything_is_over_the_board_says_so_even_after_a_restart() -> None:

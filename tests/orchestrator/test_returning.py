@@ -12,7 +12,7 @@ from penstock_backbone.records import verbs
 from penstock_backbone.records.runs import PAUSED, QUEUED, WAITING, RunItem, as_run, end_run, fact
 from penstock_backbone.records.sessions import bury_session
 from penstock_backbone.records.waits import TIMERS_PK, set_timer
-from penstock_backbone.vocabulary import Query, StreamRecord
+from penstock_backbone.vocabulary import Page, Query, StreamRecord
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.hints import Hints, glance
 
@@ -211,3 +211,25 @@ async def test_a_run_that_was_to_be_paused_is_paused_when_its_runner_is_lost() -
     run = await world.run(RUN)
     assert (run["state"], run.get("pause")) == (PAUSED, None)
     assert world.tokens() == {}
+
+
+async def test_the_timers_are_looked_at_once_a_second_however_often_the_sweep_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    parts = world.orchestrator(engine)
+    asked: list[float] = []
+    query = engine.tables.query
+
+    async def counted(asking: Query) -> Page:
+        if asking.pk == TIMERS_PK:
+            asked.append(world.clock.elapsed)
+        return await query(asking)
+
+    monkeypatch.setattr(engine.tables, "query", counted)
+    begun = world.clock.elapsed
+    for _ in range(40):
+        await parts.sweep.turn()
+        world.clock.elapsed += 0.25
+    assert [at - begun for at in asked] == [float(second) for second in range(10)]

@@ -15,7 +15,7 @@ from tests.simulation.machine import Process, stream_of
 from tests.simulation.network import Network, at_once
 from tests.simulation.plan import LOSABLE, Fault
 
-from penstock_backbone.inventory import INVENTORY
+from penstock_backbone.inventory import INVENTORY, Consumer
 from penstock_backbone.vocabulary import Key, Message, Outgoing, StreamRecord
 
 TAKEOVER_SECONDS = 8.0
@@ -169,7 +169,7 @@ class QueueBroker:
 
 @dataclass(slots=True)
 class _Position:
-    tables: frozenset[str]
+    definition: Consumer
     reader: Process | None = None
     heard_at: float = 0.0
     read_to: int = 0
@@ -181,11 +181,11 @@ class StreamBroker:
         self._network = network
         self._polls = _Polls(network)
         self._feed = network.engine.storage.feed
-        self._positions = {each.name: _Position(frozenset(each.tables)) for each in INVENTORY.consumers}
+        self._positions = {each.name: _Position(each) for each in INVENTORY.consumers}
 
     def committed(self, key: Key) -> None:
         for name, position in self._positions.items():
-            if key.table in position.tables:
+            if position.definition.wants(key.table, key.pk):
                 self._polls.ring(name)
 
     def read(self, process: Process, consumer: str, limit: int, seconds: float, answer: asyncio.Future[Any]) -> None:
@@ -223,7 +223,8 @@ class StreamBroker:
 
     def is_settled(self, consumer: str) -> bool:
         position = self._positions[consumer]
-        return not any(record.key.table in position.tables for record in self._feed[position.settled :])
+        wants = position.definition.wants
+        return not any(wants(record.key.table, record.key.pk) for record in self._feed[position.settled :])
 
     def _may_read(self, process: Process, position: _Position) -> bool:
         reader, now = position.reader, self._network.loop.now
@@ -238,9 +239,9 @@ class StreamBroker:
 
     def _next(self, position: _Position, limit: int) -> list[StreamRecord]:
         found: list[StreamRecord] = []
-        feed, place, end = self._feed, position.read_to, len(self._feed)
+        feed, place, end, wants = self._feed, position.read_to, len(self._feed), position.definition.wants
         while place < end and len(found) < limit:
-            if feed[place].key.table in position.tables:
+            if wants(feed[place].key.table, feed[place].key.pk):
                 found.append(feed[place])
             place += 1
         position.read_to = place

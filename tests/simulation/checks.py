@@ -10,8 +10,8 @@ from tests.simulation.network import Network
 from tests.simulation.stories import Announced, Stories
 from tests.simulation.violations import demand
 
+from penstock_backbone.inventory import LIMITS_PK
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import LIMITS_PK
 from penstock_backbone.records.projects import PROJECT_SK
 from penstock_backbone.records.runs import CANCELLED, QUEUED, RUN_SK, RUNNING, TERMINAL, WAITING
 from penstock_backbone.records.sessions import DEAD, SESSIONS_PK

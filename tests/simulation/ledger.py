@@ -12,11 +12,11 @@ from tests.simulation.network import LIMITS_AGE, LIMITS_QUERY, Call
 from tests.simulation.sightings import Sightings
 from tests.simulation.violations import demand
 
+from penstock_backbone.inventory import LIMITS_PK
 from penstock_backbone.records.limits import (
     FLEET,
     FLEET_LIMIT_DEFAULT,
     LIMIT_MAX,
-    LIMITS_PK,
     resource_scope,
     tenant_scope,
     workflow_scope,

@@ -19,8 +19,8 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 
 from penstock_backbone.errors import BackboneError, Retryable
+from penstock_backbone.inventory import LIMITS_PK
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import LIMITS_PK
 
 Answer = TypeVar("Answer")
 

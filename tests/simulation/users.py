@@ -49,8 +49,9 @@ RETRIED_PART = PAUSED_PART + 0.15
 """Of the wishes, by users who change their minds."""
 PATIENCE_SECONDS = 5.0
 ASK_AGAIN_SECONDS = 1.0
+ASK_AGAIN_SECONDS_MAX = 5.0
 ASKED_MAX = 200
-RETRIES_MAX = 60
+RETRIES_MAX = 15
 """Of runs that are not over yet: their users lose interest."""
 
 
@@ -179,14 +180,14 @@ class Users:
         after which it is asked anew."""
         most = RETRIES_MAX if isinstance(asked, Retry) else ASKED_MAX
         was_heard = False
-        for _ in range(most):
+        for times in range(most):
             verdict = await self._do(wish, project, asked)
             was_heard = was_heard or verdict is not None
             if isinstance(verdict, Done | Asked):
                 return True
             if isinstance(verdict, Refusal) and verdict.kind not in again:
                 return False
-            await self._sleep(ASK_AGAIN_SECONDS)
+            await self._sleep(min((times + 1) * ASK_AGAIN_SECONDS, ASK_AGAIN_SECONDS_MAX))
         demand(was_heard, "I11", f"{project} did not hear {asked} in {most} requests")
         return False
 

@@ -17,6 +17,9 @@ TOKENS = "tokens"
 SESSIONS = "sessions"
 LIMITS = "limits"
 
+LIMITS_PK = "LIMITS"
+"""The partition of the limits themselves; the boards stand in partitions of their own."""
+
 ADMISSION_QUEUE = "admission"
 DISPATCH_QUEUE = "dispatch"
 RELAY_FAILURES_QUEUE = "relay-failures"
@@ -71,14 +74,19 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """Reads the streams of `tables`; a record that fails `attempts_max` times goes to `failures`."""
+    """Reads the streams of `tables`, where `partition` is given only what changes there (an engine may hand out more);
+    a record that fails `attempts_max` times goes to `failures`."""
 
     name: str
     purpose: str
     tables: tuple[str, ...]
+    partition: str = ""
     batch_records: int = 100
     attempts_max: int = 8
     failures: str = RELAY_FAILURES_QUEUE
+
+    def wants(self, table: str, pk: str) -> bool:
+        return table in self.tables and self.partition in ("", pk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,6 @@ INVENTORY = Inventory(
     consumers=(
         Consumer(RELAY, "turns new facts into events on the bus", (PROJECTS, RUNS)),
         Consumer(DISPATCHER, "turns grants into dispatch messages", (TOKENS,)),
-        Consumer(LIMITS_WATCHER, "wakes the admission when a limit changes", (LIMITS,)),
+        Consumer(LIMITS_WATCHER, "wakes the admission when a limit changes", (LIMITS,), partition=LIMITS_PK),
     ),
 )

@@ -19,12 +19,10 @@ from penstock_backbone.inventory import (
     DISPATCH_QUEUE,
     DISPATCHER,
     INVENTORY,
-    LIMITS,
     LIMITS_WATCHER,
     RELAY,
     Consumer,
 )
-from penstock_backbone.records.limits import LIMITS_PK
 from penstock_infra.configuration import Configuration
 from penstock_infra.data import Data
 from penstock_infra.messaging import Messaging, only_from
@@ -148,7 +146,7 @@ class Functions(pulumi.ComponentResource):
             destination_config=aws.lambda_.EventSourceMappingDestinationConfigArgs(
                 on_failure=aws.lambda_.EventSourceMappingDestinationConfigOnFailureArgs(destination_arn=failures.arn)
             ),
-            filter_criteria=_only_limits() if table == LIMITS else None,
+            filter_criteria=_only(consumer.partition) if consumer.partition else None,
             opts=pulumi.ResourceOptions(parent=self.functions[consumer.name]),
         )
 
@@ -200,9 +198,9 @@ class Functions(pulumi.ComponentResource):
         )
 
 
-def _only_limits() -> aws.lambda_.EventSourceMappingFilterCriteriaArgs:
-    """The boards live in the same table and change several times a second; they must not wake who writes them."""
-    pattern = json.dumps({"dynamodb": {"Keys": {"pk": {"S": [LIMITS_PK]}}}})
+def _only(partition: str) -> aws.lambda_.EventSourceMappingFilterCriteriaArgs:
+    """What AWS leaves out starts no function: of the limits' table the boards change several times a second."""
+    pattern = json.dumps({"dynamodb": {"Keys": {"pk": {"S": [partition]}}}})
     return aws.lambda_.EventSourceMappingFilterCriteriaArgs(
         filters=[aws.lambda_.EventSourceMappingFilterCriteriaFilterArgs(pattern=pattern)]
     )

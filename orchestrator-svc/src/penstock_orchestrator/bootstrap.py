@@ -127,6 +127,7 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
         await given.clock.sleep(RELOAD_SECONDS)
 
     async def boards_turn() -> None:
+        await parts.boards.due()
         await parts.boards.turn()
         await given.clock.sleep(boards.EVERY_SECONDS)
 

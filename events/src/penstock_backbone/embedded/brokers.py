@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from penstock_backbone.embedded.database import Database, Record
 from penstock_backbone.errors import Fatal
-from penstock_backbone.inventory import Inventory
+from penstock_backbone.inventory import Consumer, Inventory
 from penstock_backbone.local.feed import feed_number
 from penstock_backbone.local.limits import MESSAGE_BYTES_MAX, check_text_size
 from penstock_backbone.local.messages import Queued, Stored
@@ -30,14 +30,15 @@ class Streams:
 
     def __init__(self, database: Database, inventory: Inventory) -> None:
         self._database = database
-        self.tables = {consumer.name: frozenset(consumer.tables) for consumer in inventory.consumers}
+        self.consumers = {consumer.name: consumer for consumer in inventory.consumers}
         durable = database.positions()
-        self._durable = {name: durable.get(name, 0) for name in self.tables}
+        self._durable = {name: durable.get(name, 0) for name in self.consumers}
         self._settled = dict(self._durable)
         self._read_to = dict(self._durable)
+        self._handed_out = dict(self._durable)
 
     def read(self, consumer: str, limit: int) -> list[Record]:
-        tables = self._tables_of(consumer)
+        definition = self._definition(consumer)
         found: list[Record] = []
         position = self._read_to[consumer]
         while len(found) < limit and position < self._database.last_seq:
@@ -46,20 +47,30 @@ class Streams:
                 break
             for record in records:
                 position = record.seq
-                if record.key.table in tables:
+                if definition.wants(record.key.table, record.key.pk):
                     found.append(record)
                     if len(found) == limit:
                         break
         self._read_to[consumer] = position
+        if found:
+            self._handed_out[consumer] = found[-1].seq
+        self._pass_over(consumer)
         return found
 
     def settle(self, consumer: str, through: str) -> None:
-        self._tables_of(consumer)
+        self._definition(consumer)
         self._settled[consumer] = max(self._settled[consumer], feed_number(through))
+        self._pass_over(consumer)
 
     def rewind(self, consumer: str) -> None:
-        self._tables_of(consumer)
+        self._definition(consumer)
         self._read_to[consumer] = self._settled[consumer]
+
+    def _pass_over(self, consumer: str) -> None:
+        """What it does not want is settled with what it had before: who has nothing to do must not keep the feed from
+        being trimmed."""
+        if self._settled[consumer] >= self._handed_out[consumer]:
+            self._settled[consumer] = max(self._settled[consumer], self._read_to[consumer])
 
     def settled_positions(self) -> dict[str, int]:
         return dict(self._settled)
@@ -75,11 +86,11 @@ class Streams:
         """What no consumer needs any more."""
         return min(self._durable.values(), default=0)
 
-    def _tables_of(self, consumer: str) -> frozenset[str]:
-        tables = self.tables.get(consumer)
-        if tables is None:
+    def _definition(self, consumer: str) -> Consumer:
+        definition = self.consumers.get(consumer)
+        if definition is None:
             raise Fatal(f"there is no consumer {consumer!r} in the inventory")
-        return tables
+        return definition
 
 
 class _Barrier(NamedTuple):

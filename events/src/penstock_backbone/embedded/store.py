@@ -120,6 +120,8 @@ class Store:
         if self._ticks % FLUSH_TICKS == 0:
             self._database.flush_items()
         if self._ticks % TRIM_TICKS == 0:
+            # Whoever wants none of the latest records settles nothing, and holds nothing up all the same.
+            self._messages.note_positions(self._streams.settled_positions())
             self._database.trim(self._streams.durable_floor, at_ms - FEED_KEPT_SECONDS * 1000)
         try:
             self._database.commit(at_ms)

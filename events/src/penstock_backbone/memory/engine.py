@@ -30,6 +30,7 @@ from penstock_backbone.vocabulary import (
     PAGE_BYTES_MAX,
     BlobRef,
     BusEntry,
+    Committed,
     Item,
     Key,
     Message,
@@ -42,13 +43,18 @@ from penstock_backbone.vocabulary import (
     TransactionOutcome,
     TransactionPart,
     Write,
+    Written,
 )
 
 Answer = TypeVar("Answer")
 
+_HOLDING_NOTHING = (Written(), Committed())
+
 
 def _detached(outcome: Answer, shape: Any) -> Answer:
-    """A copy, so that the caller cannot change what is stored."""
+    """A copy, so that the caller cannot change what is stored; most outcomes hold nothing of it."""
+    if outcome in _HOLDING_NOTHING:
+        return outcome
     return cast(Answer, msgspec.msgpack.decode(msgspec.msgpack.encode(outcome), type=shape))
 
 
@@ -86,13 +92,13 @@ class MemoryTables:
         check_writes(writes, self._names)
         outcomes = self._transactor.write(writes)
         self._committed.ring()
-        return _detached(outcomes, list[Outcome])
+        return [_detached(outcome, Outcome) for outcome in outcomes]
 
     async def write_after(self, guard: Write, followers: Sequence[Write]) -> tuple[Outcome, list[Outcome]]:
         check_writes([guard, *followers], self._names)
-        outcomes = self._transactor.write_after(guard, followers)
+        outcome, outcomes = self._transactor.write_after(guard, followers)
         self._committed.ring()
-        return _detached(outcomes, tuple[Outcome, list[Outcome]])
+        return _detached(outcome, Outcome), [_detached(each, Outcome) for each in outcomes]
 
     async def transact(self, parts: Sequence[TransactionPart]) -> TransactionOutcome:
         check_writes(parts, self._names)
@@ -105,7 +111,7 @@ class MemoryStreams:
     """Positions count records of the feed; a consumer's `read` position runs ahead of its settled one."""
 
     def __init__(self, inventory: Inventory, storage: MemoryStorage, committed: Bell, clock: Clock) -> None:
-        self._tables = {consumer.name: frozenset(consumer.tables) for consumer in inventory.consumers}
+        self._consumers = {consumer.name: consumer for consumer in inventory.consumers}
         self._feed = storage.feed
         self._committed = committed
         self._clock = clock
@@ -113,8 +119,8 @@ class MemoryStreams:
         self._settled_to: dict[str, int] = {}
 
     async def read(self, consumer: str, limit: int, wait_seconds: float) -> list[StreamRecord]:
-        tables = self._tables.get(consumer)
-        if tables is None:
+        definition = self._consumers.get(consumer)
+        if definition is None:
             raise Fatal(f"there is no consumer {consumer!r} in the inventory")
         end = self._clock.monotonic() + wait_seconds
         while True:
@@ -123,7 +129,7 @@ class MemoryStreams:
             while position < len(self._feed) and len(found) < limit:
                 record = self._feed[position]
                 position += 1
-                if record.key.table in tables:
+                if definition.wants(record.key.table, record.key.pk):
                     found.append(record)
             self._read_to[consumer] = position
             left = end - self._clock.monotonic()

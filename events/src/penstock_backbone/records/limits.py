@@ -18,10 +18,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeGuard
 
-from penstock_backbone.inventory import LIMITS
+from penstock_backbone.inventory import LIMITS, LIMITS_PK
 from penstock_backbone.vocabulary import Check, Condition, Equals, Exists, Item, Key, Missing, Put, Query
 
-LIMITS_PK = "LIMITS"
 BOARD_SK = "BOARD"
 FLEET = "fleet"
 SHARDS = "shards"

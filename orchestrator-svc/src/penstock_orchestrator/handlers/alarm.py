@@ -11,15 +11,23 @@ from penstock_backbone.records.verbs import wake
 from penstock_backbone.records.waits import RETRY, TIMER, first_timers, forget_timer, open_waits
 from penstock_backbone.vocabulary import Write
 
+EVERY_SECONDS = 1.0
+"""Between two looks at the timers, however often the sweep turns: so late may a run wake at most."""
+
 
 class Alarm:
     def __init__(self, tables: Tables, clock: Clock) -> None:
         self._tables = tables
         self._clock = clock
+        self._looks_at = clock.monotonic()
 
     async def ring(self) -> set[str]:
         """The runs that return to the line. A timer goes once its run has its token, or does not wait for it any more, so
-        that whoever dies in between leaves it to the next turn. Reads and writes at most TIMERS_READ_MAX."""
+        that whoever dies in between leaves it to the next turn. Reads and writes at most TIMERS_READ_MAX, and nothing
+        before EVERY_SECONDS have passed since the last look."""
+        if self._clock.monotonic() < self._looks_at:
+            return set()
+        self._looks_at = self._clock.monotonic() + EVERY_SECONDS
         now = to_ms(self._clock.now())
         page = await self._tables.query(first_timers())
         due = [timer for timer in page.items if timer["due"] <= now]

@@ -31,12 +31,21 @@ class Boards:
         self._durations = durations
         self._clock = clock
 
+    async def due(self) -> None:
+        """Returns once a board has changed."""
+        await self._shards.changes.are_there.wait()
+
     async def turn(self) -> None:
         """Draws every board that has changed since it was drawn. What cannot be written stays due."""
-        await self._draw(self._shards.changes.tenants, self._of_tenant)
-        for scope in sorted(self._shards.changes.scopes):
-            await self._recall(scope)
-        await self._draw(self._shards.changes.scopes, self._of_scope)
+        changes = self._shards.changes
+        changes.are_there.clear()
+        try:
+            await self._draw(changes.tenants, self._of_tenant)
+            for scope in sorted(changes.scopes):
+                await self._recall(scope)
+            await self._draw(changes.scopes, self._of_scope)
+        finally:
+            changes.of(())
 
     async def _draw(self, changed: set[str], draw: Callable[[str, int], Put]) -> None:
         for start in range(0, len(due := sorted(changed)), BATCH_ITEMS_MAX):

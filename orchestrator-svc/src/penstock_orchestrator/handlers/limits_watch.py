@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock_backbone.inventory import ADMISSION_QUEUE, LIMITS_WATCHER
+from penstock_backbone.inventory import ADMISSION_QUEUE, LIMITS_PK, LIMITS_WATCHER
 from penstock_backbone.ports import Queues
-from penstock_backbone.records.limits import LIMITS_PK
 from penstock_backbone.vocabulary import Origin, StreamRecord
 from penstock_orchestrator.domain.hints import limits_changed
 from penstock_orchestrator.handlers.records import Failure
 
 
 class LimitsWatcher:
-    """One hint for all of a batch. The boards stand in the same table and say nothing new."""
+    """One hint for all of a batch. Where the boards are handed out too, they say nothing new."""
 
     def __init__(self, queues: Queues) -> None:
         self._queues = queues

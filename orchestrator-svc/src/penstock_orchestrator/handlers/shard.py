@@ -7,9 +7,9 @@ applying them, and nobody decides anew before they are applied.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
@@ -37,13 +37,21 @@ PAGES_MAX = 100_000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
 class Changes:
     """`tenants` are those whose board is to be drawn anew, and `scopes` the others of which more or fewer tokens are held;
-    whoever draws takes them out."""
+    whoever draws takes them out. `are_there` is set when something is put in."""
 
-    tenants: set[str] = field(default_factory=set)
-    scopes: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.tenants: set[str] = set()
+        self.scopes: set[str] = set()
+        self.are_there = asyncio.Event()
+
+    def of(self, tenants: Iterable[str], scopes: Iterable[str] = ()) -> None:
+        """These are put in, if they are not there yet."""
+        self.tenants.update(tenants)
+        self.scopes.update(scopes)
+        if self.tenants or self.scopes:
+            self.are_there.set()
 
 
 class Shard:
@@ -79,28 +87,28 @@ class Shard:
         await self.settle()
         tokens = await self._tokens()
         old, self.gate = self.gate, Gate.rebuilt(tokens, limits)
-        self._changes.tenants |= {
+        self._changes.of(
             tenant
             for tenant in old.tenants() | self.gate.tenants()
             if old.board(tenant, PLACES_MAX) != self.gate.board(tenant, PLACES_MAX)
-        }
+        )
         before, now = old.occupancy.by_scope(), self.gate.occupancy.by_scope()
         scopes = {scope for scope in before.keys() | now.keys() if before.get(scope) != now.get(scope)}
         if not self._was_loaded:
             # What an earlier process has drawn last may show what is over since.
             scopes |= set(filter(is_shared, limits.scopes))
         if scopes or not self._was_loaded:
-            self._changes.scopes |= scopes | {FLEET}
+            self._changes.of((), scopes | {FLEET})
         self._was_loaded = True
         self._seq = head["seq"]
         self.is_current = True
-        self._changes.tenants |= {operation.token.partition("#")[0] for operation in pending(head)}
+        self._changes.of(operation.token.partition("#")[0] for operation in pending(head))
 
     def wait(self, token: Token) -> None:
         """A token that is in the table now, and that the gate may know already."""
         if not self.gate.knows(token.key):
             self.gate.wait(token)
-            self._changes.tenants.add(token.tenant)
+            self._changes.of([token.tenant])
 
     async def settle(self) -> None:
         """Applies what is left of the last decision. Raises Retryable while that cannot be done."""
@@ -148,8 +156,7 @@ class Shard:
     def _committed(self, operations: Sequence[Operation], answers: Sequence[Outcome]) -> None:
         for operation in operations:
             token = self.gate.held.get(operation.token) or self.gate.waiting[operation.token]
-            self._changes.tenants.add(token.tenant)
-            self._changes.scopes |= {FLEET, *token.kind}
+            self._changes.of([token.tenant], [FLEET, *token.kind])
             self.gate.apply(operation)
         self._redo = _unsettled(operations, answers) if answers else list(operations)
         self._seq += 1

@@ -168,7 +168,7 @@ class Shards:
                 token = here.waiting[key]
                 here.leave(token)
                 there.wait(token)
-            self.changes.tenants.add(token.tenant)
+            self.changes.of([token.tenant])
 
     def look_for_strays(self) -> None:
         """Where tokens stand in a shard that is no longer their tenant's, or never was."""
@@ -182,7 +182,7 @@ class Shards:
     def _follow(self, ledger: Ledger) -> list[Shard]:
         """The shards that are new."""
         if ledger.map != self.ledger.map:
-            self.changes.scopes.add(SHARDS)
+            self.changes.of((), [SHARDS])
         self.ledger = ledger
         new = [
             Shard(

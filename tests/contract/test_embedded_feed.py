@@ -1,0 +1,69 @@
+"""The embedded engine's feed: nobody who has nothing to do keeps it from being trimmed."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.contract.contract_inventory import CONTRACT, WANTED
+from tests.orchestrator.world import ManualClock
+
+from penstock_backbone.embedded import wire
+from penstock_backbone.embedded.database import FEED_KEPT_SECONDS, Database
+from penstock_backbone.embedded.store import TRIM_TICKS, Store
+from penstock_backbone.vocabulary import Key, Put
+
+READER = "part-reader"
+
+
+class Client:
+    """Remembers what it was answered."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: Any = None
+
+    def reply(self, request_id: int, kind: int, body: Any) -> None:
+        del request_id
+        assert kind == wire.ANSWER, body
+        self._last = body
+
+    def ask(self, request: wire.Request) -> Any:
+        self._store.run_group([(self, 1, request)])
+        return self._last
+
+    def write(self, pk: str, sk: str) -> None:
+        self.ask(wire.WriteItems([Put(Key("stream-parted", pk, sk), {"n": 1})]))
+
+
+def kept(path: Path) -> list[int]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [seq for (seq,) in connection.execute("select seq from feed order by seq")]
+
+
+def test_a_consumer_that_wants_none_of_the_records_does_not_keep_them(tmp_path: Path) -> None:
+    clock = ManualClock()
+    path = tmp_path / "data.db"
+    store = Store(Database(path, CONTRACT), CONTRACT, clock)
+    client = Client(store)
+    everybody = [consumer.name for consumer in CONTRACT.consumers]
+    client.write(WANTED, "1")
+    for number in range(5):
+        client.write("unwanted", str(number))
+    (record,) = client.ask(wire.ReadStream(READER, 10, 0.0))
+    for name in everybody:
+        if name != READER:
+            for other in client.ask(wire.ReadStream(name, 10, 0.0)):
+                client.ask(wire.SettleStream(name, other.sequence))
+    clock.elapsed += FEED_KEPT_SECONDS + 1
+    for _ in range(3 * TRIM_TICKS):
+        store.tick()
+    assert kept(path) == [1, 2, 3, 4, 5, 6], "its own record is not settled yet"
+
+    client.ask(wire.SettleStream(READER, record.sequence))
+    for _ in range(3 * TRIM_TICKS):
+        store.tick()
+    assert kept(path) == [], "the five that it does not want are over with it"
+    store.close()
