@@ -121,6 +121,7 @@ RECOGNISED: dict[str, Callable[[Item], bool]] = {
         item, fence=1, seq=5, facts=[runs.fact("RunFailed", AT + 4, error="E", message="m")]
     ),
     "fence_off": lambda item: item["state"] == runs.QUEUED and item["fence"] == 1,
+    "leave_to_hook": lambda item: item["state"] == runs.QUEUED and item["fence"] == 1,
     "give_up": lambda item: item["state"] == runs.FAILED and item["fence"] == 1,
     "revoke": lambda item: item["state"] == runs.QUEUED and item["fence"] == 1,
 }

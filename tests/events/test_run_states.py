@@ -81,7 +81,9 @@ async def test_two_commits_from_one_reading_make_one(tables: Tables) -> None:
     assert (await load_run(tables))["state"] == runs.RUNNING
 
 
-@pytest.mark.parametrize("verb", ["succeed", "fail", "hand_back", "fence_off", "give_up", "stop", "stop_lost"])
+@pytest.mark.parametrize(
+    "verb", ["succeed", "fail", "hand_back", "fence_off", "leave_to_hook", "give_up", "stop", "stop_lost"]
+)
 async def test_a_run_that_nobody_executes_names_no_session(tables: Tables, verb: str) -> None:
     run = await run_in(tables, runs.RUNNING)
     assert run["session"] == "ses_1"

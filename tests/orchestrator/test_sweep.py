@@ -19,10 +19,11 @@ from penstock_backbone.records.sessions import (
     drain_session,
     session_key,
 )
+from penstock_backbone.records.verbs import ask_to_cancel
 from penstock_backbone.vocabulary import Delete, Key, Refused, Update
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.watchlist import CLAIM_SECONDS
-from penstock_orchestrator.handlers.sweep import ATTEMPTS_MAX, EVERY_SECONDS
+from penstock_orchestrator.handlers.sweep import ATTEMPTS_MAX, EVERY_SECONDS, HOOK_ATTEMPTS_MAX
 
 pytestmark = pytest.mark.anyio
 
@@ -127,16 +128,60 @@ async def test_a_run_that_lost_its_runner_too_often_ends_and_frees_its_slot() ->
     world = World()
     parts = world.orchestrator()
     await admitted(world, parts)
-    for attempt in range(1, ATTEMPTS_MAX + 1):
-        session = f"ses_{attempt}"
-        await world.open_session(session)
-        await world.claim(RUN, fence=world.tokens()[RUN]["f"], session=session)
-        await world.write(bury_session(session))
-        await round_of(world, parts)
+    for _ in range(ATTEMPTS_MAX):
+        await lost(world, parts)
     run = await world.run(RUN)
     assert (run["state"], run["attempt"]) == ("failed", ATTEMPTS_MAX)
     assert run["facts"][str(run["seq"])]["d"]["error"] == "RunnerLost"
     assert world.tokens() == {}
+
+
+async def test_a_run_with_a_hook_is_begun_again_to_tell_it_and_ends_when_that_takes_the_runner_down_too() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await admitted(world, parts)
+    for _ in range(ATTEMPTS_MAX):
+        assert "given_up" not in await world.run(RUN)
+        await lost(world, parts, hooked=True)
+    why = f"It was begun {ATTEMPTS_MAX} times, and each time its runner was lost."
+    for _ in range(HOOK_ATTEMPTS_MAX):
+        run = await world.run(RUN)
+        assert (run["state"], run["given_up"]) == ("queued", [ATTEMPTS_MAX, why])
+        told = run["facts"][str(run["seq"])]
+        assert (told["t"], told["d"]["reason"]) == (
+            "RunRequeued",
+            "its runner was lost too often: only its on_failure is still called",
+        )
+        await lost(world, parts, hooked=True)
+    run = await world.run(RUN)
+    assert run["state"] == "failed"
+    assert run["facts"][str(run["seq"])]["d"] == {
+        "error": "RunnerLost",
+        "message": f"{why} It was begun 3 times more to call its on_failure, and its runner was lost again.",
+    }
+    assert world.tokens() == {}
+
+
+async def test_a_run_that_somebody_cancels_tells_no_hook_when_its_runner_was_lost_too_often() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await admitted(world, parts)
+    for _ in range(ATTEMPTS_MAX):
+        await lost(world, parts, hooked=True)
+    run = await world.claim(RUN, fence=world.tokens()[RUN]["f"], session="ses_x")
+    await world.write(ask_to_cancel(run, reason="enough", at=world.now_ms))
+    await round_of(world, parts)
+    assert (await world.run(RUN))["state"] == "cancelled"
+
+
+async def lost(world: World, parts: Parts, *, hooked: bool = False) -> None:
+    """A runner claims the run and is seen dying."""
+    fence = world.tokens()[RUN]["f"]
+    session = f"ses_{fence}"
+    await world.open_session(session)
+    await world.claim(RUN, fence=fence, session=session, hooked=hooked)
+    await world.write(bury_session(session))
+    await round_of(world, parts)
 
 
 async def test_a_run_that_ended_in_the_very_moment_its_runner_died_stays_ended() -> None:

@@ -115,10 +115,19 @@ class World:
         assert item is not None, run
         return as_run(item)
 
-    async def claim(self, run: str, *, fence: int = 1, session: str = "ses_1") -> RunItem:
+    async def claim(self, run: str, *, fence: int = 1, session: str = "ses_1", hooked: bool = False) -> RunItem:
         item = await self.run(run)
         await self.write(
-            claim_run(item, fence=fence, session=session, version="1", stages=["one"], first=["one"], at=self.now_ms)
+            claim_run(
+                item,
+                fence=fence,
+                session=session,
+                version="1",
+                stages=["one"],
+                first=["one"],
+                hooked=hooked,
+                at=self.now_ms,
+            )
         )
         return await self.run(run)
 

@@ -10,7 +10,9 @@ from tests.runner.stages import Word, says, stage, workflow
 from tests.runner.test_execution import hang, of_type
 from tests.runner.test_plan import problem_of
 
-from penstock_backbone.records.runs import FAILED, RUNNING, SUCCEEDED
+from penstock_backbone.records import runs, verbs
+from penstock_backbone.records.runs import FAILED, RUNNER_LOST, RUNNING, SUCCEEDED
+from penstock_backbone.records.sessions import bury_session
 from penstock_runner.authoring import FailureHook, FinalError, RunFailure, Stage, StageContext, Workflow
 
 
@@ -107,6 +109,104 @@ async def test_a_hook_that_hangs_is_ended_and_stages_beside_it_have_stopped_befo
     await rig.clock.sleep(0.1)
     assert 3 * 60 < rig.clock.monotonic() - began < 3 * 60 + 10
     assert not process.runner.claims.executions
+
+
+WHY = "It was begun 8 times, and each time its runner was lost."
+
+
+async def given_up(rig: Rig, run_id: str, session: str) -> None:
+    """As the sweep does it when the runner was lost once too often."""
+    run = await rig.run(run_id)
+    await rig.engine.tables.write(
+        [bury_session(session), runs.leave_to_hook(run, given_up=[8, WHY], reason="too often", at=run["at"])]
+    )
+    await rig.dispatch(run_id, run["fence"] + 1)
+
+
+@virtual
+async def test_the_hook_of_a_run_that_was_given_up_is_told_and_no_stage_runs_again(rig: Rig) -> None:
+    ran: list[str] = []
+    told: list[tuple[str, str, RunFailure]] = []
+
+    async def takes_its_runner_down(context: StageContext) -> Word:
+        ran.append(context.stage)
+        await rig.clock.sleep(3600)
+        return Word()
+
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        told.append((context.idempotency_key, context.output_of("first", Word).text, failure))
+        if len(told) == 1:
+            await rig.clock.sleep(30)
+
+    deadly = with_hook(tell, stage("first", says("hello")), stage("second", takes_its_runner_down))
+    run_id = await rig.submit(deadly)
+    process = rig.start(deadly)
+    await rig.until(lambda run: bool(ran), run_id)
+    assert (await rig.run(run_id))["hooked"] is True
+    process.kill()
+    await given_up(rig, run_id, process.session)
+    process = rig.start(deadly)
+    await rig.until(lambda run: bool(told), run_id)
+    process.kill()
+    await given_up(rig, run_id, process.session)
+    rig.start(deadly)
+    await rig.until_ended(run_id, state=FAILED)
+    assert ran == ["second"]
+    assert told == [(f"{run_id}:on_failure", "hello", RunFailure(None, RUNNER_LOST, WHY))] * 2
+    assert (await rig.told(run_id))[-4:] == ["RunRequeued", "RunAdmitted", "RunStarted", "RunFailed"]
+    (ended,) = of_type(await rig.story(run_id), "RunFailed")
+    assert ended == {"error": RUNNER_LOST, "message": WHY}
+
+
+@virtual
+async def test_a_run_that_was_given_up_after_its_stage_had_failed_tells_of_the_stage(rig: Rig) -> None:
+    told: list[RunFailure] = []
+
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        told.append(failure)
+        if len(told) == 1:
+            await rig.clock.sleep(30)
+
+    failing = with_hook(tell, stage("only", hopeless))
+    run_id = await rig.submit(failing)
+    process = rig.start(failing)
+    await rig.until(lambda run: bool(told), run_id)
+    process.kill()
+    await given_up(rig, run_id, process.session)
+    rig.start(failing)
+    await rig.until_ended(run_id, state=FAILED)
+    assert told == [RunFailure("only", "FinalError", "it cannot be done")] * 2
+
+
+@virtual
+async def test_a_retry_of_a_run_that_was_given_up_runs_its_stages(rig: Rig) -> None:
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        """It is enough that there is one."""
+
+    async def slow_at_first(context: StageContext) -> Word:
+        await rig.clock.sleep(3600 if rig.clock.monotonic() < 60 else 1)
+        return Word()
+
+    deadly = with_hook(tell, stage("only", slow_at_first))
+    run_id = await rig.submit(deadly)
+    process = rig.start(deadly)
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    process.kill()
+    await given_up(rig, run_id, process.session)
+    rig.start(deadly)
+    await rig.until_ended(run_id, state=FAILED)
+    await rig.clock.sleep(60)
+    await rig.ask(run_id, lambda run: verbs.retry(run, from_stage=None, edited={}, forget=(), digest="d", at=9))
+    await rig.until_ended(run_id, state=SUCCEEDED)
+
+
+@virtual
+async def test_a_run_without_a_hook_says_so_by_saying_nothing(rig: Rig) -> None:
+    plain = workflow(stage("only"))
+    run_id = await rig.submit(plain)
+    rig.start(plain)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    assert "hooked" not in await rig.run(run_id)
 
 
 def not_async(context: StageContext, failure: RunFailure) -> None:

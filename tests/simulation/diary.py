@@ -106,7 +106,7 @@ class Diary:
         ]
         self._demand(
             process,
-            failure.stage in known,
+            failure.stage in known or (failure.stage is None and "given_up" in run),
             "I4",
             f"the hook of {run_id} is told of {failure.stage}, and nobody else is",
         )
@@ -134,7 +134,7 @@ class Diary:
     def ended(self, now: float, run: Item, writer: Process) -> None:
         """A run that a runner ends has let go of its stages; one whose stage failed has told its hook."""
         told = run["facts"][str(run["seq"])]["d"]
-        if run["state"] == FAILED and "stage" in told and run["workflow"] in HOOKED:
+        if run["state"] == FAILED and ("stage" in told or "given_up" in run) and run["workflow"] in HOOKED:
             hook = self._hooks.get(run["pk"])
             is_told = hook is not None and (hook.returned or hook.failures >= HOOK_ATTEMPTS_MAX)
             demand(is_told, "I11", f"{run['pk']} has failed, and its hook was not told")

@@ -3,14 +3,15 @@
     run_…  / RUN  {project_id, tenant, workflow, version?, plan?, priority, state, fence, session?, attempt,
                    seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, token, shard, resources?,
                    cancel?, pause?, waits{stage: {key: …}}?, answers{key: …}?, due?, passed?, returning?, restart?,
-                   edited{…}?, retried?, at, …}
+                   edited{…}?, retried?, hooked?, given_up?, at, …}
 
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
 the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
 run ever accepted. `cancel` and `pause` are the reasons somebody gave for ending or pausing a run that executes: whoever
 owns it next obeys. `waits`, `answers`, `due` and `passed`: see waits.py. `returning`: it is queued, and the token it
 needs is not made yet. `restart` is the stage from which it begins anew, and `edited` what stands in place of the
-project's requirement and input since then; `retried` is a digest of that wish.
+project's requirement and input since then; `retried` is a digest of that wish. `hooked`: its workflow has an on_failure.
+`given_up`, [attempt, why]: after this attempt it was given up, and is claimed only to tell its hook.
 `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
 otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
 A stage that runs once for each item of a list has a result "stage.0", "stage.1", … for each finished item, until it is
@@ -51,6 +52,8 @@ STATUS_OF_STATE = {
 RESULT_INLINE_BYTES_MAX = 2 * 1024
 FACTS_MAX = 1000
 MESSAGE_CHARS_MAX = 2000
+RUNNER_LOST = "RunnerLost"
+"""The error of a run that was given up."""
 REASON_CHARS_MAX = 500
 """Of a cancellation or a pause."""
 
@@ -107,6 +110,8 @@ class RunItem(TypedDict):
     restart: NotRequired[str]
     edited: NotRequired[dict[str, str]]
     retried: NotRequired[str]
+    hooked: NotRequired[bool]
+    given_up: NotRequired[list[Any]]
     resources: NotRequired[list[str]]
     started_at: NotRequired[int]
     traceparent: NotRequired[str]
@@ -153,6 +158,7 @@ def claim_run(
     plan: str = "",
     attempts: Mapping[str, int] = MappingProxyType({}),
     cleared: Sequence[str] = (),
+    hooked: bool = False,
 ) -> Update:
     """Runner. `first` are the stages that start at once, in the attempt that `attempts` says, else in the first.
     `cleared` are results that no longer count, because the run is retried; what their stages had asked they ask again.
@@ -174,6 +180,8 @@ def claim_run(
         changes["plan"] = plan
     if "started_at" not in run:
         changes["started_at"] = at
+    if hooked:
+        changes["hooked"] = True
     when = Equals("state", QUEUED) & Less("fence", fence) & unchanged(run)
     if again and "answers" in run:
         changes["answers"] = answers_without(run, again)
@@ -281,9 +289,19 @@ def fence_off(run: RunItem, *, reason: str, at: int) -> Update:
     return Update(run_key(run["pk"]), changes, when=owned(run["fence"], run["seq"]), remove=("session",))
 
 
-def give_up(run: RunItem, *, error: str, message: str, at: int) -> Update:
+def leave_to_hook(run: RunItem, *, given_up: Sequence[Any], reason: str, at: int) -> Update:
+    """Orchestrator: as fence_off, but the run is given up, and goes on only until its hook was told."""
+    requeued = fence_off(run, reason=reason, at=at)
+    return Update(
+        requeued.key, {**requeued.set, "given_up": list(given_up)}, when=requeued.when, remove=requeued.remove
+    )
+
+
+def give_up(run: RunItem, *, message: str, at: int) -> Update:
     """Orchestrator: as fence_off, but the run was interrupted too often and ends here."""
-    changes = append(run["seq"], [fact("RunFailed", at, error=error, message=message)]) | becoming(run, FAILED, at)
+    changes = append(run["seq"], [fact("RunFailed", at, error=RUNNER_LOST, message=message)]) | becoming(
+        run, FAILED, at
+    )
     return Update(run_key(run["pk"]), changes, when=owned(run["fence"], run["seq"]), remove=("session",))
 
 

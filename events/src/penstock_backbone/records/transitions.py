@@ -42,6 +42,7 @@ TRANSITIONS = (
     Transition("pause_reached", (RUNNING,), PAUSED, "runner", "same fence, same sequence; it was asked for"),
     Transition("hand_back", (RUNNING,), QUEUED, "runner", "same fence, same sequence; its process ends in good order"),
     Transition("fence_off", (RUNNING,), QUEUED, "orchestrator", "same fence and sequence; its session is dead"),
+    Transition("leave_to_hook", (RUNNING,), QUEUED, "orchestrator", "as give_up, where its workflow has an on_failure"),
     Transition("give_up", (RUNNING,), FAILED, "orchestrator", "as fence_off, at the last permitted attempt"),
     Transition("revoke", (QUEUED,), QUEUED, "orchestrator", "the granted fence is above the run's; nobody claimed it"),
     Transition("wake", (WAITING,), QUEUED, "orchestrator", "same sequence; its time has come"),

@@ -127,7 +127,9 @@ def retry(
     if "answers" in run:
         kept["answers"] = {key: text for key, text in run["answers"].items() if key not in set(forget)}
     told = fact("RunRetried", at, from_stage=from_stage, edited=bool(edited))
-    return _return(run, tuple(sorted(TERMINAL)), [told], at, kept, remove=("cancel", "pause", "waits", "started_at"))
+    return _return(
+        run, tuple(sorted(TERMINAL)), [told], at, kept, remove=("cancel", "pause", "waits", "started_at", "given_up")
+    )
 
 
 def make_token(run: RunItem, *, token: str, shard: int) -> Update:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.ports import Clock, Queues, Tables
-from penstock_backbone.records.runs import RunItem, as_run, fence_off, give_up, revoke, run_key
+from penstock_backbone.records.runs import RunItem, as_run, fence_off, give_up, leave_to_hook, revoke, run_key
 from penstock_backbone.records.sessions import (
     all_sessions,
     expire_session,
@@ -37,8 +37,11 @@ from penstock_orchestrator.handlers.shards import Shards
 EVERY_SECONDS = 0.5
 ATTEMPTS_MAX = 8
 """Times a run is begun before it is given up: a run that takes its runner down each time must not go on for ever."""
+HOOK_ATTEMPTS_MAX = 3
+"""Times it is begun again after that, where its workflow has a hook that wants to hear of it."""
 SESSION_PAGES_MAX = 1_000
 LOST = "its runner was lost"
+LOST_TOO_OFTEN = "its runner was lost too often: only its on_failure is still called"
 
 _log = logging.getLogger(__name__)
 
@@ -204,5 +207,13 @@ def _ended_or_returned(run: RunItem, at: int) -> Write:
         return pause_lost(run, at=at)
     if run["attempt"] < ATTEMPTS_MAX:
         return fence_off(run, reason=LOST, at=at)
-    message = f"It was begun {run['attempt']} times, and each time its runner was lost."
-    return give_up(run, error="RunnerLost", message=message, at=at)
+    last, why = run.get("given_up") or (
+        run["attempt"],
+        f"It was begun {run['attempt']} times, and each time its runner was lost.",
+    )
+    hook_attempts = run["attempt"] - last
+    if "hooked" in run and hook_attempts < HOOK_ATTEMPTS_MAX:
+        return leave_to_hook(run, given_up=[last, why], reason=LOST_TOO_OFTEN, at=at)
+    if hook_attempts:
+        why += f" It was begun {hook_attempts} times more to call its on_failure, and its runner was lost again."
+    return give_up(run, message=why, at=at)

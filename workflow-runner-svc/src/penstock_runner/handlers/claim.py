@@ -200,6 +200,7 @@ class Claims:
             first=[stage.name for stage in candidate.claim.first],
             attempts=candidate.claim.attempts,
             cleared=candidate.claim.cleared,
+            hooked=workflow.on_failure is not None,
             at=to_ms(self._world.clock.now()),
         )
 
