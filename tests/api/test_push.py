@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -17,7 +18,7 @@ from tests.api.world import STAGES, World, served, submitted, world
 from penstock_api.application import create_application
 from penstock_api.push import sse
 from penstock_api.push.hub import Hub
-from penstock_backbone.records.runs import commit_facts, fact
+from penstock_backbone.records.runs import RunItem, commit_facts, fact
 from penstock_backbone.system import SystemClock
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +92,44 @@ async def test_progress_is_pushed_between_the_events_and_is_none_of_them() -> No
         ]
         page = (await client.get(f"/v1/projects/{project['id']}/events?limit=1000")).json()
         assert sequences(page["events"]) == list(range(1, run["seq"] + 1))
+
+
+async def test_a_websocket_gets_progress_when_it_asks_for_it_once_a_second_and_the_newest() -> None:
+    async with world("agent_build", clock=SystemClock()) as (made, client), served(made) as address:
+        project = await submitted(client)
+        run = await made.claim(await made.enqueue(project["id"]))
+        last = run["seq"] + 40
+        url = f"ws://{address}/v1/projects/{project['id']}/stream"
+        async with (
+            websockets.connect(f"{url}?after=1&progress=1", max_queue=None) as asking,
+            websockets.connect(f"{url}?after=1", max_queue=None) as plain,
+        ):
+            working = asyncio.create_task(progress_with_every_fact(made, run, facts=40))
+            heard: list[tuple[float, dict[str, Any]]] = []
+            events: list[dict[str, Any]] = []
+            async with asyncio.timeout(20):
+                while len(events) < last - 1 or heard[-1][1]["stages"]["draft"]["line"] != "line 40":
+                    message = json.loads(await asking.recv())
+                    if "metadata" in message:
+                        events.append(message)
+                    else:
+                        assert message.keys() == {"progress"}
+                        heard.append((SystemClock().monotonic(), message["progress"]))
+                run = await working
+                alone = [json.loads(await plain.recv()) for _ in range(last - 1)]
+        assert sequences(events) == sequences(alone) == list(range(2, last + 1))
+        assert heard[-1][1] == {"run_id": run["pk"], "stages": {"draft": {"fraction": 1.0, "line": "line 40"}}}
+        times = [at for at, _ in heard]
+        assert 2 <= len(heard) <= 5
+        assert all(after - before > 0.9 for before, after in pairwise(times))
+
+
+async def progress_with_every_fact(made: World, run: RunItem, *, facts: int) -> RunItem:
+    for number in range(1, facts + 1):
+        said: dict[str, list[Any]] = {"draft": [1000 * number // facts, f"line {number}"]}
+        run = await made.commit(run, fact("StageStarted", run["at"] + 1, stage="draft", attempt=number), progress=said)
+        await SystemClock().sleep(0.05)
+    return run
 
 
 async def quiet_until_followed(made: World) -> None:
@@ -212,6 +251,7 @@ async def test_too_many_streams_are_refused_and_room_comes_back() -> None:
         ("/v1/projects/x/stream", 404, "not-found"),
         ("/v1/nowhere", 404, "not-found"),
         ("/v1/projects/x/stream?after=-1", 400, "invalid-request"),
+        ("/v1/projects/x/stream?progress=yes", 400, "invalid-request"),
     ],
 )
 async def test_a_refused_websocket_gets_a_problem_document(path: str, status: int, kind: str) -> None:

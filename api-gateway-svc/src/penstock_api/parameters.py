@@ -52,6 +52,10 @@ def resume_after(query: Texts, headers: Texts) -> int:
     return int(last)
 
 
+def wants_progress(query: Texts) -> bool:
+    return _number(query, "progress", 0, 0, 1) == 1
+
+
 def status_filter(query: Texts) -> str | None:
     status = query.get("status")
     if status is not None and status not in STATUSES:

@@ -32,6 +32,9 @@ Every error is a problem document (RFC 9457).
 
 **Websocket**: `GET /v1/projects/{project_id}/stream?after=n` sends each event as one text message, the same envelopes
 as below, and closes with 1000 after the last one. After 1012 or 1013 connect again with the last `sequence` you have.
+With `&progress=1` there are messages of another kind between them, at most one a second, which say what running stages
+tell of how far they have come: `{"progress": {"run_id": "run_…", "stages": {"NAME": {"fraction": 0.4, "line": "page 3"}}}}`.
+They are no events: they have no `metadata` and no sequence, are not repeated, and each replaces the one before.
 """
 _VIEWS = (
     views.ProjectSummary, views.ProjectView, views.ProjectPage, views.EventPage, views.ArtifactList, views.TraceView,

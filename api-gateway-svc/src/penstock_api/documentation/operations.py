@@ -225,11 +225,11 @@ OPERATIONS = (
     Operation(
         "streamEvents", "get", "/v1/projects/{project_id}/events/stream", "Events", "What happens, as it happens",
         {"200": "Server-sent events: `id` is the sequence, `data` the envelope; `event: end` after the last one; `event: progress` "
-         "between them, without an id, with what running stages say of how far they have come."},
+         "between them, at most once a second and without an id, with what running stages say of how far they have come."},
         problems=(INVALID, NOT_FOUND, TOO_MANY_STREAMS, *EVERYWHERE),
         parameters=(PROJECT_ID, TENANT, AFTER, LAST_EVENT_ID),
         media_type="text/event-stream", schema={"type": "string"},
-        description="A reconnecting browser resumes by itself. The websocket at `/v1/projects/{project_id}/stream` sends the same, without progress.",
+        description="A reconnecting browser resumes by itself. The websocket at `/v1/projects/{project_id}/stream` sends the same, with progress only after `progress=1`.",
     ),
     Operation(
         "getAdmission", "get", "/v1/runs/{run_id}/admission", "Runs", "Why a run waits, and for how long",

@@ -25,6 +25,8 @@ BATCH_FRAMES_MAX = 64
 PING_SECONDS = 15.0
 REREAD_SECONDS = 15.0
 """The item is read again after so long even without a hint: a lost hint costs latency, nothing else."""
+PROGRESS_SECONDS = 1.0
+"""A client hears of progress at most once in so long, and then of the newest."""
 RETRY_SECONDS_MIN, RETRY_SECONDS_MAX = 0.1, 2.0
 
 _log = logging.getLogger(__name__)
@@ -69,10 +71,12 @@ class Follower:
 class Subscription:
     """One client's position in a story."""
 
-    def __init__(self, follower: Follower, after: int) -> None:
+    def __init__(self, follower: Follower, after: int, clock: Clock) -> None:
         self.wake = asyncio.Event()
         self.position = after
         self._follower = follower
+        self._clock = clock
+        self._next_hint_at = clock.monotonic()
         self._over: Over | None = None
         self._hint: Hint | None = None
 
@@ -91,15 +95,25 @@ class Subscription:
                 return frames
             if self._follower.over:
                 return self._follower.over
-            if (hint := self._follower.hint) is not None and hint is not self._hint:
-                self._hint = hint
-                return hint
+            until_hint = self._until_hint()
+            if until_hint <= 0:
+                self._hint = self._follower.hint
+                assert self._hint is not None
+                self._next_hint_at = self._clock.monotonic() + PROGRESS_SECONDS
+                return self._hint
             self.wake.clear()
             try:
-                async with asyncio.timeout(wait_seconds):
+                async with asyncio.timeout(min(wait_seconds, until_hint)):
                     await self.wake.wait()
             except TimeoutError:
-                return []
+                if wait_seconds <= until_hint:
+                    return []
+
+    def _until_hint(self) -> float:
+        """Seconds until a new hint is due; infinite while there is none."""
+        if self._follower.hint is None or self._follower.hint is self._hint:
+            return float("inf")
+        return self._next_hint_at - self._clock.monotonic()
 
 
 class Hub:
@@ -124,7 +138,7 @@ class Hub:
             raise Full
         self._streams += 1
         follower = self._follower(project)
-        subscription = Subscription(follower, after)
+        subscription = Subscription(follower, after, self._clock)
         follower.subscriptions.add(subscription)
         if self._closing:
             subscription.end(Over.CLOSING)

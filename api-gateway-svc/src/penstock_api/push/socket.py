@@ -1,9 +1,10 @@
-"""Websockets: the same frames as text messages."""
+"""Websockets: the same frames as text messages, and between them progress, for clients that have asked for it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 from litestar import WebSocket
@@ -20,11 +21,11 @@ NORMAL, RESTARTING, TRY_LATER, BROKEN = 1000, 1012, 1013, 1011
 Socket = WebSocket[Any, Any, Any]
 
 
-async def serve(socket: Socket, subscription: Subscription) -> None:
+async def serve(socket: Socket, subscription: Subscription, *, progress: bool) -> None:
     """The server pings by itself (uvicorn's ws_ping_interval), so silence needs no frames here."""
     watcher = asyncio.create_task(_until_gone(socket, subscription))
     try:
-        code = await _deliver(socket, subscription)
+        code = await _deliver(socket, subscription, progress=progress)
     except TimeoutError:
         code = TRY_LATER
     except WebSocketDisconnect:
@@ -37,7 +38,7 @@ async def serve(socket: Socket, subscription: Subscription) -> None:
                 await socket.close(code)
 
 
-async def _deliver(socket: Socket, subscription: Subscription) -> int | None:
+async def _deliver(socket: Socket, subscription: Subscription, *, progress: bool) -> int | None:
     """The code to close with; None when nobody is there to hear it."""
     while True:
         match await subscription.next(PING_SECONDS):
@@ -49,15 +50,20 @@ async def _deliver(socket: Socket, subscription: Subscription) -> int | None:
                 return BROKEN
             case Over.GONE:
                 return None
-            case Hint():
-                # A websocket has no names for its messages, and its clients expect events alone.
-                pass
+            case Hint(frame):
+                # A websocket has no names for its messages: who has not asked for this expects events alone.
+                if progress:
+                    await _send(socket, [b'{"progress":%b}' % frame])
             case list() as frames:
-                async with asyncio.timeout(SEND_SECONDS_MAX):
-                    for frame in frames:
-                        await socket.send_text(frame.decode())
+                await _send(socket, frames)
             case _ as never:
                 assert_never(never)
+
+
+async def _send(socket: Socket, frames: Sequence[bytes]) -> None:
+    async with asyncio.timeout(SEND_SECONDS_MAX):
+        for frame in frames:
+            await socket.send_text(frame.decode())
 
 
 async def _until_gone(socket: Socket, subscription: Subscription) -> None:

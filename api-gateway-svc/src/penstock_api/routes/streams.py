@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from penstock_api.edge import refuse
-from penstock_api.parameters import after_of, project_id_of, resume_after
+from penstock_api.parameters import after_of, project_id_of, resume_after, wants_progress
 from penstock_api.parts import parts_of
 from penstock_api.principal import tenant_of
 from penstock_api.problems import as_problem, not_found
@@ -29,10 +29,10 @@ async def stream_events(request: Request[Any, Any, Any], project_id: FromPath[st
 @websocket("/v1/projects/{project_id:str}/stream")
 async def websocket_events(socket: WebSocket[Any, Any, Any], project_id: FromPath[str]) -> None:
     try:
-        after = after_of(socket.query_params)
+        after, progress = after_of(socket.query_params), wants_progress(socket.query_params)
         project = await _project(socket, project_id)
         async with parts_of(socket).hub.subscribe(project, after) as subscription:
-            await _serve(socket, subscription)
+            await _serve(socket, subscription, progress=progress)
     except Exception as error:
         if socket.connection_state != "init":
             raise
@@ -41,9 +41,9 @@ async def websocket_events(socket: WebSocket[Any, Any, Any], project_id: FromPat
         await socket.close()
 
 
-async def _serve(socket: WebSocket[Any, Any, Any], subscription: Subscription) -> None:
+async def _serve(socket: WebSocket[Any, Any, Any], subscription: Subscription, *, progress: bool) -> None:
     await socket.accept()
-    await serve(socket, subscription)
+    await serve(socket, subscription, progress=progress)
 
 
 async def _project(connection: ASGIConnection[Any, Any, Any, Any], project_id: str) -> ProjectItem:
