@@ -1,4 +1,4 @@
-"""The outermost layer: a span for each request, named by its route, and problem documents for refused websockets."""
+"""The outermost layer: each request gets the parts and a span, named by its route; refused websockets a document."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, StatusCode
 
+from penstock_api.parts import Parts, give_parts
 from penstock_api.problems import NOT_FOUND, PROBLEM_MEDIA_TYPE, Problem, document
 from penstock_backbone.telemetry import context_from, current_traceparent
 
@@ -30,11 +31,13 @@ def refuse(scope: Any, problem: Problem) -> None:
 class Edge:
     """Streams are traced up to their first byte: a span that lasts as long as a stream would be seen too late."""
 
-    def __init__(self, application: ASGIApp, tracer: Tracer) -> None:
+    def __init__(self, application: ASGIApp, parts: Parts) -> None:
         self._application = application
-        self._tracer = tracer
+        self._parts = parts
+        self._tracer = parts.telemetry.tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        give_parts(scope, self._parts)
         if scope["type"] == ScopeType.WEBSOCKET:
             send = _with_refusals(scope, send)
         if not scope["path"].startswith(UNTRACED):

@@ -1,9 +1,9 @@
-"""What the routes are given: the handlers, wired by bootstrap, found in the application's state."""
+"""What the routes are given: the handlers, wired by bootstrap, found in the scope of each request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from litestar.connection import ASGIConnection
 
@@ -17,6 +17,8 @@ from penstock_api.handlers.verbs import Verbs
 from penstock_api.push.hub import Hub
 from penstock_backbone.ports import Ids
 from penstock_backbone.telemetry import Telemetry
+
+_PARTS: Final = "penstock.parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +35,10 @@ class Parts:
     ids: Ids
 
 
+def give_parts(scope: Any, parts: Parts) -> None:
+    scope[_PARTS] = parts
+
+
 def parts_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Parts:
-    return cast(Parts, connection.app.state.parts)
+    scope: Any = connection.scope
+    return cast(Parts, scope[_PARTS])

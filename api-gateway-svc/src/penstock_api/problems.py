@@ -14,6 +14,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, InternalServerException, MethodNotAllowedException, NotFoundException
 
 from penstock_api.domain.views import ProblemView, ViolationView
+from penstock_api.parts import parts_of
 from penstock_api.push.hub import Full
 from penstock_backbone.errors import BadCursor, BlobCorrupt, BlobMissing, Retryable
 
@@ -169,7 +170,7 @@ def _of_http(error: HTTPException) -> Problem:
 
 def _unexpected(connection: ASGIConnection[Any, Any, Any, Any], error: Exception) -> Problem:
     """Nothing of the cause leaves the house; the log has it under the request's id."""
-    request_id = connection.app.state.parts.ids.new("req")
+    request_id = parts_of(connection).ids.new("req")
     _log.error("%s: %s failed", request_id, _address(connection), exc_info=error)
     return Problem(
         INTERNAL, f"The request failed. The server's log explains it under {request_id}.", request_id=request_id
