@@ -36,7 +36,10 @@ def check_packages(folders: Sequence[Path]) -> None:
         tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"][0] for root in roots
     }
     assert len(names) == len(folders)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(root) for root in roots)}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(str(root) for root in roots),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     subprocess.run(
         [sys.executable, "-P", "-c", f"import {', '.join(sorted(names))}"], check=True, env=environment, timeout=60
     )

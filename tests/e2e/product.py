@@ -136,7 +136,7 @@ class Product:
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        async with httpx.AsyncClient(base_url=self.address, trust_env=False, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self.address, trust_env=False, timeout=30, verify=False) as client:
             yield client
 
     @contextlib.asynccontextmanager
