@@ -16,7 +16,7 @@ from tests.bench.stores import engine_of, running, running_store
 
 from penstock_backbone.embedded.engine import EmbeddedEngine
 from penstock_backbone.inventory import DISPATCH_QUEUE
-from penstock_backbone.records.limits import FLEET, set_limit
+from penstock_backbone.records.limits import FLEET, set_limit, shared_scopes
 from penstock_backbone.records.projects import create_project
 from penstock_backbone.records.runs import SUCCEEDED, as_run, claim_run, end_run, fact, run_key
 from penstock_backbone.records.times import to_ms
@@ -26,9 +26,10 @@ from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Message, Put, Update, Write, Written
 from penstock_orchestrator.bootstrap import Parts, Surroundings
 from penstock_orchestrator.domain.decision import decide
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.main import COLLECT_AFTER_OBJECTS
 
 Figures = dict[str, float]
@@ -86,8 +87,9 @@ def _microseconds_per_pair(waiting: int, tenants: int) -> float:
     def arrive() -> None:
         number = next(numbers)
         tenant, priority, run = f"tenant-{number % tenants}", chance.randint(1, 5), f"run_{number:08d}"
-        key = token_sort_key(tenant, priority, run)
-        gate.wait(Token(key, run, run, tenant, f"workflow-{number % 3}", priority, number, 0))
+        workflow = f"workflow-{number % 3}"
+        key, kind = token_sort_key(tenant, priority, run), shared_scopes(workflow, ())
+        gate.wait(Token(number, run, key, run, tenant, workflow, (), kind, priority, 0))
 
     for _ in range(waiting + FLEET_HELD):
         arrive()

@@ -30,8 +30,8 @@ from penstock_backbone.records.tokens import as_token, enqueue_token, token_sort
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import Item, Key, Outcome, Page, Query, TransactionOutcome, TransactionPart, Write
-from penstock_orchestrator.domain.gate import Token
 from penstock_orchestrator.domain.hints import Hints
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.handlers.admission import Admission
 from penstock_orchestrator.main import COLLECT_AFTER_OBJECTS
 

@@ -12,11 +12,12 @@ import sys
 from collections import Counter
 from itertools import combinations
 
-from penstock_backbone.records.limits import FLEET
+from penstock_backbone.records.limits import FLEET, shared_scopes
 from penstock_backbone.records.tokens import GRANT, RELEASE, Operation, token_sort_key
 from penstock_orchestrator.domain.decision import decide
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.token import Token
 
 Figures = dict[str, float]
 
@@ -108,4 +109,5 @@ def _apart_over_bound() -> float:
 
 
 def _token(tenant: str, run: str, at: int) -> Token:
-    return Token(token_sort_key(tenant, 3, run), run, run, tenant, "build", 3, at, 0)
+    kind = shared_scopes("build", ())
+    return Token(at, run, token_sort_key(tenant, 3, run), run, tenant, "build", (), kind, 3, 0)

@@ -13,9 +13,10 @@ from tests.orchestrator.test_gate import limits, token
 
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, Operation
 from penstock_orchestrator.domain.decision import decide
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.picker import AGE_SECONDS
+from penstock_orchestrator.domain.token import Token
 
 AGE_MS = AGE_SECONDS * 1000
 

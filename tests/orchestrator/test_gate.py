@@ -7,12 +7,13 @@ from collections import Counter
 
 import pytest
 
-from penstock_backbone.records.limits import FLEET, resource_scope, tenant_scope, workflow_scope
+from penstock_backbone.records.limits import FLEET, resource_scope, shared_scopes, tenant_scope, workflow_scope
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, Operation, token_sort_key
 from penstock_orchestrator.domain.decision import decide
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.picker import AGE_SECONDS
+from penstock_orchestrator.domain.token import Token
 
 
 def token(
@@ -26,7 +27,8 @@ def token(
     resources: tuple[str, ...] = (),
 ) -> Token:
     key = token_sort_key(tenant, priority, run)
-    return Token(key, run, f"prj-{run}", tenant, workflow, priority, at, fence, resources)
+    kind = shared_scopes(workflow, resources)
+    return Token(at, run, key, f"prj-{run}", tenant, workflow, resources, kind, priority, fence)
 
 
 def gate_of(*, waiting: list[Token] | None = None, held: list[Token] | None = None, limits: Limits) -> Gate:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from tests.orchestrator.world import event_body
 
-from penstock_backbone.records.limits import FLEET_LIMIT_DEFAULT, LIMIT_MAX, workflow_scope
+from penstock_backbone.records.limits import FLEET_LIMIT_DEFAULT, LIMIT_MAX, shared_scopes, workflow_scope
 from penstock_backbone.records.runs import RunItem, as_run
 from penstock_backbone.records.sessions import LEASE_SECONDS
 from penstock_orchestrator.domain.backoff import backoff_seconds
-from penstock_orchestrator.domain.gate import Token
 from penstock_orchestrator.domain.hints import Hints, limits_changed, read_hint
 from penstock_orchestrator.domain.leases import Leases
 from penstock_orchestrator.domain.limits import Limits, read_limits
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, Verdict, judge
 from penstock_orchestrator.domain.watchlist import AUDIT_SECONDS, CLAIM_SECONDS, LOOKS_MAX, Watchlist
 
@@ -84,7 +84,8 @@ def test_a_session_that_is_gone_is_forgotten() -> None:
 
 
 def token(number: int, fence: int = 1) -> Token:
-    return Token(f"a#3#run_{number}", f"run_{number}", f"prj_{number}", "a", "w", 3, number, fence)
+    kind = shared_scopes("w", ())
+    return Token(number, f"run_{number}", f"a#3#run_{number}", f"prj_{number}", "a", "w", (), kind, 3, fence)
 
 
 def watching(*tokens: Token, now: float = 0.0) -> Watchlist:

@@ -12,9 +12,10 @@ from penstock_backbone.records.limits import FLEET
 from penstock_backbone.records.shards import Ledger, home_of
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, Operation
 from penstock_orchestrator.domain.decision import decide
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.together import Together, decide_together
+from penstock_orchestrator.domain.token import Token
 
 SHARDS = 3
 AMPLE = Ledger()

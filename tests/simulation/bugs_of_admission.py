@@ -23,10 +23,11 @@ from penstock_backbone.records.tokens import (
     token_sort_key,
 )
 from penstock_backbone.vocabulary import Delete, Equals, Refused, Unsettled, Write, Written
-from penstock_orchestrator.domain import gate, leases
+from penstock_orchestrator.domain import leases
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
-from penstock_orchestrator.domain.line import Place
 from penstock_orchestrator.domain.occupancy import Occupancy
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import Executing, Returned, Unclaimed, judge
 from penstock_orchestrator.handlers import admission, shard, sweep
 from penstock_orchestrator.handlers.enqueue import Enqueue
@@ -140,7 +141,7 @@ def fence_does_not_grow(patches: Patches) -> None:
 
 
 def enqueue_not_transactional(patches: Patches) -> None:
-    async def enqueue(self: Any, project: ProjectItem) -> gate.Token | None:
+    async def enqueue(self: Any, project: ProjectItem) -> Token | None:
         key = token_sort_key(project["tenant"], project["priority"], project["run_id"])
         shard = self._home(project["tenant"])
         run = enqueue_run(project, token=key, shard=shard, at=project["at"])
@@ -151,7 +152,7 @@ def enqueue_not_transactional(patches: Patches) -> None:
                 raise Retryable(outcome.reason)
             if isinstance(outcome, Refused):
                 return None
-        return gate.Token.of({"sk": key, **token.item})  # type: ignore[typeddict-item]  # as Enqueue does it
+        return Token.of({"sk": key, **token.item})  # type: ignore[typeddict-item]  # as Enqueue does it
 
     patches.put(Enqueue, "_enqueue", enqueue)
 
@@ -247,7 +248,8 @@ def counter_instead_of_set(patches: Patches) -> None:
 
 
 def last_come_first_served(patches: Patches) -> None:
-    patches.put(gate, "_place", lambda token: Place(-token.at, token.run, token.key))
+    real = patches.put(Gate, "wait", None)
+    patches.change(Gate, "wait", lambda self, token: real(self, token._replace(at=-token.at)))
 
 
 def flooding_tenant_first(patches: Patches) -> None:

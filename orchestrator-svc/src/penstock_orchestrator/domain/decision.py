@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, WITHDRAW, Operation
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.token import Token
 
 
 @dataclass(frozen=True, slots=True)

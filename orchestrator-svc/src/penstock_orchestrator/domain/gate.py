@@ -6,37 +6,12 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from penstock_backbone.records.limits import HOLDERS_MAX, is_shared, shared_scopes
+from penstock_backbone.records.limits import HOLDERS_MAX, is_shared
 from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, WITHDRAW, Operation, TokenItem
 from penstock_orchestrator.domain.limits import Limits
-from penstock_orchestrator.domain.line import Place
-from penstock_orchestrator.domain.occupancy import Kind, Occupancy
+from penstock_orchestrator.domain.occupancy import Occupancy
 from penstock_orchestrator.domain.picker import Picker
-
-
-class Token(NamedTuple):
-    """A token item without its state. `key` is its sort key; `fence` the last one it was granted under (0: none)."""
-
-    key: str
-    run: str
-    project: str
-    tenant: str
-    workflow: str
-    priority: int
-    at: int
-    fence: int
-    resources: tuple[str, ...] = ()
-
-    @property
-    def kind(self) -> Kind:
-        return shared_scopes(self.workflow, self.resources)
-
-    @classmethod
-    def of(cls, item: TokenItem) -> Token:
-        return cls(
-            item["sk"], item["run"], item["project"], item["tenant"], item["wf"], item["prio"], item["at"], item["f"],
-            tuple(item.get("res", ())),
-        )  # fmt: skip
+from penstock_orchestrator.domain.token import Token
 
 
 class Board(NamedTuple):
@@ -73,7 +48,7 @@ class Gate:
     def obey(self, limits: Limits) -> None:
         if limits != self.occupancy.limits:
             self.occupancy.limits = limits
-            self._picker.everything_changed()
+            self._picker.limits_changed()
 
     def share(self, everywhere: dict[str, int]) -> None:
         """What all shards hold, by scope, the fleet included; the gates of the others change it as this one does."""
@@ -106,10 +81,7 @@ class Gate:
 
     def next(self) -> Token | None:
         """Whose turn it is, or None: nobody who waits may go."""
-        if self.occupancy.fleet_is_full():
-            return None
-        key = self._picker.next()
-        return None if key is None else self.waiting[key]
+        return None if self.occupancy.fleet_is_full() else self._picker.next()
 
     def apply(self, operation: Operation) -> None:
         """One committed operation; one that is applied already changes nothing, as in the table."""
@@ -118,7 +90,7 @@ class Gate:
             token = self.waiting.get(key)
             if token is not None and token.fence < fence:
                 self.leave(token)
-                self.hold(token._replace(fence=fence))
+                self.hold(token.under(fence))
         elif operation.op in (RELEASE, REQUEUE):
             if self.holds(key, fence):
                 token = self.held[key]
@@ -132,7 +104,7 @@ class Gate:
             raise AssertionError(operation)
 
     def board(self, tenant: str, places_max: int) -> Board:
-        places = [place.run for place in islice(self._picker.line_of(tenant), places_max)]
+        places = [token.run for token in islice(self._picker.line_of(tenant), places_max)]
         keys = islice(self.occupancy.held_by(tenant), HOLDERS_MAX)
         holders = [(token.run, token.workflow, *token.resources) for token in map(self.held.__getitem__, keys)]
         return Board(self._picker.waiting(tenant), self.occupancy.of_tenant(tenant), places, holders)
@@ -145,31 +117,22 @@ class Gate:
     def wait(self, token: Token) -> None:
         assert not self.knows(token.key), token
         self.waiting[token.key] = token
-        self._picker.add(token.tenant, token.kind, token.priority, _place(token))
+        self._picker.add(token)
 
     def leave(self, token: Token) -> None:
         """Out of the line."""
-        del self.waiting[token.key]
-        self._picker.remove(token.tenant, token.kind, token.priority, _place(token))
+        self._picker.remove(self.waiting.pop(token.key))
 
     def hold(self, token: Token) -> None:
         assert not self.knows(token.key), token
         self.held[token.key] = token
         self._held_by_run[token.run] = token.key
         self.occupancy.add(token.key, token.tenant, token.kind)
-        self._occupancy_changed(token)
+        self._picker.occupancy_changed(token.tenant, token.kind)
 
     def free(self, token: Token) -> None:
         """The slot is free again."""
         del self.held[token.key]
         del self._held_by_run[token.run]
         self.occupancy.remove(token.key, token.tenant, token.kind)
-        self._occupancy_changed(token)
-
-    def _occupancy_changed(self, token: Token) -> None:
-        self._picker.tenant_changed(token.tenant)
-        self._picker.kind_changed(token.kind)
-
-
-def _place(token: Token) -> Place:
-    return Place(token.at, token.run, token.key)
+        self._picker.occupancy_changed(token.tenant, token.kind)

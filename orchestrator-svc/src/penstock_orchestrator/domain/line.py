@@ -4,59 +4,52 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from typing import NamedTuple
 
-COMPACTION_PLACES_MIN = 64
+from penstock_orchestrator.domain.token import Token
 
-
-class Place(NamedTuple):
-    """Ordered by time of acceptance (ms), then run id: the same for everybody who looks."""
-
-    at: int
-    run: str
-    token: str
+COMPACTION_TOKENS_MIN = 64
 
 
 class Line:
     """A sorted list that is cheap at both ends: tokens join at the back, leave from the front, and return there."""
 
-    __slots__ = ("_places", "_start")
+    __slots__ = ("_start", "_tokens")
 
     def __init__(self) -> None:
-        self._places: list[Place] = []
+        self._tokens: list[Token] = []
         self._start = 0
 
     def __len__(self) -> int:
-        return len(self._places) - self._start
+        return len(self._tokens) - self._start
 
-    def __iter__(self) -> Iterator[Place]:
-        for index in range(self._start, len(self._places)):
-            yield self._places[index]
+    def __iter__(self) -> Iterator[Token]:
+        for index in range(self._start, len(self._tokens)):
+            yield self._tokens[index]
 
     @property
-    def first(self) -> Place:
-        return self._places[self._start]
+    def first(self) -> Token:
+        return self._tokens[self._start]
 
-    def add(self, place: Place) -> None:
-        places, start = self._places, self._start
-        if len(places) == start or place > places[-1]:
-            places.append(place)
-        elif start and place < places[start]:
+    def add(self, token: Token) -> None:
+        tokens, start = self._tokens, self._start
+        if len(tokens) == start or token > tokens[-1]:
+            tokens.append(token)
+        elif start and token < tokens[start]:
             self._start = start - 1
-            places[start - 1] = place
+            tokens[start - 1] = token
         else:
-            insort(places, place, lo=start)
+            insort(tokens, token, lo=start)
 
-    def remove(self, place: Place) -> None:
-        places, start = self._places, self._start
-        if places[start] != place:
+    def remove(self, token: Token) -> None:
+        tokens, start = self._tokens, self._start
+        if tokens[start] != token:
             # Most leave from the front, and are found without a search through the whole line.
-            index = bisect_left(places, place, lo=start)
-            assert index < len(places), place
-            assert places[index] == place, place
-            del places[index]
+            index = bisect_left(tokens, token, lo=start)
+            assert index < len(tokens), token
+            assert tokens[index] == token, token
+            del tokens[index]
             return
         self._start = start + 1
-        if self._start >= COMPACTION_PLACES_MIN and self._start * 2 >= len(places):
-            del places[: self._start]
+        if self._start >= COMPACTION_TOKENS_MIN and self._start * 2 >= len(tokens):
+            del tokens[: self._start]
             self._start = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -34,15 +35,15 @@ class Occupancy:
         self.limits = limits
         self.held: set[str] = set()
         self.everywhere: dict[str, int] | None = None
-        self._of_tenant: dict[str, _Ordered] = {}
-        self._of_scope: dict[str, _Ordered] = {}
+        self._of_tenant: defaultdict[str, _Ordered] = defaultdict(dict)
+        self._of_scope: defaultdict[str, _Ordered] = defaultdict(dict)
 
     def add(self, token: str, tenant: str, kind: Kind) -> None:
         assert token not in self.held, token
         self.held.add(token)
-        self._of_tenant.setdefault(tenant, {})[token] = None
+        self._of_tenant[tenant][token] = None
         for scope in kind:
-            self._of_scope.setdefault(scope, {})[token] = None
+            self._of_scope[scope][token] = None
         if self.everywhere is not None:
             _count(self.everywhere, kind, 1)
 
@@ -71,9 +72,9 @@ class Occupancy:
 
     def share(self, tenant: str) -> int:
         """Who has the smallest is served next: what it holds for its weight, unless that is less than its least share."""
-        held = self.of_tenant(tenant)
-        share = held * SHARE_PARTS // self.limits.weight(tenant)
-        return share - ALL_SHARES if held < self.limits.min_share(tenant) else share
+        held, limits = len(self._of_tenant.get(tenant, ())), self.limits
+        share = held * SHARE_PARTS // limits.weight(tenant)
+        return share - ALL_SHARES if held < limits.min_share(tenant) else share
 
     def fleet_is_full(self) -> bool:
         held = len(self.held) if self.everywhere is None else self.everywhere.get(FLEET, 0)
@@ -85,7 +86,10 @@ class Occupancy:
 
     def kind_is_full(self, kind: Kind) -> bool:
         """One full scope is enough."""
-        return any(self._scope_is_full(scope) for scope in kind)
+        for scope in kind:  # noqa: SIM110  # this is asked for each lane, and any() costs twice as much
+            if self._scope_is_full(scope):
+                return True
+        return False
 
     def _scope_is_full(self, scope: str) -> bool:
         limit = self.limits.of_scope(scope)
@@ -101,6 +105,7 @@ def _count(held: dict[str, int], kind: Kind, change: int) -> None:
 
 
 def _remove(tokens_of: dict[str, _Ordered], name: str, token: str) -> None:
-    del tokens_of[name][token]
-    if not tokens_of[name]:
+    tokens = tokens_of[name]
+    del tokens[token]
+    if not tokens:
         del tokens_of[name]

@@ -11,10 +11,11 @@ while the run waits, so everybody who looks computes the same order, nobody has 
 be moved from band to band. A run is overtaken only by runs that are accepted within AGE_SECONDS for each priority
 between them after it.
 
-Runs of one workflow that use the same resources are of one kind. Each pair of tenant and kind is a lane. Every kind
-ranks its lanes, and one ranking on top compares the kinds' first lanes, so that a tenant that moves forward costs the
-logarithm of the number of lanes, times the few kinds that it waits in, one that moves back costs less, and the number
-of waiting runs never matters.
+Runs of one workflow that use the same resources are of one kind. A kind that a limit can stop is a group by itself; all
+others are one group, which is never full. Each pair of tenant and group is a lane. Every group ranks its lanes, and one
+ranking on top compares the groups' first lanes, so that a tenant that moves forward costs the logarithm of the number
+of lanes, times the few groups that it waits in, one that moves back costs less, and the number of waiting runs never
+matters.
 """
 
 from __future__ import annotations
@@ -24,140 +25,161 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TypeAlias
 
-from penstock_orchestrator.domain.line import Line, Place
+from penstock_orchestrator.domain.line import Line
 from penstock_orchestrator.domain.occupancy import ALL_SHARES, Kind, Occupancy
 from penstock_orchestrator.domain.ranking import Rank, Ranking
+from penstock_orchestrator.domain.token import Token
 
-Urgency: TypeAlias = tuple[int, Place]
+Urgency: TypeAlias = tuple[int, Token]
 
 AGE_SECONDS = 900
 """A waiting run is worth one priority more after so long: half of what a build commonly takes."""
 _AGE_MS = AGE_SECONDS * 1000
 
 
-def urgency(priority: int, place: Place) -> Urgency:
+def urgency(token: Token) -> Urgency:
     """The smallest goes first; of two alike, the one that was accepted first."""
-    return place.at + (priority - 1) * _AGE_MS, place
+    return token.at + (token.priority - 1) * _AGE_MS, token
 
 
+_NEVER_FULL: Kind = ()
 _UNKNOWN = -1 - ALL_SHARES
 _AT_BITS = 48
 """Of a rank: a time of acceptance (ms) in its low bits, the tenant's share above them."""
 
 
 class _Lane:
-    """What one tenant has waiting of one kind: a line for each priority, and whose turn it is among their first."""
+    """What one tenant has waiting of one group: a line for each kind and priority, and whose turn it is among their first.
 
-    __slots__ = ("_next", "_oldest", "lines")
+    What has been found out stays until it changes: a tenant is ranked far more often for what it holds.
+    """
+
+    __slots__ = ("_next", "_oldest", "_turns", "lines")
 
     def __init__(self) -> None:
-        self.lines: dict[int, Line] = {}
-        self._oldest: Place | None = None
+        self.lines: dict[tuple[Kind, int], Line] = {}
+        self._turns: dict[tuple[Kind, int], Urgency] = {}
+        self._oldest: Token | None = None
         self._next: Urgency | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.lines.values()))
 
-    def oldest(self) -> Place:
-        """Kept until a first one changes: a tenant is ranked far more often for what it holds."""
+    def oldest(self) -> Token:
         if self._oldest is None:
-            self._oldest = min([line.first for line in self.lines.values()])
+            self._oldest = min([token for _, token in self._turns.values()])
         return self._oldest
 
     def next(self) -> Urgency:
         if self._next is None:
-            self._next = min([urgency(priority, line.first) for priority, line in self.lines.items()])
+            self._next = min(self._turns.values())
         return self._next
 
-    def add(self, priority: int, place: Place) -> bool:
-        """Whether it is the first of its priority: whoever stands behind others changes nobody's turn."""
-        line = self.lines.get(priority)
+    def add(self, token: Token) -> bool:
+        """Whether the oldest may be another now: whoever stands behind others changes nobody's turn."""
+        name = token.kind, token.priority
+        line = self.lines.get(name)
         if line is None:
-            line = self.lines[priority] = Line()
-        line.add(place)
-        if line.first is not place:
+            line = self.lines[name] = Line()
+        line.add(token)
+        if line.first is not token:
             return False
-        self._oldest = self._next = None
+        turn = self._turns[name] = urgency(token)
+        if self._next is not None and turn < self._next:
+            self._next = turn
+        if self._oldest is not None:
+            if self._oldest < token:
+                return False
+            self._oldest = token
         return True
 
-    def remove(self, priority: int, place: Place) -> bool:
-        """Whether it was the first of its priority."""
-        line = self.lines[priority]
-        was_first = line.first == place
-        line.remove(place)
+    def remove(self, token: Token) -> None:
+        name = token.kind, token.priority
+        line = self.lines[name]
+        line.remove(token)
         if not len(line):
-            del self.lines[priority]
-        if was_first:
-            self._oldest = self._next = None
-        return was_first
+            del self.lines[name], self._turns[name]
+        elif self._turns[name][1] is token:
+            self._turns[name] = urgency(line.first)
+        if self._next is not None and self._next[1] is token:
+            self._next = None
+        if self._oldest is token:
+            self._oldest = None
+
+    def adopt(self, name: tuple[Kind, int], line: Line) -> None:
+        self.lines[name] = line
+        self._turns[name] = urgency(line.first)
 
 
 class Picker:
-    """Reads the occupancy and never changes it; whoever changes it says so with `tenant_changed` and `kind_changed`.
+    """Reads the occupancy and never changes it; whoever changes it says so with `occupancy_changed`.
 
     Who has moved forward is ranked only when somebody asks who is next, so that moves which follow each other cost one
     ranking, and moves that are taken back cost almost nothing.
     """
 
     __slots__ = (
-        "_kinds", "_kinds_in", "_lanes", "_occupancy", "_of_kind", "_shares", "_stale_kinds", "_stale_lanes",
+        "_groups", "_groups_in", "_lanes", "_occupancy", "_of_group", "_shares", "_stale_groups", "_stale_lanes",
         "_stale_tenants",
     )  # fmt: skip
 
     def __init__(self, occupancy: Occupancy) -> None:
         self._occupancy = occupancy
         self._lanes: dict[str, dict[Kind, _Lane]] = {}
-        self._of_kind: dict[Kind, Ranking[str]] = {}
-        self._kinds: Ranking[Kind] = Ranking(self._rank_of_kind)
-        self._kinds_in: dict[str, dict[Kind, None]] = {}
+        self._of_group: dict[Kind, Ranking[str]] = {}
+        self._groups: Ranking[Kind] = Ranking(self._rank_of_group)
+        self._groups_in: dict[str, dict[Kind, None]] = {}
         self._shares: dict[str, int | None] = {}
         self._stale_lanes: set[tuple[str, Kind]] = set()
         self._stale_tenants: set[str] = set()
-        self._stale_kinds: set[Kind] = set()
+        self._stale_groups: set[Kind] = set()
 
-    def add(self, tenant: str, kind: Kind, priority: int, place: Place) -> None:
-        lanes = self._lanes.get(tenant)
-        if lanes is None:
-            lanes = self._lanes[tenant] = {}
-        lane = lanes.get(kind)
-        if lane is None:
-            lane = lanes[kind] = _Lane()
-        if lane.add(priority, place):
-            self._stale_lanes.add((tenant, kind))
+    def add(self, token: Token) -> None:
+        group = self._group(token.kind)
+        if self._lane(token.tenant, group).add(token):
+            self._stale_lanes.add((token.tenant, group))
 
-    def remove(self, tenant: str, kind: Kind, priority: int, place: Place) -> None:
-        if self._lanes[tenant][kind].remove(priority, place):
-            self._stale_lanes.add((tenant, kind))
+    def remove(self, token: Token) -> None:
+        group = self._group(token.kind)
+        lane = self._lanes[token.tenant][group]
+        lane.remove(token)
+        if not lane.lines:
+            self._stale_lanes.add((token.tenant, group))
 
-    def tenant_changed(self, tenant: str) -> None:
+    def occupancy_changed(self, tenant: str, kind: Kind) -> None:
+        """Of the tenant, and of the kind: with it, of those that share a scope with it."""
         self._stale_tenants.add(tenant)
-
-    def kind_changed(self, kind: Kind) -> None:
-        """And with it those that share a scope with it."""
-        self.scopes_changed(kind)
+        if self._groups_in:
+            self.scopes_changed(kind)
 
     def scopes_changed(self, scopes: Iterable[str]) -> None:
         """What is held in them, here or elsewhere."""
         for scope in scopes:
-            self._stale_kinds.update(self._kinds_in.get(scope, ()))
+            if scope in self._groups_in:
+                self._stale_groups.update(self._groups_in[scope])
 
-    def everything_changed(self) -> None:
-        """New limits: the one change that costs in proportion to the number of lanes."""
-        self._stale_tenants.update(self._lanes)
-        self._stale_kinds.update(self._of_kind)
+    def limits_changed(self) -> None:
+        """The one change that costs in proportion to the number of lines: what can be stopped is grouped anew."""
+        before, self._lanes = self._lanes, {}
+        self._of_group, self._groups, self._groups_in = {}, Ranking(self._rank_of_group), {}
+        self._shares.clear()
+        self._stale_tenants.clear()
+        self._stale_groups.clear()
+        for tenant, lanes in before.items():
+            for lane in lanes.values():
+                for name, line in lane.lines.items():
+                    self._lane(tenant, self._group(name[0])).adopt(name, line)
+        self._stale_lanes = {(tenant, group) for tenant, lanes in self._lanes.items() for group in lanes}
 
-    def next(self) -> str | None:
-        """The token whose turn it is, whatever the fleet's limit says; None when nobody may go."""
+    def next(self) -> Token | None:
+        """The one whose turn it is, whatever the fleet's limit says; None when nobody may go."""
         self._rank()
-        first = self._kinds.first()
+        first = self._groups.first()
         if first is None:
             return None
-        lane = self._of_kind[first[1]].first()
-        assert lane is not None, first
-        tenant = lane[1]
-        lanes = self._lanes[tenant].items()
-        _, place = min(lane.next() for name, lane in lanes if not self._occupancy.kind_is_full(name))
-        return place.token
+        lanes = self._lanes[self._of_group[first[1]].front].items()
+        _, token = min([lane.next() for group, lane in lanes if not self._occupancy.kind_is_full(group)])
+        return token
 
     def tenants(self) -> Iterator[str]:
         """Those who have somebody waiting, and perhaps some who no longer have."""
@@ -166,29 +188,41 @@ class Picker:
     def waiting(self, tenant: str) -> int:
         return sum(map(len, self._lanes.get(tenant, {}).values()))
 
-    def line_of(self, tenant: str) -> Iterator[Place]:
+    def line_of(self, tenant: str) -> Iterator[Token]:
         """The tenant's waiting tokens, the most urgent first; read only as far as it is needed."""
         lanes = self._lanes.get(tenant, {}).values()
-        lines = [map(partial(urgency, priority), line) for lane in lanes for priority, line in lane.lines.items()]
-        return (place for _, place in heapq.merge(*lines))
+        return heapq.merge(*[line for lane in lanes for line in lane.lines.values()], key=urgency)
+
+    def _group(self, kind: Kind) -> Kind:
+        """No scope at all stands for all kinds whose scopes have no limit."""
+        return _NEVER_FULL if self._occupancy.limits.scopes.keys().isdisjoint(kind) else kind
+
+    def _lane(self, tenant: str, group: Kind) -> _Lane:
+        lanes = self._lanes.get(tenant)
+        if lanes is None:
+            lanes = self._lanes[tenant] = {}
+        lane = lanes.get(group)
+        if lane is None:
+            lane = lanes[group] = _Lane()
+        return lane
 
     def _rank(self) -> None:
         for tenant in self._stale_tenants:
             self._rank_tenant(tenant)
         self._stale_tenants.clear()
-        for tenant, kind in self._stale_lanes:
-            self._rank_lane(tenant, kind)
+        for tenant, group in self._stale_lanes:
+            self._rank_lane(tenant, group)
         self._stale_lanes.clear()
-        for kind in self._stale_kinds:
-            self._kinds.advance(kind)
-        self._stale_kinds.clear()
+        for group in self._stale_groups:
+            self._groups.advance(group)
+        self._stale_groups.clear()
 
     def _share(self, tenant: str) -> int | None:
         """What all its lanes are ranked by; None while it is at its limit. Kept in `_shares` while it waits."""
         return None if self._occupancy.tenant_is_full(tenant) else self._occupancy.share(tenant)
 
     def _rank_tenant(self, tenant: str) -> None:
-        """In each kind that it waits for, if it has moved forward."""
+        """In each group that it waits for, if it has moved forward."""
         lanes = self._lanes.get(tenant)
         if lanes is None:
             return
@@ -196,53 +230,53 @@ class Picker:
         self._shares[tenant] = share
         if share is None or (before is not None and before <= share):
             return
-        for kind, lane in lanes.items():
+        for group, lane in lanes.items():
             if lane.lines:
-                self._advance(tenant, kind)
+                self._advance(tenant, group)
 
-    def _rank_lane(self, tenant: str, kind: Kind) -> None:
+    def _rank_lane(self, tenant: str, group: Kind) -> None:
         lanes = self._lanes.get(tenant)
-        if lanes is None or kind not in lanes:
+        if lanes is None or group not in lanes:
             return
-        if lanes[kind].lines:
-            self._advance(tenant, kind)
+        if lanes[group].lines:
+            self._advance(tenant, group)
             return
-        if kind in self._of_kind:
-            self._of_kind[kind].forget(tenant)
-        del lanes[kind]
+        if group in self._of_group:
+            self._of_group[group].forget(tenant)
+        del lanes[group]
         if not lanes:
             del self._lanes[tenant]
             self._shares.pop(tenant, None)
 
-    def _advance(self, tenant: str, kind: Kind) -> None:
-        ranking = self._of_kind.get(kind)
+    def _advance(self, tenant: str, group: Kind) -> None:
+        ranking = self._of_group.get(group)
         if ranking is None:
-            ranking = self._of_kind[kind] = Ranking(partial(self._rank_of_lane, kind))
-            for scope in kind:
-                self._kinds_in.setdefault(scope, {})[kind] = None
+            ranking = self._of_group[group] = Ranking(partial(self._rank_of_lane, group))
+            for scope in group:
+                self._groups_in.setdefault(scope, {})[group] = None
         if ranking.advance(tenant):
-            self._stale_kinds.add(kind)
+            self._stale_groups.add(group)
 
-    def _rank_of_lane(self, kind: Kind, tenant: str) -> Rank | None:
+    def _rank_of_lane(self, group: Kind, tenant: str) -> Rank | None:
         share = self._shares.get(tenant, _UNKNOWN)
         if share == _UNKNOWN:
             share = self._shares[tenant] = self._share(tenant)
         if share is None:
             return None
-        oldest = self._lanes[tenant][kind].oldest()
+        oldest = self._lanes[tenant][group].oldest()
         return (share << _AT_BITS) + oldest.at, oldest.run
 
-    def _rank_of_kind(self, kind: Kind) -> Rank | None:
+    def _rank_of_group(self, group: Kind) -> Rank | None:
         """That of its first lane."""
-        ranking = self._of_kind.get(kind)
-        if ranking is None or self._occupancy.kind_is_full(kind):
+        ranking = self._of_group.get(group)
+        if ranking is None or self._occupancy.kind_is_full(group):
             return None
         first = ranking.first()
         if first is not None:
             return first[0]
-        del self._of_kind[kind]
-        for scope in kind:
-            del self._kinds_in[scope][kind]
-            if not self._kinds_in[scope]:
-                del self._kinds_in[scope]
+        del self._of_group[group]
+        for scope in group:
+            del self._groups_in[scope][group]
+            if not self._groups_in[scope]:
+                del self._groups_in[scope]
         return None

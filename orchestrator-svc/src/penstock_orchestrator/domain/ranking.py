@@ -43,6 +43,11 @@ class Ranking(Generic[Name]):
     def forget(self, name: Name) -> None:
         self._entries.pop(name, None)
 
+    @property
+    def front(self) -> Name:
+        """Whom first() has just found."""
+        return self._heap[0][1]
+
     def first(self) -> tuple[Rank, Name] | None:
         heap, entries = self._heap, self._entries
         while heap:

@@ -16,8 +16,9 @@ from penstock_backbone.records.shards import Ledger
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, Operation
 from penstock_orchestrator.domain.budgets import allowance
 from penstock_orchestrator.domain.decision import Decision, try_endings, try_grant
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.token import Token
 
 
 @dataclass(frozen=True, slots=True)

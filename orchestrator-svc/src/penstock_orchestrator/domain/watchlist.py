@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
-from penstock_orchestrator.domain.gate import Token
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, Verdict
 
 LOOK_SECONDS = 1.0

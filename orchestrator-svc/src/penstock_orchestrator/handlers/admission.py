@@ -24,9 +24,9 @@ from penstock_orchestrator.domain.backoff import backoff_seconds
 from penstock_orchestrator.domain.budgets import apportion
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.durations import Durations
-from penstock_orchestrator.domain.gate import Token
 from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.together import decide_together, held_by_scope
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, is_leaving, judge
 from penstock_orchestrator.handlers.enqueue import Enqueue, InTheWay
 from penstock_orchestrator.handlers.limits import LimitsInForce

@@ -18,7 +18,7 @@ from penstock_backbone.records.tokens import WAITING, as_token, enqueue_token, r
 from penstock_backbone.records.verbs import make_token
 from penstock_backbone.vocabulary import Cancelled, Committed, Refused
 from penstock_orchestrator.domain.backoff import backoff_seconds
-from penstock_orchestrator.domain.gate import Token
+from penstock_orchestrator.domain.token import Token
 
 ATTEMPTS_MAX = 4
 TOGETHER_MAX = 100

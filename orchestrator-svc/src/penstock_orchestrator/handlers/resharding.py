@@ -15,7 +15,7 @@ from penstock_backbone.records.limits import FLEET, SHARDS
 from penstock_backbone.records.shards import begin_head, move_token
 from penstock_backbone.records.tokens import HELD, TokenItem, as_token, token_key
 from penstock_orchestrator.domain.budgets import moved, reshaped
-from penstock_orchestrator.domain.gate import Token
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.handlers.limits import LimitsInForce
 from penstock_orchestrator.handlers.shards import Shards
 

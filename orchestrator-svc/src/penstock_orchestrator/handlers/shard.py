@@ -28,8 +28,9 @@ from penstock_backbone.records.tokens import (
 )
 from penstock_backbone.vocabulary import Item, Outcome, Refused, Unsettled, Update, Written
 from penstock_orchestrator.domain.backoff import backoff_seconds
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.token import Token
 
 ATTEMPTS_MAX = 6
 PAGES_MAX = 100_000

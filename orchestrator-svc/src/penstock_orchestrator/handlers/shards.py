@@ -17,8 +17,9 @@ from penstock_backbone.records.shards import Ledger, as_ledger, ledger_key, ledg
 from penstock_backbone.records.tokens import head_key
 from penstock_backbone.vocabulary import Cancelled, Committed, Item, TransactionPart
 from penstock_orchestrator.domain.backoff import backoff_seconds
-from penstock_orchestrator.domain.gate import Gate, Token
+from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.handlers.shard import Changes, Shard
 
 ATTEMPTS_MAX = 6

@@ -25,9 +25,9 @@ from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.verbs import pause_lost, stop_lost
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key, Outcome, Refused, Unsettled, Write, Written
 from penstock_orchestrator.domain.dispatch import dispatch
-from penstock_orchestrator.domain.gate import Token
 from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.leases import Leases
+from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import judge
 from penstock_orchestrator.domain.watchlist import LOOKS_MAX, Watchlist
 from penstock_orchestrator.handlers.alarm import Alarm

@@ -12,7 +12,7 @@ from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.tokens import GRANT, Operation
 from penstock_backbone.telemetry import Telemetry, context_from
-from penstock_orchestrator.domain.gate import Token
+from penstock_orchestrator.domain.token import Token
 
 WAITS_MAX = 20_000
 """Waits that are followed; beyond that, and after a restart, a trace lacks this span and nothing else."""
