@@ -34,7 +34,9 @@ def supervisor(programs: list[Program], reports: list[str], deaths: list[str]) -
     async def note(session: str) -> None:
         deaths.append(session)
 
-    return Supervisor(programs, clock=CLOCK, ids=SystemIds(), report=reports.append, on_death=note)
+    return Supervisor(
+        programs, clock=CLOCK, ids=SystemIds(), report=reports.append, on_death=note, hurry=asyncio.Event()
+    )
 
 
 def lives(folder: Path, name: str) -> list[list[str]]:

@@ -39,9 +39,16 @@ class Machine:
 
 @contextlib.asynccontextmanager
 async def machine(
-    wish: Wish, folder: DataFolder, settings: EngineSettings, *, clock: Clock, ids: Ids, report: Callable[[str], None]
+    wish: Wish,
+    folder: DataFolder,
+    settings: EngineSettings,
+    *,
+    clock: Clock,
+    ids: Ids,
+    report: Callable[[str], None],
+    hurry: asyncio.Event,
 ) -> AsyncIterator[Machine]:
-    """Running and ready inside the body. Raises Refusal; the caller owns the data folder."""
+    """Running and ready inside the body. Raises Refusal; the caller owns the data folder. `hurry`: see Supervisor."""
     require_free_port(wish.host, wish.port)
     require_workflows(wish.workflows)
     settings = replace(settings, data=folder.path, socket=folder.socket)
@@ -50,7 +57,9 @@ async def machine(
         async def bury(session: str) -> None:
             await _bury(engine, [session], clock)
 
-        supervisor = Supervisor(programs(wish, settings, folder), clock=clock, ids=ids, report=report, on_death=bury)
+        supervisor = Supervisor(
+            programs(wish, settings, folder), clock=clock, ids=ids, report=report, on_death=bury, hurry=hurry
+        )
         async with supervisor.running():
             await _prepare(engine, wish, supervisor, clock, alone=settings.engine == "embedded")
             try:

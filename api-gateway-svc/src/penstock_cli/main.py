@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from penstock_backbone.engines import EngineSettings
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.records.limits import LIMIT_MAX
 from penstock_cli.preflight import PORT_MAX
-from penstock_cli.programs import RUNNERS_MAX, Wish
+from penstock_cli.programs import DRAIN_SECONDS, DRAIN_SECONDS_MAX, RUNNERS_MAX, Wish
 from penstock_cli.refusal import Refusal
 
 INTERRUPTED = 130
@@ -30,23 +30,26 @@ LOAD_LIMIT_MAX = 256
 
 def main() -> int:
     arguments = _parser().parse_args()
-    command: Coroutine[Any, Any, int] = arguments.command(arguments)
+    hurry = asyncio.Event()
+    command: Coroutine[Any, Any, int] = arguments.command(arguments, hurry)
     try:
-        return asyncio.run(_until_ended(command))
+        return asyncio.run(_until_ended(command, hurry))
     except (Refusal, BackboneError) as refusal:
         detail = getattr(refusal, "detail", "")
         sys.stderr.write(f"penstock: {refusal}\n" + (f"{detail}\n" if detail else ""))
         return 1
 
 
-async def _until_ended(command: Coroutine[Any, Any, int]) -> int:
-    """The first SIGINT, SIGTERM or SIGHUP ends the command in good order; later ones change nothing: it takes seconds."""
+async def _until_ended(command: Coroutine[Any, Any, int], hurry: asyncio.Event) -> int:
+    """The first SIGINT, SIGTERM or SIGHUP ends the command in good order, which takes seconds; a second one hurries."""
     task = asyncio.ensure_future(command)
     ended = False
 
     def end() -> None:
         nonlocal ended
-        if not ended:
+        if ended:
+            hurry.set()
+        else:
             ended = True
             task.cancel()
 
@@ -164,29 +167,40 @@ def _number(least: int, most: int) -> Any:
     return parse
 
 
-async def _up(arguments: argparse.Namespace) -> int:
+def _drain_seconds(environment: Mapping[str, str]) -> float:
+    text = environment.get("PENSTOCK_DRAIN_SECONDS", str(DRAIN_SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= DRAIN_SECONDS_MAX:
+        raise Refusal(f"PENSTOCK_DRAIN_SECONDS is {text!r}: set it to a number from 0 to {DRAIN_SECONDS_MAX:g}")
+    return seconds
+
+
+async def _up(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
     from penstock_cli.up import up  # noqa: PLC0415  # --help must not wait for what only this command imports
 
     wish = Wish(
         host=os.environ.get("PENSTOCK_HOST", "127.0.0.1"), port=arguments.port, runners=arguments.runners,
-        limit=arguments.limit, workflows=arguments.workflows,
+        limit=arguments.limit, workflows=arguments.workflows, drain_seconds=_drain_seconds(os.environ),
     )  # fmt: skip
-    return await up(wish, arguments.data, EngineSettings.from_environment(os.environ))
+    return await up(wish, arguments.data, EngineSettings.from_environment(os.environ), hurry)
 
 
-async def _demo(arguments: argparse.Namespace) -> int:
+async def _demo(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
     from penstock_cli.demo.show import demo  # noqa: PLC0415  # as above
 
-    return await demo(arguments.data, arguments.port, arguments.limit, DEMOS)
+    return await demo(arguments.data, arguments.port, arguments.limit, DEMOS, hurry)
 
 
-async def _load(arguments: argparse.Namespace) -> int:
+async def _load(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
     from penstock_cli.load.show import Asked, load  # noqa: PLC0415  # as above
 
-    return await load(Asked(arguments.trace, arguments.speed, arguments.limit, arguments.busy, arguments.json))
+    return await load(Asked(arguments.trace, arguments.speed, arguments.limit, arguments.busy, arguments.json), hurry)
 
 
-async def _workflow_check(arguments: argparse.Namespace) -> int:
+async def _workflow_check(arguments: argparse.Namespace, _: asyncio.Event) -> int:
     from rich.console import Console  # noqa: PLC0415  # as above
 
     from penstock_cli.workflow_check import check  # noqa: PLC0415  # as above
@@ -194,7 +208,7 @@ async def _workflow_check(arguments: argparse.Namespace) -> int:
     return check(arguments.modules, Console())
 
 
-async def _provision(arguments: argparse.Namespace) -> int:
+async def _provision(arguments: argparse.Namespace, _: asyncio.Event) -> int:
     from penstock_cli.provision import provision  # noqa: PLC0415  # as above
 
     return await provision(arguments.endpoint, EngineSettings.from_environment(os.environ).stack)

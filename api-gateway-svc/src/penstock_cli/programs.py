@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 from penstock_backbone.engines import EngineSettings
 from penstock_cli.data_folder import DataFolder
-from penstock_cli.supervisor import Program
+from penstock_cli.supervisor import STOP_SECONDS, STORE_STOP_SECONDS, Program
 
 RUNNERS_MAX = 64
+DRAIN_SECONDS = 1.0
+"""For stages to end when everything is stopped. On one machine somebody waits for it."""
+DRAIN_SECONDS_MAX = 105.0
+UNWIND_SECONDS = 4.5
+"""For stages that have not ended to let go, one that hangs in C included, and for their runs to be handed back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class Wish:
     limit: int | None = None
     workflows: str = ""
     draft_pace_seconds: float | None = None
+    drain_seconds: float = DRAIN_SECONDS
 
     @property
     def address(self) -> str:
@@ -41,9 +47,12 @@ def programs(wish: Wish, engine: EngineSettings, folder: DataFolder) -> list[Pro
         shared["PENSTOCK_AWS_ENDPOINT"] = engine.endpoint
 
     def program(name: str, module: str, **told: str) -> Program:
+        stop_seconds = STORE_STOP_SECONDS if name == "store" else STOP_SECONDS
+        if name.startswith("runner"):
+            stop_seconds = wish.drain_seconds + UNWIND_SECONDS
         return Program(
             name, module, folder.log(name), {**shared, **told},
-            session=name.startswith("runner"), last_to_stop=name == "store",
+            session=name.startswith("runner"), last_to_stop=name == "store", stop_seconds=stop_seconds,
         )  # fmt: skip
 
     store = [] if engine.engine == "aws" else [program("store", "penstock_backbone.embedded.main")]
@@ -59,7 +68,7 @@ def programs(wish: Wish, engine: EngineSettings, folder: DataFolder) -> list[Pro
 
 
 def _runner(wish: Wish) -> Mapping[str, str]:
-    told = {}
+    told = {"PENSTOCK_DRAIN_SECONDS": str(wish.drain_seconds)}
     if wish.workflows:
         told["PENSTOCK_WORKFLOWS"] = wish.workflows
     if wish.draft_pace_seconds is not None:

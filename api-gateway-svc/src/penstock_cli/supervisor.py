@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from penstock_backbone.ports import Clock, Ids
 from penstock_cli.data_folder import last_lines, rotate
@@ -18,14 +19,16 @@ from penstock_cli.restart import GiveUp, StartAgain, after_death
 
 STOP_SECONDS = 1.8
 STORE_STOP_SECONDS = 0.7
-"""Together under the three seconds within which Ctrl-C is over."""
+HURRY_SECONDS = 1.0
+"""For what is still there when somebody presses Ctrl-C again."""
 STDIN = asyncio.subprocess.DEVNULL if sys.platform == "linux" else asyncio.subprocess.PIPE
 """child.py says what the pipe is for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to start. A program with a `session` is told a new one each time and mourned under it (the runners)."""
+    """What to start. A program with a `session` is told a new one each time and mourned under it (the runners).
+    `stop_seconds`: how long it may take to end before it is killed."""
 
     name: str
     module: str
@@ -33,19 +36,22 @@ class Program:
     environment: Mapping[str, str]
     session: bool = False
     last_to_stop: bool = False
+    stop_seconds: float = STOP_SECONDS
 
 
 @dataclass(slots=True)
 class Child:
     """One life of a program. `log_start` is where its own lines begin."""
 
+    program: Program
     process: asyncio.subprocess.Process
     session: str
     log_start: int
 
 
 class Supervisor:
-    """`report` gets a sentence for each death; `on_death` gets the session of a runner that died."""
+    """`report` gets a sentence for each death; `on_death` gets the session of a runner that died. Once `hurry` is set the
+    end waits for nothing that takes long."""
 
     def __init__(
         self,
@@ -55,12 +61,14 @@ class Supervisor:
         ids: Ids,
         report: Callable[[str], None],
         on_death: Callable[[str], Awaitable[None]],
+        hurry: asyncio.Event,
     ) -> None:
         self._programs = programs
         self._clock = clock
         self._ids = ids
         self._report = report
         self._on_death = on_death
+        self._hurry = hurry
         self._children: dict[str, Child] = {}
         self._dead_sessions: asyncio.Queue[str] = asyncio.Queue()
 
@@ -123,29 +131,42 @@ class Supervisor:
                 sys.executable, "-P", "-m", "penstock_cli.child", str(os.getpid()), program.module,
                 env=environment, stdin=STDIN, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-            self._children[program.name] = child = Child(process, session, log.tell())
+            self._children[program.name] = child = Child(program, process, session, log.tell())
         return child
 
     async def _stop(self) -> None:
         """The store last: the others still have something to write down."""
-        last = {program.name for program in self._programs if program.last_to_stop}
-        children = self._children
-        await _end([child for name, child in children.items() if name not in last], STOP_SECONDS)
-        await _end([child for name, child in children.items() if name in last], STORE_STOP_SECONDS)
-        children.clear()
+        children = list(self._children.values())
+        await asyncio.gather(*(self._end(child) for child in children if not child.program.last_to_stop))
+        await asyncio.gather(*(self._end(child) for child in children if child.program.last_to_stop))
+        self._children.clear()
 
-
-async def _end(children: Sequence[Child], seconds: float) -> None:
-    """SIGTERM, and SIGKILL for what is still there when the time is over."""
-    for child in children:
-        with contextlib.suppress(ProcessLookupError):
-            child.process.terminate()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*(child.process.wait() for child in children))
-    for child in children:
+    async def _end(self, child: Child) -> None:
+        """SIGTERM, another one when somebody is in a hurry, and SIGKILL for what is still there in the end."""
+        _terminate(child)
+        if not await self._has_ended(child, child.program.stop_seconds) and self._hurry.is_set():
+            _terminate(child)
+            await _wait([asyncio.create_task(child.process.wait())], HURRY_SECONDS)
         _end_group(child.process.pid)
-    await asyncio.gather(*(child.process.wait() for child in children))
+        await child.process.wait()
+
+    async def _has_ended(self, child: Child, seconds: float) -> bool:
+        """Within this time, and before anybody is in a hurry."""
+        ended, hurried = asyncio.create_task(child.process.wait()), asyncio.create_task(self._hurry.wait())
+        await _wait([ended, hurried], seconds)
+        return ended.done()
+
+
+async def _wait(tasks: Sequence[asyncio.Task[Any]], seconds: float) -> None:
+    """Until one of them is done, or the time is over."""
+    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+def _terminate(child: Child) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.process.terminate()
 
 
 def _end_group(pid: int) -> None:

@@ -13,9 +13,11 @@ from penstock_cli.machine import Machine, machine
 from penstock_cli.programs import Wish
 
 
-async def up(wish: Wish, data: Path, settings: EngineSettings) -> int:
+async def up(wish: Wish, data: Path, settings: EngineSettings, hurry: asyncio.Event) -> int:
     with owned(data) as folder:
-        async with machine(wish, folder, settings, clock=SystemClock(), ids=SystemIds(), report=_say) as running:
+        async with machine(
+            wish, folder, settings, clock=SystemClock(), ids=SystemIds(), report=_say, hurry=hurry
+        ) as running:
             for line in greeting(running):
                 _say(line)
             with contextlib.suppress(asyncio.CancelledError):

@@ -42,7 +42,7 @@ class Stopwatch:
         return 0.0 if self._began is None else self._clock.monotonic() - self._began
 
 
-async def demo(data: Path | None, port: int | None, limit: int, root: Path) -> int:
+async def demo(data: Path | None, port: int | None, limit: int, root: Path, hurry: asyncio.Event) -> int:
     """`data` None: a new folder under `root`. Exit code 0 when every project succeeded."""
     clock, ids, scene = SystemClock(), SystemIds(), Scene([])
     stopwatch = Stopwatch(clock)
@@ -57,7 +57,7 @@ async def demo(data: Path | None, port: int | None, limit: int, root: Path) -> i
         with contextlib.closing(picture):
             _introduce(picture, wish, chosen=port)
             async with (
-                machine(wish, folder, settings, clock=clock, ids=ids, report=picture.note) as running,
+                machine(wish, folder, settings, clock=clock, ids=ids, report=picture.note, hurry=hurry) as running,
                 httpx.AsyncClient(base_url=running.address, trust_env=False) as client,
             ):
                 picture.say(f"API {running.address}/v1/projects · data {_short(folder.path)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Sequence
@@ -49,7 +50,7 @@ class Asked:
     figures: Path | None
 
 
-async def load(asked: Asked) -> int:
+async def load(asked: Asked, hurry: asyncio.Event) -> int:
     """Exit code 0 when every run succeeded. Raises Refusal before anything is started when the trace cannot be used."""
     trace = read_trace(asked.trace or OBSERVED)
     busy = OBSERVED_BUSY_PERCENT if asked.trace is None and asked.busy_percent is None else asked.busy_percent
@@ -63,18 +64,25 @@ async def load(asked: Asked) -> int:
     console.print(introduction(settings, dues, seconds), soft_wrap=True, markup=False)
     if trace.ignored:
         console.print(f"Columns that mean nothing here: {', '.join(trace.ignored)}.", soft_wrap=True, markup=False)
-    told = report(settings, dues, await _replay(dues, settings.slots, seconds, console))
+    told = report(settings, dues, await _replay(dues, settings.slots, seconds, console, hurry))
     show(told, console)
     if asked.figures is not None:
         write_figures(asked.figures, flat(told))
     return 1 if told.outcome.errors else 0
 
 
-async def _replay(dues: Sequence[Due], slots: int, ideal_seconds: float, console: Console) -> Outcome:
+async def _replay(
+    dues: Sequence[Due], slots: int, ideal_seconds: float, console: Console, hurry: asyncio.Event
+) -> Outcome:
     """On the embedded engine, never AWS, whatever else this shell is set up for."""
     clock, ids = SystemClock(), SystemIds()
     wish = Wish(
-        HOST, free_port(HOST, 0), runners=-(-slots // CAPACITY_DEFAULT), limit=slots, workflows=workflows.__name__
+        HOST,
+        free_port(HOST, 0),
+        runners=-(-slots // CAPACITY_DEFAULT),
+        limit=slots,
+        workflows=workflows.__name__,
+        drain_seconds=0,
     )
     patience = PATIENCE * ideal_seconds + PATIENCE_SECONDS + PATIENCE_RUN_SECONDS * len(dues)
 
@@ -83,7 +91,9 @@ async def _replay(dues: Sequence[Due], slots: int, ideal_seconds: float, console
 
     with passing_folder() as path, owned(path) as folder:
         async with (
-            machine(wish, folder, EngineSettings.from_environment({}), clock=clock, ids=ids, report=note) as running,
+            machine(
+                wish, folder, EngineSettings.from_environment({}), clock=clock, ids=ids, report=note, hurry=hurry
+            ) as running,
             httpx.AsyncClient(base_url=running.address, trust_env=False) as client,
         ):
             await Replay(Asking(client, clock), WARM_UP, clock, ids).play(PATIENCE_SECONDS)
