@@ -60,7 +60,7 @@ async def test_every_kind_of_problem_has_an_example_and_is_named_by_an_operation
 
 async def test_the_documented_requests_are_accepted_and_the_answers_have_the_documented_fields() -> None:
     schemas = (await openapi())["components"]["schemas"]
-    async with world("agent_build") as (made, client):
+    async with world("agent_build", "agent_update", "tool_build") as (made, client):
         for example in EXAMPLES["requests"].values():
             await submitted(client, **example["value"])
         project = await submitted(client)

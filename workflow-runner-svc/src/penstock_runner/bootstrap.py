@@ -15,12 +15,11 @@ from penstock_backbone.telemetry import Telemetry, start
 from penstock_runner.adapters.models.choosing import VARIABLES, choose
 from penstock_runner.adapters.workers.pool import WorkerPool, WorkerSettings
 from penstock_runner.domain.redaction import Redaction
-from penstock_runner.handlers.runner import DRAIN_SECONDS, Runner
+from penstock_runner.handlers.runner import CAPACITY_DEFAULT, DRAIN_SECONDS, Runner
 from penstock_runner.ports import Workers, World
 from penstock_runner.registry import Loaded, Registry, installed_modules, load
 from penstock_runner.workflows import built_in
 
-CAPACITY_DEFAULT = 64
 CAPACITY_MAX = 1000
 WORKER_MEMORY_MB_DEFAULT = 2048
 WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX = 128, 1024 * 1024

@@ -58,6 +58,19 @@ _REQUESTS: dict[str, Any] = {
         }
     },
     "Chinese": {"value": {"requirement": "做一个智能助手,读取客户的退款申请并起草礼貌的回复。", "priority": 2}},
+    "A tool": {
+        "value": {
+            "requirement": "A tool that finds the dates in a text and gives them in ISO format.",
+            "workflow": "tool_build",
+        }
+    },
+    "A change of an agent": {
+        "value": {
+            "requirement": "Add a tool that judges the sentiment of feedback, and remove the greeting tool.",
+            "workflow": "agent_update",
+            "input": {"project": _PROJECT},
+        }
+    },
 }
 _ANSWERS: dict[str, Any] = {
     "ProjectSummary": _SUMMARY,

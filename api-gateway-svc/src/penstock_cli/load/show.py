@@ -27,7 +27,7 @@ from penstock_cli.machine import machine
 from penstock_cli.preflight import free_port
 from penstock_cli.programs import Wish
 from penstock_cli.refusal import Refusal
-from penstock_runner.bootstrap import CAPACITY_DEFAULT
+from penstock_runner.handlers.runner import CAPACITY_DEFAULT
 from penstock_runner.workflows import replay as workflows
 
 HOST = "127.0.0.1"

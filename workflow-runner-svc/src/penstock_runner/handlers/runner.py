@@ -17,6 +17,8 @@ from penstock_runner.handlers.wishes import Wishes
 from penstock_runner.ports import World
 from penstock_runner.registry import Registry
 
+CAPACITY_DEFAULT = 64
+"""Runs that a runner executes at once, unless it was told otherwise."""
 DRAIN_SECONDS = 5.0
 """For running stages to reach their next checkpoint, unless the runner was told otherwise."""
 UNWIND_SECONDS = 4.0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from penstock_backbone.ports import Clock
 from penstock_runner.authoring import Workflow
-from penstock_runner.workflows.agent_build.workflow import build_agent_build
-from penstock_runner.workflows.agent_update.workflow import build_agent_update
-from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits
-from penstock_runner.workflows.building.drafting import Workshop
-from penstock_runner.workflows.building.model import DraftingModel
-from penstock_runner.workflows.tool_build.workflow import build_tool_build
+
+if TYPE_CHECKING:
+    from penstock_runner.workflows.building.model import DraftingModel
 
 
 def built_in(
@@ -22,6 +21,13 @@ def built_in(
 ) -> tuple[Workflow, ...]:
     """What a runner offers. `pace_seconds` slows the offline drafter down for people who watch it; `resources` are what
     asking the model uses; `must_confine`: generated code runs in a sandbox or not at all."""
+    # Imported here: whoever wants one of the other workflows of this package would wait for all that these need.
+    from penstock_runner.workflows.agent_build.workflow import build_agent_build  # noqa: PLC0415  # as said above
+    from penstock_runner.workflows.agent_update.workflow import build_agent_update  # noqa: PLC0415  # as said above
+    from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits  # noqa: PLC0415  # as above
+    from penstock_runner.workflows.building.drafting import Workshop  # noqa: PLC0415  # as said above
+    from penstock_runner.workflows.tool_build.workflow import build_tool_build  # noqa: PLC0415  # as said above
+
     workbench = ChildWorkbench(clock, Limits(must_confine=must_confine))
     shop = Workshop(model, workbench, clock, pace_seconds, resources)
     return (build_agent_build(shop), build_agent_update(shop), build_tool_build(shop))
