@@ -77,13 +77,15 @@ WRITES: dict[str, Callable[[RunItem], Write]] = {
     "time_out": lambda run: end(run, runs.TIMED_OUT, runs.fact("RunTimedOut", AT + 4, timeout_ms=9)),
     "rest": lambda run: rest(run, runs.WAITING, runs.fact("RunWaiting", AT + 4, stages=["draft"]), due=AT + 60_000),
     "pause_reached": lambda run: rest(run, runs.PAUSED, runs.fact("RunPaused", AT + 4, reason="enough")),
-    "hand_back": lambda run: runs.hand_back(
+    "hand_back": lambda run: runs.end_run(
         run,
+        state=runs.QUEUED,
         fence=run["fence"],
         seq=run["seq"],
         attempt=run["attempt"] - 1,
         at=AT + 5,
         facts=[runs.fact("RunRequeued", AT + 5, reason="the runner was stopped")],
+        results={},
     ),
     "fence_off": lambda run: runs.fence_off(run, reason="the runner was lost", at=AT + 5),
     "leave_to_hook": lambda run: runs.leave_to_hook(run, given_up=[8, "too often"], reason="too often", at=AT + 5),

@@ -200,7 +200,7 @@ def commit_facts(
     fence: int,
     seq: int,
     facts: Sequence[FactItem],
-    results: dict[str, str | BlobRef],
+    results: Mapping[str, str | BlobRef],
     at: int,
     forget: Iterable[str] = (),
     progress: Mapping[str, list[Any]] | None = None,
@@ -230,42 +230,29 @@ def end_run(
     fence: int,
     seq: int,
     facts: Sequence[FactItem],
-    results: dict[str, str | BlobRef],
+    results: Mapping[str, str | BlobRef],
     at: int,
     forget: Iterable[str] = (),
     waits: Mapping[str, dict[str, WaitItem]] | None = None,
     due: int | None = None,
+    attempt: int | None = None,
 ) -> Update:
-    """Runner: the last facts, and the state in which it leaves the run, in one write: a terminal one, or one of RESTING.
-    `due`: when a run that waits goes on by itself; then its timer is made in the same transaction."""
+    """Runner: the last facts under its claim, and the state in which it leaves the run, in one write: a terminal one, one
+    of RESTING, or QUEUED, when it has stopped everything of the run because its process ends.
+    `due`: when a run that waits goes on by itself; then its timer is made in the same transaction. `attempt`: what the
+    count was before the claim, where nothing has gone wrong. A wish to pause stays with a run that is only handed back."""
     commit = commit_facts(
         run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at, forget=forget, waits=waits
     )
     changes = commit.set | becoming(run, state, at)
     if due is not None:
         changes["due"] = due
+    if attempt is not None:
+        changes["attempt"] = attempt
+    if state == QUEUED:
+        changes["queued_at"] = at
+        return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, "session", "progress"))
     return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, "session", "progress", "pause"))
-
-
-def hand_back(
-    run: RunItem,
-    *,
-    fence: int,
-    seq: int,
-    facts: Sequence[FactItem],
-    attempt: int,
-    at: int,
-    results: Mapping[str, str | BlobRef] = MappingProxyType({}),
-    forget: Iterable[str] = (),
-    waits: Mapping[str, dict[str, WaitItem]] | None = None,
-) -> Update:
-    """Runner, when it has stopped everything of the run because its process ends: `attempt` is what the count was before
-    its claim, for nothing has gone wrong. `facts` may begin with what stages had still to say, with their results."""
-    commit = commit_facts(
-        run["pk"], fence=fence, seq=seq, facts=facts, results=dict(results), at=at, forget=forget, waits=waits
-    )
-    changes = commit.set | becoming(run, QUEUED, at) | {"queued_at": at, "attempt": attempt}
-    return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, "session", "progress"))
 
 
 def is_committed(

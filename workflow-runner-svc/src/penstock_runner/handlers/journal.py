@@ -17,6 +17,7 @@ from penstock_backbone.records.runs import (
     QUEUED,
     RESTING,
     RUNNING,
+    TERMINAL,
     FactItem,
     RunItem,
     WaitItem,
@@ -24,7 +25,6 @@ from penstock_backbone.records.runs import (
     commit_facts,
     end_run,
     fact,
-    hand_back,
     is_committed,
 )
 from penstock_backbone.records.times import to_ms
@@ -222,24 +222,16 @@ class Journal:
         waits: dict[str, dict[str, WaitItem]] | None,
     ) -> Update:
         facts, results, forget = entry.facts, entry.results, entry.forget
-        if entry.state == QUEUED:
-            return hand_back(
-                self.run, fence=self.fence, seq=self.seq, facts=facts, attempt=self.run["attempt"], at=at,
-                results=results, forget=forget, waits=waits,
-            )  # fmt: skip
         if entry.state is None:
             return commit_facts(
                 self.run["pk"], fence=self.fence, seq=self.seq, facts=facts, results=results, at=at, forget=forget,
                 progress=progress, waits=waits,
             )  # fmt: skip
-        ended = end_run(
+        return end_run(
             self.run, state=entry.state, fence=self.fence, seq=self.seq, facts=facts, results=results, at=at,
             forget=forget, waits=waits, due=entry.due,
+            attempt=None if entry.state in TERMINAL else self.run["attempt"],
         )  # fmt: skip
-        if entry.state in RESTING:
-            # Nothing has gone wrong: the count is what it was before the claim.
-            ended.set["attempt"] = self.run["attempt"]
-        return ended
 
     def _has_landed(self, item: Item | None, entry: _Entry) -> bool:
         """A refused write that was only a repetition of itself: its first response was lost."""
