@@ -46,6 +46,7 @@ def lock_folder(folder: Path) -> IO[str]:
 async def serve(settings: EngineSettings) -> None:
     clock = SystemClock()
     database = Database(settings.data / DATABASE_FILE, INVENTORY)
+    database.reserve_log()
     server = StoreServer(Store(database, INVENTORY, clock), settings.socket, clock)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

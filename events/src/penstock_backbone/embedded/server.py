@@ -101,7 +101,9 @@ class StoreServer:
 
     def _run_group(self) -> None:
         waiting, self._waiting = self._waiting, []
-        self.store.run_group(waiting)
+        records = self.store.run_group(waiting)
+        self._flush()
+        self.store.announce(records)
         self._flush()
 
     async def _tick(self) -> None:

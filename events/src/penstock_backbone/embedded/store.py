@@ -73,7 +73,8 @@ class Store:
             wire.CountRequests: self._count,
         }  # fmt: skip
 
-    def run_group(self, requests: list[tuple[Peer, int, wire.Request]]) -> None:
+    def run_group(self, requests: list[tuple[Peer, int, wire.Request]]) -> list[Record]:
+        """What it has changed: to be announced once the answers are on their way, for which somebody waits."""
         self._requests += len(requests)
         try:
             answers = self._execute(requests)
@@ -86,7 +87,8 @@ class Store:
         else:
             for peer, request_id, kind, body in answers:
                 peer.reply(request_id, kind, body)
-            self._announce(records)
+            return records
+        return []
 
     def _execute(self, requests: list[tuple[Peer, int, wire.Request]]) -> list[tuple[Peer, int, int, Any]]:
         answers: list[tuple[Peer, int, int, Any]] = []
@@ -219,7 +221,7 @@ class Store:
         self._streams.make_durable(self._messages.durable_positions())
         return self._database.commit(self._now_ms())
 
-    def _announce(self, records: list[Record]) -> None:
+    def announce(self, records: list[Record]) -> None:
         if self._watchers:
             for key in {record.key for record in records} & self._watchers.keys():
                 for peer in self._watchers[key]:
