@@ -179,6 +179,20 @@ async def test_a_retry_is_refused_with_an_input_that_does_not_fit_the_runs_own_v
         assert (await client.post(path, json={"input": {"pages": "as the run of version 7 likes"}})).status_code == 200
 
 
+class Either(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["project"]}, {"required": ["files"]}]})
+    project: str | None = None
+    files: dict[str, str] | None = None
+
+
+async def test_what_is_needed_in_one_of_two_ways_is_named() -> None:
+    (violation,) = misfits(schema_of(Either), {})
+    assert (violation.pointer, violation.message) == ("#/input", "needs project or files")
+    assert misfits(schema_of(Either), {"files": {}}) == ()
+    (violation,) = misfits(schema_of(Either), {"project": 5})
+    assert (violation.pointer, violation.message) == ("#/input/project", "must be a string or null")
+
+
 async def test_the_workflows_say_what_they_ask_for() -> None:
     async with world("agent_build") as (made, client):
         await announce(made)

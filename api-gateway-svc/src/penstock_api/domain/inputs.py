@@ -124,6 +124,10 @@ def _of_branches(place: Place, branches: Branches) -> Iterator[Violation]:
     if not meant and len(places) == 1:
         yield _violation(places.pop(), _one_of([error.kind.value for error in tags]))
         return
+    needed = [error.kind.property for branch in branches for error in branch if isinstance(error.kind, Kind.Required)]
+    if len(meant) == len(needed) == len(branches):
+        yield _violation(place, f"needs {' or '.join(dict.fromkeys(needed))}")
+        return
     possible = [said for branch in branches if (said := _possibility(branch, place)) is not None]
     if len(possible) == len(branches):
         yield _violation(place, f"must be {' or '.join(dict.fromkeys(possible))}")

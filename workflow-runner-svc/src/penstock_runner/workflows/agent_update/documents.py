@@ -25,7 +25,11 @@ CHANGES_MAX = 20
 class UpdateOrder(BaseModel):
     """The input of a request: which package is to be changed. Either `project`, or `files`: text by path."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"anyOf": [{"required": ["project"]}, {"required": ["files"]}]},
+    )
 
     project: Annotated[str, Field(min_length=1, max_length=60)] | None = None
     files: dict[Path, Annotated[str, Field(max_length=FILE_BYTES_MAX)]] | None = Field(
