@@ -174,6 +174,8 @@ class _Position:
     heard_at: float = 0.0
     read_to: int = 0
     settled: int = 0
+    passed: int = 0
+    """Up to here everything is settled or not wanted."""
 
 
 class StreamBroker:
@@ -182,11 +184,15 @@ class StreamBroker:
         self._polls = _Polls(network)
         self._feed = network.engine.storage.feed
         self._positions = {each.name: _Position(each) for each in INVENTORY.consumers}
+        self._readers = {
+            table.name: [each for each in INVENTORY.consumers if table.name in each.tables]
+            for table in INVENTORY.tables
+        }
 
     def committed(self, key: Key) -> None:
-        for name, position in self._positions.items():
-            if position.definition.wants(key.table, key.pk):
-                self._polls.ring(name)
+        for definition in self._readers.get(key.table, ()):
+            if definition.wants(key.table, key.pk):
+                self._polls.ring(definition.name)
 
     def read(self, process: Process, consumer: str, limit: int, seconds: float, answer: asyncio.Future[Any]) -> None:
         position = self._positions[consumer]
@@ -223,8 +229,11 @@ class StreamBroker:
 
     def is_settled(self, consumer: str) -> bool:
         position = self._positions[consumer]
-        wants = position.definition.wants
-        return not any(wants(record.key.table, record.key.pk) for record in self._feed[position.settled :])
+        feed, wants, place = self._feed, position.definition.wants, max(position.settled, position.passed)
+        while place < len(feed) and not wants(feed[place].key.table, feed[place].key.pk):
+            place += 1
+        position.passed = place
+        return place == len(feed)
 
     def _may_read(self, process: Process, position: _Position) -> bool:
         reader, now = position.reader, self._network.loop.now

@@ -12,8 +12,12 @@ from tests.simulation.workload import SCOPES
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, DISPATCHER, LIMITS_WATCHER, RELAY
 from penstock_backbone.records.limits import FLEET
 
-FAULTS_SECONDS = 60.0
-"""Of virtual time in which things go wrong; then they stop, and everything has to finish."""
+FAULTS_SECONDS = (20.0, 30.0, 50.0)
+"""Of virtual time in which things go wrong; then they stop, and everything has to finish. Of the same machine time many
+short worlds find more than few long ones; what needs a lease, a take-over and another lease needs the long ones."""
+RUNS_PER_SECOND = (0.25, 0.45)
+SUBMIT_PART = 0.65
+"""Of that time, in which users come."""
 ARMED_SECONDS = 15.0
 """For so long a fault of a call waits for a call that it fits."""
 
@@ -100,9 +104,9 @@ class Plan:
     fleet: int
     rates: dict[str, float]
     faults: tuple[Fault, ...]
+    submit_seconds: float
+    fault_seconds: float
     runners: int = 3
-    submit_seconds: float = 40.0
-    fault_seconds: float = FAULTS_SECONDS
     crash_after: int = 0
     """The exhaustive mode: the process that makes this write, counted over the whole world from 1, dies of it."""
     crash_partly: bool = False
@@ -113,23 +117,26 @@ def plan_of(seed: int) -> Plan:
     """A swarm: each seed has some kinds of faults and not others, because too many at once hide each other."""
     chance = stream_of(seed, "plan")
     kinds = [kind for kind in KINDS if chance.random() < 0.45] or list(KINDS)
+    within = chance.choice(FAULTS_SECONDS)
     density = chance.choice((10, 25, 50, 90))
     names = (API, *ORCHESTRATORS, *RUNNERS)
     drift = chance.random() < 0.4
-    faults = [_fault(chance, chance.choice(kinds), chance.uniform(0.0, FAULTS_SECONDS)) for _ in range(density)]
-    faults += _theme(chance, seed)
+    faults = [_fault(chance, chance.choice(kinds), chance.uniform(0.0, within)) for _ in range(density)]
+    faults += _theme(chance, seed, within)
     for _ in range(chance.choice(CHAINS)):
-        faults += _chain(chance, chance.uniform(2.0, FAULTS_SECONDS - 20.0))
-    faults += _shards(stream_of(seed, "shards"))
+        faults += _chain(chance, chance.uniform(2.0, max(3.0, within - 20.0)))
+    faults += _shards(stream_of(seed, "shards"), within)
     faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
     return Plan(
         seed,
-        runs=chance.randint(14, 26),
+        runs=round(within * chance.uniform(*RUNS_PER_SECOND)),
         shuffled=chance.random() < 0.4,
         latency=chance.choice((0.002, 0.01, 0.04)),
         fleet=chance.choice((2, 3, 5, 8)),
         rates={name: chance.uniform(0.82, 1.22) if drift else 1.0 for name in names},
         faults=tuple(faults),
+        submit_seconds=within * SUBMIT_PART,
+        fault_seconds=within,
     )
 
 
@@ -165,35 +172,35 @@ def _call(chance: Random, kind: str) -> tuple[str, str]:
     return chance.choice((*ORCHESTRATORS, *RUNNERS)), ANY_CALL
 
 
-def _theme(chance: Random, seed: int) -> list[Fault]:
+def _theme(chance: Random, seed: int, within: float) -> list[Fault]:
     """Seeds that follow each other go through every pair of such a call and what can happen to it."""
     call, targets = THEMES[seed % len(THEMES)]
     kind = CALL_FAULTS[seed // len(THEMES) % len(CALL_FAULTS)]
     faults = []
     for _ in range(THEME_FAULTS):
         seconds = chance.choice((0.5, 3.0, 12.0, 25.0)) * chance.uniform(0.5, 1.2)
-        at = chance.uniform(0.0, FAULTS_SECONDS)
+        at = chance.uniform(0.0, within)
         faults.append(Fault(at, kind, chance.choice(targets), call, seconds, chance.randrange(1 << 16)))
     if call == REVOKE:
         faults.append(Fault(chance.uniform(0.0, 20.0), "dispatches late", EVERYTHING, "", 15.0, 0))
     return faults
 
 
-def _shards(chance: Random) -> list[Fault]:
+def _shards(chance: Random, within: float) -> list[Fault]:
     """Two or three from the first moment, then other numbers while everything runs, and trouble at the ledger's writes."""
     if chance.random() >= SHARDED_PART:
         return []
-    times = [0.0, *sorted(chance.uniform(1.0, FAULTS_SECONDS - 5.0) for _ in range(chance.choice((0, 1, 2, 4))))]
+    times = [0.0, *sorted(chance.uniform(1.0, within - 5.0) for _ in range(chance.choice((0, 1, 2, 4))))]
     numbers = [chance.choice((2, 3)), *(chance.choice((1, 2, 3, 4)) for _ in times[1:])]
     faults = [Fault(at, RESHARDED, EVERYTHING, "", 0.0, number) for at, number in zip(times, numbers, strict=True)]
     for _ in range(chance.choice((0, 6, 16))):
-        at = max(0.0, chance.choice((*times, chance.uniform(0.0, FAULTS_SECONDS))) - 0.1)
+        at = max(0.0, chance.choice((*times, chance.uniform(0.0, within))) - 0.1)
         seconds = chance.choice((0.5, 3.0, 12.0, 25.0)) * chance.uniform(0.5, 1.2)
         faults.append(Fault(at, chance.choice(CALL_FAULTS), chance.choice(ORCHESTRATORS), LEDGER, seconds, 0))
     for _ in range(chance.choice((0, 0, 1, 3))):
-        faults += _up_and_down(chance, chance.uniform(2.0, FAULTS_SECONDS - 10.0))
+        faults += _up_and_down(chance, chance.uniform(2.0, within - 10.0))
     for _ in range(chance.choice((0, 10, 30))):
-        at = max(0.0, chance.choice((*times, chance.uniform(0.0, FAULTS_SECONDS))) - 0.1)
+        at = max(0.0, chance.choice((*times, chance.uniform(0.0, within))) - 0.1)
         call = chance.choice((HEADS, f"{TOKENS_OF}{chance.randrange(3)}"))
         faults.append(Fault(at, SLOW_REQUEST, chance.choice(ORCHESTRATORS), call, chance.uniform(0.1, 0.9), 0))
     return faults
