@@ -14,6 +14,7 @@ PEERS = {
     "w1_stages_per_s": "Restate 990, DBOS on Postgres 260; goal 2,000",
     "w2_first_stage_p50_ms": "Celery 6.6, Restate 7.9; goal 6",
     "w3_ratio": "Restate 1.39; goal 1.05",
+    "w3_floor": "of w3_ratio, with nothing done except the syncs",
 }
 """Medians of other systems on the same work on this kind of machine; compare with care: another day, another noise."""
 

@@ -16,6 +16,7 @@ from tests.bench.admission_cost import costing
 from tests.bench.client import Connection
 from tests.bench.fairness import sharing
 from tests.bench.figures import STAGE_SECONDS, STAGES
+from tests.bench.floor import floor_seconds
 from tests.bench.machine import Machine
 
 from penstock_backbone.embedded.engine import EmbeddedEngine
@@ -72,7 +73,8 @@ def bounded(runs: int = 200, limit: int = 5) -> Figures:
     """Runs of 7 × 20 ms at limit 5, from the first POST to the last stage's end, over the ideal: W3.
 
     And where the rest goes: how long a stage of 20 ms takes, from its end to the run's next stage (one commit),
-    and from a run's end to the start of the run that gets its slot.
+    and from a run's end to the start of the run that gets its slot. w3_floor: the ratio of three processes that do
+    nothing except the syncs that durability asks for.
     """
     with _machine(limit) as machine:
         asyncio.run(_warm(machine))
@@ -82,6 +84,7 @@ def bounded(runs: int = 200, limit: int = 5) -> Figures:
     ideal = runs * STAGES * STAGE_SECONDS / limit
     return {
         "w3_ratio": (notes[-1][0] / 1e9 - started) / ideal,
+        "w3_floor": floor_seconds(runs, limit) / ideal,
         "w3_stage_p50_ms": _median_ms(_spells(notes, "S", "E", lambda stage: stage)),
         "w3_next_stage_p50_ms": _median_ms(_spells(notes, "E", "S", lambda stage: stage + 1)),
         "w3_next_run_p50_ms": _median_ms(_handovers(notes)),
