@@ -27,6 +27,7 @@ from penstock_backbone.records.limits import (
 )
 from penstock_backbone.records.runs import claim_run
 from penstock_backbone.records.sessions import beat, expire_session, open_session
+from penstock_backbone.records.verbs import ask_to_yield
 from penstock_backbone.vocabulary import Put
 
 pytestmark = pytest.mark.anyio
@@ -161,6 +162,14 @@ async def test_a_run_that_waits_no_more_has_no_place() -> None:
         for view in (running, ended):
             assert (view["position"], view["waiting"], view["blocked_by"]) == (None, None, [])
             assert (view["start"], view["start_unknown"]) == (None, None)
+
+
+async def test_a_run_that_is_asked_to_yield_says_so_while_it_runs() -> None:
+    async with world(WORKFLOW) as (made, client):
+        claimed = await made.claim(await made.run(await queued(made, client)))
+        assert (await admission(client, claimed["pk"]))["yielding"] is False
+        await made.real_tables.write([ask_to_yield(claimed, reason="a tenant has no slot", at=2_000)])
+        assert (await admission(client, claimed["pk"]))["yielding"] is True
 
 
 async def test_the_answer_costs_a_few_reads_and_other_tenants_runs_are_not_found() -> None:

@@ -12,6 +12,7 @@ from tests.api.world import world
 
 from penstock_backbone.records.limits import FLEET, SHARDS, limit_key, set_limit, write_board, write_in_use
 from penstock_backbone.vocabulary import Put
+from penstock_orchestrator.domain.limits import Limits, read_limits
 
 pytestmark = pytest.mark.anyio
 
@@ -29,11 +30,12 @@ async def test_without_a_word_from_anybody_the_fleet_has_its_default_and_the_oth
     async with world() as (_, client):
         fleet = (await client.get("/v1/limits/fleet")).json()
         assert fleet == {
-            "scope": "fleet", "limit": 5, "weight": None, "min_share": None, "paused": False, "state": "open",
-            "held": 0, "version": None, "changed_at": None,
+            "scope": "fleet", "limit": 5, "weight": None, "min_share": None, "paused": False, "yields": False,
+            "state": "open", "held": 0, "version": None, "changed_at": None,
         }  # fmt: skip
         tenant = (await client.get("/v1/limits/tenant/acme")).json()
         assert (tenant["limit"], tenant["weight"], tenant["min_share"], tenant["version"]) == (None, 1, 0, None)
+        assert tenant["yields"] is None
         assert (await client.get("/v1/limits")).json() == {"limits": [fleet], "next_cursor": None}
 
 
@@ -53,6 +55,19 @@ async def test_a_change_is_seen_and_leaves_its_record(scope: str) -> None:
         assert (latest["old"]["limit"], latest["old"]["paused"]) == (7, False)
         assert (latest["new"]["limit"], latest["new"]["paused"]) == (0, True)
         assert (earlier["old"], earlier["new"]["limit"]) == (None, 7)
+
+
+async def test_whether_runs_yield_is_said_of_the_fleet_stays_until_it_is_taken_back_and_is_on_record() -> None:
+    async with world() as (made, client):
+        assert (await changed(client, "fleet", yields=True))["yields"] is True
+        assert (await changed(client, "fleet", limit=7))["yields"] is True
+        (item,) = await made.real_tables.get([limit_key(FLEET)])
+        assert read_limits([item] if item else [], Limits()).limits.yields
+        back = await changed(client, "fleet", "night-shift", yields=False)
+        assert (back["limit"], back["yields"]) == (7, False)
+        latest, _, first = (await client.get("/v1/limits/fleet/changes")).json()["changes"]
+        assert (latest["who"], latest["old"]["yields"], latest["new"]["yields"]) == ("night-shift", True, False)
+        assert first["new"] == {"limit": 5, "weight": None, "min_share": None, "paused": False, "yields": True}
 
 
 async def test_the_number_of_shards_is_changed_like_a_limit_and_shows_how_many_there_are() -> None:
@@ -158,6 +173,9 @@ async def test_changes_are_read_in_pages() -> None:
         ("shards", {"limit": None}, "#/limit"),
         ("shards", {"paused": True}, "#/paused"),
         ("shards", {"limit": 2, "weight": 2}, "#/weight"),
+        ("fleet", {"yields": 1}, "#/yields"),
+        ("tenant/acme", {"yields": True}, "#/yields"),
+        ("shards", {"yields": True}, "#/yields"),
         ("tenant/acme", {"weight": 0}, "#/weight"),
         ("tenant/acme", {"weight": 1001}, "#/weight"),
         ("tenant/acme", {"paused": 1}, "#/paused"),

@@ -91,6 +91,7 @@ WRITES: dict[str, Callable[[RunItem], Write]] = {
     "leave_to_hook": lambda run: runs.leave_to_hook(run, given_up=[8, "too often"], reason="too often", at=AT + 5),
     "give_up": lambda run: runs.give_up(run, message="too often", at=AT + 5),
     "revoke": lambda run: runs.revoke(RUN_ID, fence=run["fence"] + 1),
+    "ask_to_yield": lambda run: verbs.ask_to_yield(run, reason="a tenant has no slot", at=AT + 6),
     "wake": lambda run: verbs.wake(runs.as_run({"due": AT, **run}), kind="timer", at=AT + 6),
     "make_token": lambda run: verbs.make_token(run, token=TOKEN, shard=0),
     "cancel": lambda run: verbs.cancel_waiting(run, reason="enough", at=AT + 6),

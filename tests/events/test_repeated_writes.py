@@ -9,7 +9,7 @@ import pytest
 from tests.events.stories import AT, PROJECT_ID, RUN_ID, TOKEN, WRITES, apply, ghost, must, project, run_in, stage_done
 
 from penstock_backbone.ports import Tables
-from penstock_backbone.records import limits, projects, runs, sessions, shards, tokens
+from penstock_backbone.records import limits, projects, runs, sessions, shards, tokens, yields
 from penstock_backbone.records.tokens import GRANT, RELEASE, REQUEUE, Operation
 from penstock_backbone.records.transitions import TRANSITIONS
 from penstock_backbone.vocabulary import Cancelled, Committed, Item, Refused, Write, Written
@@ -48,6 +48,10 @@ def ledger(version: int) -> shards.Ledger:
     return shards.Ledger(version, f"cid {version}", version, 2, 2, {"fleet": {0: 3, 1: 2}})
 
 
+def asks(version: int) -> yields.Asks:
+    return yields.Asks(version, f"cid {version}", (yields.Ask(TOKEN, 1),))
+
+
 @dataclass(frozen=True)
 class Case:
     """`own` says of the item in a refusal that the earlier try had succeeded; None: repeating is simply harmless."""
@@ -76,6 +80,8 @@ CASES = {
     "begin_head": Case(shards.begin_head(3, ledger=1), has(seq=0, ledger=1)),
     "write_ledger, the first": Case(shards.write_ledger(ledger(1)), has(ver=1, cid="cid 1")),
     "write_ledger": Case(shards.write_ledger(ledger(2)), has(ver=2, cid="cid 2"), [shards.write_ledger(ledger(1))]),
+    "write_asks, the first": Case(yields.write_asks(asks(1)), has(ver=1, cid="cid 1")),
+    "write_asks": Case(yields.write_asks(asks(2)), has(ver=2, cid="cid 2"), [yields.write_asks(asks(1))]),
     "enqueue_token": Case(enqueue_token(), has(run=RUN_ID)),
     "grant": Case(operation(GRANT), has(st="held", f=1), [enqueue_token()]),
     "release": Case(operation(RELEASE), is_gone, [enqueue_token(), operation(GRANT)]),

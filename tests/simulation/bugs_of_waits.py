@@ -1,4 +1,4 @@
-"""Bugs in how runs rest and return."""
+"""Bugs in how runs rest, return and yield."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import msgspec
 from tests.simulation.patches import Patches, without_condition
 
 from penstock_backbone.records import verbs
-from penstock_backbone.records.runs import RESTING
-from penstock_orchestrator.domain import verdicts
-from penstock_orchestrator.handlers import alarm, enqueue
+from penstock_backbone.records.runs import QUEUED, RESTING
+from penstock_backbone.records.tokens import head_key
+from penstock_backbone.vocabulary import Check, Exists
+from penstock_orchestrator.domain import verdicts, yielding
+from penstock_orchestrator.handlers import alarm, enqueue, shard, yields
 from penstock_runner.handlers import journal
 
 
@@ -69,3 +71,28 @@ def answer_forgets_earlier_ones(patches: Patches) -> None:
 
 def woken_without_a_condition(patches: Patches) -> None:
     without_condition(patches, alarm, "wake")
+
+
+def yields_to_who_holds_slots(patches: Patches) -> None:
+    def anybody(gates: Any, _limits: Any) -> list[str]:
+        return sorted({token.tenant for gate in gates for token in gate.waiting.values()})
+
+    for module in (yielding, yields):
+        patches.put(module, "hungry", anybody)
+
+
+def last_slot_is_yielded(patches: Patches) -> None:
+    patches.put(yielding, "_donors", lambda _limits, kept: sorted(kept))
+
+
+def ask_on_an_old_view(patches: Patches) -> None:
+    patches.put(shard, "head_stands", lambda number, **_: Check(head_key(number), Exists("pk")))
+
+
+def yielding_counts_an_attempt(patches: Patches) -> None:
+    real = patches.put(journal, "end_run", None)
+
+    def counted(run: Any, **named: Any) -> Any:
+        return real(run, **named | ({"attempt": None} if named["state"] == QUEUED else {}))
+
+    patches.change(journal, "end_run", counted)

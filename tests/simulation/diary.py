@@ -12,7 +12,7 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.violations import Violation, demand
 from tests.simulation.workload import HOOKED, TIMEOUT_SECONDS, at_once_of, is_hasty
 
-from penstock_backbone.records.runs import FAILED, RESTING, RUNNING, TERMINAL
+from penstock_backbone.records.runs import FAILED, QUEUED, RESTING, RUNNING, TERMINAL
 from penstock_backbone.vocabulary import Item
 from penstock_runner.authoring import RunFailure
 from penstock_runner.handlers.failure_hook import HOOK_ATTEMPTS_MAX
@@ -132,13 +132,13 @@ class Diary:
     # --- ends of runs -----------------------------------------------------------------------------
 
     def ended(self, now: float, run: Item, writer: Process) -> None:
-        """A run that a runner ends has let go of its stages; one whose stage failed has told its hook."""
+        """A run that a runner ends, or hands back, has let go of its stages; one whose stage failed has told its hook."""
         told = run["facts"][str(run["seq"])]["d"]
         if run["state"] == FAILED and ("stage" in told or "given_up" in run) and run["workflow"] in HOOKED:
             hook = self._hooks.get(run["pk"])
             is_told = hook is not None and (hook.returned or hook.failures >= HOOK_ATTEMPTS_MAX)
             demand(is_told, "I11", f"{run['pk']} has failed, and its hook was not told")
-        if run["state"] in TERMINAL | RESTING and not _has_just_woken(writer, now):
+        if run["state"] in TERMINAL | RESTING | {QUEUED} and not _has_just_woken(writer, now):
             working = self._working[writer.life, run["pk"]]
             demand(not working, "I5", f"{run['pk']} is {run['state']} while {working} of its stages still run")
 

@@ -11,6 +11,7 @@ from tests.simulation.machine import Process
 from tests.simulation.network import LIMITS_AGE, LIMITS_QUERY, Call
 from tests.simulation.sightings import Sightings
 from tests.simulation.violations import demand
+from tests.simulation.yields import Yields
 
 from penstock_backbone.inventory import LIMITS_PK
 from penstock_backbone.records.limits import (
@@ -35,6 +36,7 @@ from penstock_backbone.records.tokens import (
     Operation,
     pending,
 )
+from penstock_backbone.records.yields import as_asks, asks_key
 from penstock_backbone.vocabulary import Item, Key
 
 STALE_LIMITS_SECONDS_MAX = 70.0
@@ -59,6 +61,7 @@ class Ledger:
         self.held: dict[str, int] = {}
         self.fences: dict[str, int] = {}
         self.shards = Budgets(self._most)
+        self.yields = Yields(self, runs)
         self.grants = 0
         self._gone: set[str] = set()
         self._withdrawn: set[str] = set()
@@ -73,12 +76,17 @@ class Ledger:
     def limit_committed(self, now: float, key: Key, new: Item | None) -> None:
         if key.pk == LIMITS_PK and new is not None:
             self._limits.setdefault(key.sk, []).append((now, new["limit"]))
+            if key.sk == FLEET:
+                self.yields.switched(new)
 
     def committed(self, now: float, key: Key, old: Item | None, new: Item | None, call: Call | None) -> None:
         self.shards.committed(call)
         if key == ledger_key():
             assert new is not None, "the ledger was deleted"
             self.shards.apportioned(now, new)
+        elif key == asks_key():
+            assert new is not None, "the asks were deleted"
+            self.yields.asked(as_asks(new))
         elif key.sk == HEAD_SK:
             demand(new is not None, "I2", "the head was deleted")
             assert new is not None

@@ -130,4 +130,8 @@ MUTATIONS = (
     Mutation("a run that rests keeps its slot", bugs_of_waits.rest_keeps_the_slot),
     Mutation("an answer forgets the earlier ones", bugs_of_waits.answer_forgets_earlier_ones),
     Mutation("a timer wakes a run without a condition", bugs_of_waits.woken_without_a_condition),
+    Mutation("a run is asked to yield to a tenant that holds slots", bugs_of_waits.yields_to_who_holds_slots),
+    Mutation("a tenant yields its last slot", bugs_of_waits.last_slot_is_yielded),
+    Mutation("a run is asked to yield on an old view", bugs_of_waits.ask_on_an_old_view),
+    Mutation("yielding counts an attempt", bugs_of_waits.yielding_counts_an_attempt),
 )

@@ -70,6 +70,7 @@ WORLD_FAULTS = (
     "limit changed",
     "clean start of everything",
 )
+YIELDS_SWITCHED = "yielding switched"
 KINDS = (*CALL_FAULTS, *PROCESS_FAULTS, *QUEUE_FAULTS, *STREAM_FAULTS, *WORLD_FAULTS)
 RESHARDED, SLOW_REQUEST = "number of shards changed", "slow request"
 OF_SHARDS = (RESHARDED, SLOW_REQUEST)
@@ -126,6 +127,7 @@ def plan_of(seed: int) -> Plan:
     for _ in range(chance.choice(CHAINS)):
         faults += _chain(chance, chance.uniform(2.0, max(3.0, within - 20.0)))
     faults += _shards(stream_of(seed, "shards"), within)
+    faults += _yields(stream_of(seed, "yields"), within)
     faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
     return Plan(
         seed,
@@ -204,6 +206,13 @@ def _shards(chance: Random, within: float) -> list[Fault]:
         call = chance.choice((HEADS, f"{TOKENS_OF}{chance.randrange(3)}"))
         faults.append(Fault(at, SLOW_REQUEST, chance.choice(ORCHESTRATORS), call, chance.uniform(0.1, 0.9), 0))
     return faults
+
+
+def _yields(chance: Random, within: float) -> list[Fault]:
+    """In most seeds runs yield, from the beginning or later, or now and then."""
+    first, last = within / 3, chance.uniform(within / 3, within)
+    times = chance.choice(((), (0.0,), (0.0,), (chance.uniform(0.0, first),), (0.0, first, last)))
+    return [Fault(at, YIELDS_SWITCHED, FLEET, "", 0.0, 1 - place % 2) for place, at in enumerate(times)]
 
 
 def _up_and_down(chance: Random, at: float) -> list[Fault]:

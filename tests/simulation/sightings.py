@@ -10,6 +10,7 @@ from penstock_backbone.inventory import RUNS, SESSIONS
 from penstock_backbone.records.runs import FAILED, QUEUED, RUNNING
 from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.records.tokens import HEAD_SK
+from penstock_backbone.records.yields import asks_key
 from penstock_backbone.vocabulary import (
     Cancelled,
     Item,
@@ -52,6 +53,9 @@ SITUATIONS = (
     "a run was to be paused",
     "a run was paused",
     "a run was retried",
+    "a run was asked to yield",
+    "a run yielded its slot",
+    "an ask to yield was overtaken",
     "a run was cancelled while it waited",
     "a run was cancelled while it ran",
     "the API died after a write (4)",
@@ -98,6 +102,10 @@ class Sightings:
 
     def transaction(self, parts: Sequence[TransactionPart], outcome: TransactionOutcome) -> None:
         first = parts[0]
+        if first.key == asks_key():
+            if isinstance(outcome, Cancelled):
+                self.note("an ask to yield was overtaken")
+            return
         if first.key == ledger_key() and isinstance(first, Put):
             self.note(_SITUATION_OF_LEDGER[_what_became(first, outcome)])
         elif isinstance(outcome, Cancelled):

@@ -9,9 +9,11 @@ import msgspec
 from tests.simulation.machine import Process
 from tests.simulation.sightings import Sightings
 from tests.simulation.violations import Violation, demand
+from tests.simulation.yields import yielded
 
 from penstock_backbone.records.runs import CANCELLED, FACTS_MAX, PAUSED, QUEUED, RUNNING, TERMINAL
 from penstock_backbone.vocabulary import BusEntry, Item, Key
+from penstock_runner.handlers.journal import YIELDED
 
 
 class Stories:
@@ -42,6 +44,9 @@ class Stories:
         self._claimed(run, old, new, writer)
         self._told(run, old, new)
         self._worked(run, old, new, writer)
+        if any(fact["t"] == "RunRequeued" and fact["d"]["reason"] == YIELDED for fact in added):
+            self._sightings.note("a run yielded its slot")
+            yielded(old, new)
 
     def _claimed(self, run: str, old: Item, new: Item, writer: Process | None) -> None:
         if "returning" in new and "returning" not in old:
@@ -107,6 +112,7 @@ SEEN = {
     "RunWaiting": "a run rested, waiting",
     "RunPaused": "a run was paused",
     "RunRetried": "a run was retried",
+    "RunYieldRequested": "a run was asked to yield",
 }
 
 

@@ -109,6 +109,7 @@ class World:
         self.checks.watch(self.engine, self.streams)
         self.users = Users(plan, self.loop, self.processes, self.sightings)
         self._lived: list[Process] = []
+        self._fleet, self._yields = plan.fleet, False
         self._names = (API, *ORCHESTRATORS, *RUNNERS[: plan.runners])
 
     # --- a whole seed ---------------------------------------------------------------------------------
@@ -191,13 +192,24 @@ class World:
             process.clock.wrong_by = timedelta()
             process.thaw()
         at = round(self.loop.now * 1000)
-        limits = [set_limit(FLEET, limit=self._plan.fleet, at=at)]
+        limits = [set_limit(FLEET, limit=self._plan.fleet, at=at, yields=self._yields)]
         limits += [set_limit(scope, limit=OPEN_LIMIT, at=at) for scope in SCOPES]
         self._operate(*limits)
 
     def _operate(self, *writes: Write) -> None:
         """An operator's or supervisor's word: it is not what is tested here, so it always arrives."""
         at_once(self.engine.tables.write(writes))
+
+    def _limit(self, fault: Fault) -> None:
+        at = round(self.loop.now * 1000)
+        if fault.target != FLEET:
+            self._operate(set_limit(fault.target, limit=fault.amount, at=at))
+            return
+        if fault.kind == "limit changed":
+            self._fleet = fault.amount
+        else:
+            self._yields = bool(fault.amount)
+        self._operate(set_limit(FLEET, limit=self._fleet, at=at, yields=self._yields))
 
     # --- processes ------------------------------------------------------------------------------------
 
@@ -318,8 +330,8 @@ class World:
                 self.queues.delay_all(DISPATCH_QUEUE, 2 * fault.seconds)
             case "number of shards changed":
                 self._operate(set_limit(SHARDS, limit=fault.amount, at=round(self.loop.now * 1000)))
-            case "limit changed":
-                self._operate(set_limit(fault.target, limit=fault.amount, at=round(self.loop.now * 1000)))
+            case "limit changed" | "yielding switched":
+                self._limit(fault)
             case "clean start of everything":
                 for name in self._names:
                     self._crash(self.processes[name], fault.seconds)

@@ -111,8 +111,8 @@ class Inventory:
 BY_TENANT = Index("by_tenant", hash_attribute="tenant", range_attribute="created")
 BY_STATUS = Index("by_status", hash_attribute="tenant_status", range_attribute="created")
 
-SLOT_FREED = ("RunSucceeded", "RunFailed", "RunCancelled", "RunTimedOut", "RunWaiting", "RunPaused")
-"""Facts after which a run needs no token."""
+SLOT_FREED = ("RunSucceeded", "RunFailed", "RunCancelled", "RunTimedOut", "RunWaiting", "RunPaused", "RunRequeued")
+"""Facts after which a run needs no token, or its token goes back to the line."""
 TOKEN_WANTED = ("RunResumed", "RunRetried")
 """Facts after which a run needs one again."""
 

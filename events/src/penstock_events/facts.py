@@ -149,6 +149,12 @@ class RunPaused(Fact):
     reason: str
 
 
+class RunYieldRequested(Fact):
+    """A tenant holds no slot and the fleet is full: whoever executes the run begins nothing new, and then it waits again."""
+
+    reason: str
+
+
 class RunResumed(Fact):
     """The run goes on: it waits for a token again, if it had none. `reason`: resumed, signal, approval or timer."""
 
@@ -169,7 +175,7 @@ class RunTimedOut(Fact):
 
 
 class RunRequeued(Fact):
-    """The runner was lost; the run waits again and will resume after its last finished stage."""
+    """The run waits again and will resume after its last finished stage: its runner was lost or stopped, or it yielded."""
 
     reason: str
 
@@ -203,7 +209,7 @@ FACTS: dict[str, type[Fact]] = {
         ProjectCreated, RunQueued, RunAdmitted, RunStarted, StageStarted, StageCompleted, StageFailed,
         RunRequeued, RunSucceeded, RunFailed, RunCancelRequested, RunCancelled,
         StageWaiting, RunWaiting, SignalReceived, ApprovalAnswered, RunPauseRequested, RunPaused, RunResumed,
-        RunRetried, RunTimedOut,
+        RunRetried, RunTimedOut, RunYieldRequested,
     )
 }  # fmt: skip
 """Every fact by its type name, which is also EventBridge's detail-type."""

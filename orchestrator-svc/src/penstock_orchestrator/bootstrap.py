@@ -23,6 +23,7 @@ from penstock_orchestrator.handlers.records import RecordHandler
 from penstock_orchestrator.handlers.relay import Relay
 from penstock_orchestrator.handlers.stream_consumer import StreamConsumer, unseen
 from penstock_orchestrator.handlers.sweep import Sweep
+from penstock_orchestrator.handlers.yields import Yields
 from penstock_orchestrator.host import Duty, Host
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Parts:
     admission: Admission
     sweep: Sweep
     boards: Boards
+    yields: Yields
 
     @classmethod
     def on(cls, engine: Engine, given: Surroundings) -> Parts:
@@ -66,6 +68,7 @@ class Parts:
             admission=admission,
             sweep=Sweep(engine.tables, engine.queues, admission.shards, given.clock),
             boards=Boards(engine.tables, admission.shards, admission.durations, given.clock),
+            yields=Yields(engine.tables, admission.shards, admission.limits, clock=given.clock, ids=given.ids),
         )
 
 
@@ -120,6 +123,7 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
 
     async def sweep_turn() -> None:
         queue.hint(await parts.sweep.turn())
+        await parts.yields.turn()
         await given.clock.sleep(sweep.EVERY_SECONDS)
 
     async def reload_turn() -> None:

@@ -111,6 +111,7 @@ async def _sweep(container: LambdaContainer, context: Context) -> None:
         reported = await container.parts.sweep.turn()
         if reported:
             await _admit(container, reported, context)
+        await container.parts.yields.turn()
         if context.get_remaining_time_in_millis() < SWEEP_REST_MILLISECONDS_MIN:
             return
         await container.clock.sleep(SWEEP_EVERY_SECONDS)

@@ -47,7 +47,7 @@ _SPAN = {
 }  # fmt: skip
 
 _CHANGE = "chg_01KB5S6ZC1QG9VYH2N7D3T8XER"
-_STATED = {"limit": 20, "weight": None, "min_share": None, "paused": False}
+_STATED = {"limit": 20, "weight": None, "min_share": None, "paused": False, "yields": False}
 _LIMIT = {**_STATED, "scope": "fleet", "state": "open", "held": 5, "version": _CHANGE, "changed_at": _TIME}
 _REQUESTS: dict[str, Any] = {
     "English": {
@@ -119,6 +119,7 @@ _ANSWERS: dict[str, Any] = {
         ],
         "start": {"p50_ms": 1_450_000, "p90_ms": 2_310_000, "measured_runs": 37},
         "start_unknown": None,
+        "yielding": False,
         "as_of": _TIME,
     },
     "LimitView": _LIMIT,
@@ -182,6 +183,7 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
 _CHANGES: dict[str, Any] = {
     "Raise the fleet": {"value": {"limit": 20, "version": None}},
     "Pause": {"value": {"paused": True}},
+    "Let runs yield to tenants that have no slot": {"value": {"yields": True}},
 }
 
 _CANCELS: dict[str, Any] = {"With a reason": {"value": {"reason": "The customer has changed their mind."}}}

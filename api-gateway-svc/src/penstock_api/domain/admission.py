@@ -9,7 +9,7 @@ from penstock_api.domain.estimate import MEASURED_RUNS_MIN, time_until_freed
 from penstock_api.domain.limits import address_of
 from penstock_api.domain.views import AdmissionView, BlockerView, StartEstimate
 from penstock_backbone.records.limits import FLEET, is_shared, shared_scopes, stated, tenant_scope, workflow_scope
-from penstock_backbone.records.runs import QUEUED, RunItem
+from penstock_backbone.records.runs import QUEUED, RUNNING, RunItem
 from penstock_backbone.records.times import to_text
 from penstock_backbone.vocabulary import Item
 
@@ -43,6 +43,7 @@ def admission_view(run: RunItem, standing: Standing) -> AdmissionView:
         blocked_by=blockers,
         start=start,
         start_unknown=unknown,
+        yielding=run["state"] == RUNNING and "yielding" in run,
         as_of=to_text(board["at"]) if "at" in board else None,
     )
 

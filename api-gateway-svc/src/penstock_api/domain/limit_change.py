@@ -32,6 +32,7 @@ _MESSAGES = {
     "weight": f"must be a whole number from 1 to {WEIGHT_MAX:,}",
     "min_share": f"must be a whole number from 0 to {LIMIT_MAX:,}",
     "paused": "must be true or false",
+    "yields": "must be true or false",
     "version": "must be the version that GET has shown, or null if there was none",
 }
 _OF_TENANTS = frozenset({"weight", "min_share"})
@@ -54,6 +55,13 @@ class LimitChange(BaseModel):
         int, Field(ge=0, le=LIMIT_MAX, description="A tenant that holds fewer slots than this comes before all others.")
     ] = 0
     paused: Annotated[bool, Field(description="True: nothing more is admitted here; what runs goes on.")] = False
+    yields: Annotated[
+        bool,
+        Field(
+            description="Of the fleet. True: when it is full and a tenant holds no slot, a run of the tenant that holds the "
+            "most for its weight gives its slot back at its next checkpoint, and goes on in its turn."
+        ),
+    ] = False
     version: Annotated[
         str | None,
         Field(
@@ -96,10 +104,12 @@ def parse_limit_change(scope: str, body: bytes) -> LimitChange | Violations | No
 def _misplaced(scope: str, change: LimitChange) -> list[Violation]:
     named = change.model_fields_set
     if not named - {"version"}:
-        return [Violation("#", "must name at least one of limit, weight, min_share and paused")]
+        return [Violation("#", "must name at least one of limit, weight, min_share, paused and yields")]
     found = []
     if scope == FLEET and "limit" in named and change.limit is None:
         found.append(Violation("#/limit", "must be a number: the fleet always has a limit"))
+    if scope != FLEET and "yields" in named:
+        found.append(Violation("#/yields", "can be said of the fleet only"))
     if scope == SHARDS and "limit" in named and not 1 <= (change.limit or 0) <= SHARDS_MAX:
         found.append(Violation("#/limit", f"must be a whole number from 1 to {SHARDS_MAX}"))
     if scope == SHARDS and "paused" in named:

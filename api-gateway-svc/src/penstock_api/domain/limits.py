@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock_api.domain.views import LimitChangeView, LimitView, StatedView
-from penstock_backbone.records.limits import SHARDS, SHARDS_DEFAULT, Stated, stated, tenant_scope, version_of
+from penstock_backbone.records.limits import FLEET, SHARDS, SHARDS_DEFAULT, Stated, stated, tenant_scope, version_of
 from penstock_backbone.records.times import to_text
 from penstock_backbone.vocabulary import Item
 
@@ -50,4 +50,5 @@ def _fields(scope: str, said: Stated) -> dict[str, Any]:
         "weight": said.weight if of_tenant else None,
         "min_share": said.min_share if of_tenant else None,
         "paused": said.paused,
+        "yields": said.yields if scope == FLEET else None,
     }

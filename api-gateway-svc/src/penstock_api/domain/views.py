@@ -263,16 +263,23 @@ class AdmissionView(Struct, frozen=True, kw_only=True):
     blocked_by: Annotated[list[BlockerView], Meta(description="Empty: it only waits for its turn.")]
     start: StartEstimate | None
     start_unknown: Annotated[str | None, Meta(description="Why there is no estimate; null when there is one.")]
+    yielding: Annotated[
+        bool,
+        Meta(description="It runs, and will give its slot back at its next checkpoint, because a tenant has none."),
+    ]
     as_of: str | None
 
 
 class StatedView(Struct, frozen=True, kw_only=True):
-    """`weight` and `min_share` are null for what is not a tenant."""
+    """`weight` and `min_share` are null for what is not a tenant, and `yields` for what is not the fleet."""
 
     limit: Annotated[int | None, Meta(description="Null: no limit of its own.")]
     weight: int | None
     min_share: int | None
     paused: bool
+    yields: Annotated[
+        bool | None, Meta(description="Whether runs are asked to give their slots back to tenants that hold none.")
+    ]
 
 
 class LimitView(StatedView, frozen=True, kw_only=True):

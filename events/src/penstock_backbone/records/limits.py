@@ -1,6 +1,6 @@
 """The limits table: how many runs may hold a token, by scope; and the boards on which the waiting see their place.
 
-    LIMITS           / fleet | tenant#<tenant> | workflow#<name> | resource#<name>  {limit, at, weight?, min_share?, paused?, change?}
+    LIMITS           / fleet | tenant#<tenant> | workflow#<name> | resource#<name>  {limit, at, weight?, min_share?, paused?, yields?, change?}
     LIMITS           / shards  {limit, at, change?}: over how many shards the tenants shall be spread
     CHANGES#<scope>  / <at>#<change>  {scope, change, who, at, old: {…} | null, new: {…}}
     BOARD#<tenant>   / BOARD  {waiting, held, places: [run id, …] (the first PLACES_MAX in order),
@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeGuard
 
 from penstock_backbone.inventory import LIMITS, LIMITS_PK
-from penstock_backbone.vocabulary import Check, Condition, Equals, Exists, Item, Key, Missing, Put, Query
+from penstock_backbone.vocabulary import And, Check, Condition, Equals, Exists, Item, Key, Missing, Put, Query
 
 BOARD_SK = "BOARD"
 FLEET = "fleet"
@@ -42,12 +42,14 @@ RESOURCE_NAME_PATTERN = r"[a-z][a-z0-9_-]{0,19}:[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 
 
 class Stated(NamedTuple):
-    """What an operator has said about a scope. `limit` None: none of its own. `weight` and `min_share` are a tenant's."""
+    """What an operator has said about a scope. `limit` None: none of its own. `weight` and `min_share` are a tenant's,
+    `yields` is the fleet's: whether runs are asked to yield to tenants that hold no slot."""
 
     limit: int | None
     weight: int = WEIGHT_DEFAULT
     min_share: int = 0
     paused: bool = False
+    yields: bool = False
 
 
 def tenant_scope(tenant: str) -> str:
@@ -78,9 +80,9 @@ def limit_key(scope: str) -> Key:
     return Key(LIMITS, LIMITS_PK, scope)
 
 
-def set_limit(scope: str, *, limit: int, at: int) -> Put:
+def set_limit(scope: str, *, limit: int, at: int, yields: bool = False) -> Put:
     """The word of whoever starts the product; the last one stands, so it needs no condition."""
-    return Put(limit_key(scope), {"limit": limit, "at": at})
+    return Put(limit_key(scope), {"limit": limit, "at": at} | ({"yields": True} if yields else {}))
 
 
 def stated(scope: str, item: Item | None) -> Stated:
@@ -93,15 +95,17 @@ def stated(scope: str, item: Item | None) -> Stated:
         weight if is_number(weight := item.get("weight"), 1, WEIGHT_MAX) else WEIGHT_DEFAULT,
         share if is_number(share := item.get("min_share"), 0, LIMIT_MAX) else 0,
         item.get("paused") is True,
+        item.get("yields") is True,
     )
 
 
 def limit_stands(scope: str, item: Item | None) -> Check:
-    """For a transaction: the scope's limit is the one that `item` was read to say (None: there was no item)."""
+    """For a transaction: the scope's limit is the one that `item` was read to say (None: there was no item), and so is
+    whether runs yield."""
     when: Condition = Missing("pk")
     if item is not None:
-        said = [Equals(name, item[name]) if name in item else Missing(name) for name in ("limit", "paused")]
-        when = said[0] & said[1]
+        said = [Equals(name, item[name]) if name in item else Missing(name) for name in ("limit", "paused", "yields")]
+        when = And(tuple(said))
     return Check(limit_key(scope), when)
 
 
@@ -124,6 +128,8 @@ def change_limit(scope: str, old: Item | None, new: Stated, *, change: str, who:
     """
     limit = NO_LIMIT if new.limit is None else new.limit
     item: Item = {"limit": limit, "weight": new.weight, "min_share": new.min_share, "paused": new.paused, "at": at}
+    if new.yields:
+        item["yields"] = True
     before = None if old is None else stated(scope, old)._asdict()
     record: Item = {
         "scope": scope, "change": change, "who": who, "at": at, "old": before, "new": new._asdict(),

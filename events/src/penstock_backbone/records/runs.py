@@ -2,14 +2,15 @@
 
     run_…  / RUN  {project_id, tenant, workflow, version?, plan?, priority, state, fence, session?, attempt,
                    seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, token, shard, resources?,
-                   cancel?, pause?, waits{stage: {key: …}}?, answers{key: …}?, due?, passed?, returning?, restart?,
-                   edited{…}?, retried?, hooked?, given_up?, at, …}
+                   cancel?, pause?, yielding?, yields?, waits{stage: {key: …}}?, answers{key: …}?, due?, passed?,
+                   returning?, restart?, edited{…}?, retried?, hooked?, given_up?, at, …}
 
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
 the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
 run ever accepted. `cancel` and `pause` are the reasons somebody gave for ending or pausing a run that executes: whoever
-owns it next obeys. `waits`, `answers`, `due` and `passed`: see waits.py. `returning`: it is queued, and the token it
-needs is not made yet. `restart` is the stage from which it begins anew, and `edited` what stands in place of the
+owns it next obeys. `yielding` asks the one who executes it now to hand it back at its next checkpoint, and `yields`
+counts how often that was asked. `waits`, `answers`, `due` and `passed`: see waits.py. `returning`: it is queued, and the
+token it needs is not made yet. `restart` is the stage from which it begins anew, and `edited` what stands in place of the
 project's requirement and input since then; `retried` is a digest of that wish. `hooked`: its workflow has an on_failure.
 `given_up`, [attempt, why]: after this attempt it was given up, and is claimed only to tell its hook.
 `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
@@ -56,6 +57,8 @@ RUNNER_LOST = "RunnerLost"
 """The error of a run that was given up."""
 REASON_CHARS_MAX = 500
 """Of a cancellation or a pause."""
+_OF_A_CLAIM = ("session", "progress", "yielding")
+"""What ends with it."""
 
 
 class FactItem(TypedDict):
@@ -102,6 +105,8 @@ class RunItem(TypedDict):
     queued_at: int
     cancel: NotRequired[str]
     pause: NotRequired[str]
+    yielding: NotRequired[bool]
+    yields: NotRequired[int]
     waits: NotRequired[dict[str, dict[str, WaitItem]]]
     answers: NotRequired[dict[str, str]]
     due: NotRequired[int]
@@ -185,7 +190,7 @@ def claim_run(
     when = Equals("state", QUEUED) & Less("fence", fence) & unchanged(run)
     if again and "answers" in run:
         changes["answers"] = answers_without(run, again)
-    remove = ("progress", "restart", *(f"results/{name}" for name in cleared))
+    remove = ("progress", "restart", "yielding", *(f"results/{name}" for name in cleared))
     return Update(run_key(run["pk"]), changes, when=when, remove=remove)
 
 
@@ -238,7 +243,7 @@ def end_run(
     attempt: int | None = None,
 ) -> Update:
     """Runner: the last facts under its claim, and the state in which it leaves the run, in one write: a terminal one, one
-    of RESTING, or QUEUED, when it has stopped everything of the run because its process ends.
+    of RESTING, or QUEUED, when it has stopped everything of the run because its process ends or the run yields.
     `due`: when a run that waits goes on by itself; then its timer is made in the same transaction. `attempt`: what the
     count was before the claim, where nothing has gone wrong. A wish to pause stays with a run that is only handed back."""
     commit = commit_facts(
@@ -251,8 +256,8 @@ def end_run(
         changes["attempt"] = attempt
     if state == QUEUED:
         changes["queued_at"] = at
-        return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, "session", "progress"))
-    return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, "session", "progress", "pause"))
+        return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, *_OF_A_CLAIM))
+    return Update(commit.key, changes, when=commit.when, remove=(*commit.remove, *_OF_A_CLAIM, "pause"))
 
 
 def is_committed(

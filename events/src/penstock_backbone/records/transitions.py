@@ -40,11 +40,14 @@ TRANSITIONS = (
     Transition("time_out", (RUNNING,), TIMED_OUT, "runner", "same fence, same sequence; its workflow's time is over"),
     Transition("rest", (RUNNING,), WAITING, "runner", "same fence, same sequence; in one transaction with its timer"),
     Transition("pause_reached", (RUNNING,), PAUSED, "runner", "same fence, same sequence; it was asked for"),
-    Transition("hand_back", (RUNNING,), QUEUED, "runner", "same fence, same sequence; its process ends in good order"),
+    Transition("hand_back", (RUNNING,), QUEUED, "runner", "same fence, same sequence; its process ends, or it yields"),
     Transition("fence_off", (RUNNING,), QUEUED, "orchestrator", "same fence and sequence; its session is dead"),
     Transition("leave_to_hook", (RUNNING,), QUEUED, "orchestrator", "as give_up, where its workflow has an on_failure"),
     Transition("give_up", (RUNNING,), FAILED, "orchestrator", "as fence_off, at the last permitted attempt"),
     Transition("revoke", (QUEUED,), QUEUED, "orchestrator", "the granted fence is above the run's; nobody claimed it"),
+    Transition(
+        "ask_to_yield", (RUNNING,), RUNNING, "orchestrator", "same fence and sequence; nothing was decided since"
+    ),
     Transition("wake", (WAITING,), QUEUED, "orchestrator", "same sequence; its time has come"),
     Transition("make_token", (RETURNING,), QUEUED, "orchestrator", "in one transaction with its new token"),
     Transition("cancel", IDLE, CANCELLED, "api", "same sequence; its token is withdrawn or freed afterwards"),

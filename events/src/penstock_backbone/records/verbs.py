@@ -93,6 +93,17 @@ def withdraw_pause(run: RunItem, *, at: int) -> Update:
     return Update(run_key(run["pk"]), changes, when=owned(run["fence"], run["seq"]), remove=("pause",))
 
 
+# --- yield ------------------------------------------------------------------------------------------
+
+
+def ask_to_yield(run: RunItem, *, reason: str, at: int) -> Update:
+    """Orchestrator, in one transaction with records.yields: its owner finds it as it finds a wish to pause. It asks this
+    one claim; the next begins without it."""
+    changes = append(run["seq"], [fact("RunYieldRequested", at, reason=reason)])
+    changes |= {"yielding": True, "yields": run.get("yields", 0) + 1}
+    return Update(run_key(run["pk"]), changes, when=owned(run["fence"], run["seq"]))
+
+
 # --- signals, approvals, timers ---------------------------------------------------------------------
 
 

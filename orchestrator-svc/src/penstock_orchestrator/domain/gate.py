@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from penstock_backbone.records.limits import HOLDERS_MAX, is_shared
+from penstock_backbone.records.limits import FLEET, HOLDERS_MAX, is_shared
 from penstock_backbone.records.tokens import GRANT, HELD, RELEASE, REQUEUE, WAITING, WITHDRAW, Operation, TokenItem
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.occupancy import Occupancy
@@ -81,7 +81,11 @@ class Gate:
 
     def next(self) -> Token | None:
         """Whose turn it is, or None: nobody who waits may go."""
-        return None if self.occupancy.fleet_is_full() else self._picker.next()
+        return None if self.occupancy.fleet_is_full() else self.first()
+
+    def first(self) -> Token | None:
+        """Whose turn it would be if the fleet had room."""
+        return self._picker.next()
 
     def apply(self, operation: Operation) -> None:
         """One committed operation; one that is applied already changes nothing, as in the table."""
@@ -102,6 +106,9 @@ class Gate:
                 self.leave(self.waiting[key])
         else:
             raise AssertionError(operation)
+
+    def held_by_scope(self) -> dict[str, int]:
+        return {FLEET: len(self.held), **self.occupancy.by_scope()}
 
     def board(self, tenant: str, places_max: int) -> Board:
         places = [token.run for token in islice(self._picker.line_of(tenant), places_max)]

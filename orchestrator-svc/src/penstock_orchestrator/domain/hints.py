@@ -96,7 +96,8 @@ def read_hint(body: str) -> Hints | None:
 
 
 def glance(records: Iterable[StreamRecord]) -> Hints:
-    """What the tables' own records show to be new or over. What a record shows half done is left to later ones."""
+    """What the tables' own records show to be new, over, or back in the line. What a record shows half done is left
+    to later ones."""
     hints = Hints()
     for record in records:
         item = record.item
@@ -117,6 +118,8 @@ def _glance_at_run(hints: Hints, run: RunItem) -> None:
         (hints.leaving if state == PAUSED else hints.runs).add(run["pk"])
     elif state == QUEUED and "returning" in run:
         hints.returning.add(run["pk"])
+    elif state == QUEUED and run.get("fence"):
+        hints.runs.add(run["pk"])
 
 
 def limits_changed() -> Outgoing:

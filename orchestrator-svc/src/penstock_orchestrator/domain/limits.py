@@ -27,12 +27,13 @@ class Limits:
     """`scopes` maps a scope of records.limits to its limit; another scope than the fleet that is absent has none of its own.
 
     A paused scope stands there with 0: it admits nothing, and what it holds drains. `weights` and `min_shares` are by
-    tenant, and hold only what is not the default.
+    tenant, and hold only what is not the default. `yields`: runs are asked to yield to tenants that hold no slot.
     """
 
     scopes: Mapping[str, int] = field(default_factory=dict)
     weights: Mapping[str, int] = field(default_factory=dict)
     min_shares: Mapping[str, int] = field(default_factory=dict)
+    yields: bool = False
 
     @property
     def fleet(self) -> int:
@@ -71,6 +72,7 @@ def read_limits(items: Iterable[Item], last: Limits) -> Reading:
     weights: dict[str, int] = {}
     min_shares: dict[str, int] = {}
     warnings: list[str] = []
+    yields = False
     for item in items:
         scope, value = item["sk"], item.get("limit")
         said = stated(scope, item)
@@ -84,10 +86,12 @@ def read_limits(items: Iterable[Item], last: Limits) -> Reading:
             )
         if said.paused:
             scopes[scope] = 0
+        if scope == FLEET:
+            yields = said.yields
         if scope.startswith(_TENANTS):
             tenant = scope.removeprefix(_TENANTS)
             if said.weight != WEIGHT_DEFAULT:
                 weights[tenant] = said.weight
             if said.min_share:
                 min_shares[tenant] = said.min_share
-    return Reading(Limits(scopes, weights, min_shares), tuple(warnings))
+    return Reading(Limits(scopes, weights, min_shares, yields), tuple(warnings))

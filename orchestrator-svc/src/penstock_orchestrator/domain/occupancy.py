@@ -66,6 +66,10 @@ class Occupancy:
         """Its tokens, in the order in which they were taken up here."""
         return iter(self._of_tenant.get(tenant, ()))
 
+    def holders(self) -> Iterator[str]:
+        """The tenants that hold any."""
+        return iter(self._of_tenant)
+
     def by_scope(self) -> dict[str, int]:
         """How many tokens each scope that tenants share holds, the fleet aside, as far as it holds any."""
         return {scope: len(tokens) for scope, tokens in self._of_scope.items()}

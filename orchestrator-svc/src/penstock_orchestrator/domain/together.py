@@ -45,7 +45,7 @@ def decide_together(gates: Sequence[Gate], limits: Limits, ledger: Ledger, endin
     """As domain.decision.decide, for each gate. All are as before when this returns."""
     everywhere: Counter[str] = Counter()
     for gate in gates:
-        everywhere.update(held_by_scope(gate))
+        everywhere.update(gate.held_by_scope())
     for gate in gates:
         gate.obey(limits)
         gate.share(everywhere)
@@ -55,10 +55,6 @@ def decide_together(gates: Sequence[Gate], limits: Limits, ledger: Ledger, endin
     finally:
         for move in reversed(undo):
             move()
-
-
-def held_by_scope(gate: Gate) -> dict[str, int]:
-    return {FLEET: len(gate.held), **gate.occupancy.by_scope()}
 
 
 class _Line:
@@ -85,7 +81,7 @@ class _Line:
         decisions = tuple(Decision(tuple(operations)) for operations in self._operations)
         if not self._short:
             return Together(decisions)
-        return Together(decisions, tuple(self._short), tuple(map(held_by_scope, self._gates)))
+        return Together(decisions, tuple(self._short), tuple(gate.held_by_scope() for gate in self._gates))
 
     def _turn(self) -> _Turn | None:
         """None also when a decision is full: who comes next must not depend on who is in the same shard."""

@@ -25,7 +25,7 @@ from penstock_orchestrator.domain.budgets import apportion
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.durations import Durations
 from penstock_orchestrator.domain.hints import Hints
-from penstock_orchestrator.domain.together import decide_together, held_by_scope
+from penstock_orchestrator.domain.together import decide_together
 from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, is_leaving, judge
 from penstock_orchestrator.handlers.enqueue import Enqueue, InTheWay
@@ -61,9 +61,9 @@ class Admission:
         self._clock = clock
         self._chance = chance
         self._ids = ids
-        self._limits = LimitsInForce(tables)
+        self.limits = LimitsInForce(tables)
         self.shards = Shards(tables, clock=clock, ids=ids, chance=chance)
-        self._resharding = Resharding(tables, self.shards, self._limits, ids)
+        self._resharding = Resharding(tables, self.shards, self.limits, ids)
         self._enqueue = Enqueue(tables, home=self.shards.home_of, clock=clock, chance=chance)
         self._waits = Waits(telemetry, clock)
         self.durations = Durations()
@@ -87,7 +87,7 @@ class Admission:
         if not self.shards.are_current:
             await self._load()
         elif hints.limits:
-            await self._limits.read()
+            await self.limits.read()
         projects, runs = await self._read(hints)
         damaged = await self._enqueue_new(projects) if projects else set()
         endings = self._endings(runs)
@@ -99,8 +99,8 @@ class Admission:
         return Turn(finished, damaged)
 
     async def _load(self) -> None:
-        await self._limits.read()
-        await self.shards.load(self._limits.now)
+        await self.limits.read()
+        await self.shards.load(self.limits.now)
         self._waits.forget_all_but(ChainMap(*(gate.waiting for gate in self.shards.gates)))
 
     async def _read(self, hints: Hints) -> tuple[list[ProjectItem], dict[str, RunItem | None]]:
@@ -218,7 +218,7 @@ class Admission:
         return False
 
     async def _decide_alone(self, endings: Sequence[Operation]) -> Step:
-        decision = decide(self.shards[0].gate, self._limits.now, endings)
+        decision = decide(self.shards[0].gate, self.limits.now, endings)
         if not decision.operations:
             return "done"
         if not await self.shards[0].commit(decision.operations):
@@ -228,7 +228,7 @@ class Admission:
 
     async def _decide_together(self, endings: Sequence[Operation]) -> Step:
         """Every shard's decision on its own head; then the budgets are moved for those who had none."""
-        shards, limits = self.shards, self._limits
+        shards, limits = self.shards, self.limits
         both = decide_together(shards.gates, limits.now, shards.ledger, endings)
         made = [(shards[number], decision) for number, decision in enumerate(both.decisions) if decision.operations]
         committed = await together(shard.commit(decision.operations) for shard, decision in made)
@@ -238,7 +238,7 @@ class Admission:
         if not all(committed):
             return "overtaken"
         if both.short:
-            held = list(map(held_by_scope, shards.gates))
+            held = [gate.held_by_scope() for gate in shards.gates]
             move = apportion(shards.ledger, limits.now, held, both.wanted, both.short, commit_id=self._ids.new("bud"))
             checks = list(map(limits.stands, move.raised))
             await shards.settle()

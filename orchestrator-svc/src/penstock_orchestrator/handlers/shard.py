@@ -26,7 +26,8 @@ from penstock_backbone.records.tokens import (
     head_key,
     pending,
 )
-from penstock_backbone.vocabulary import Item, Outcome, Refused, Unsettled, Update, Written
+from penstock_backbone.records.yields import head_stands
+from penstock_backbone.vocabulary import Check, Item, Outcome, Refused, Unsettled, Update, Written
 from penstock_orchestrator.domain.backoff import backoff_seconds
 from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
@@ -162,6 +163,11 @@ class Shard:
         self._redo = _unsettled(operations, answers) if answers else list(operations)
         self._seq += 1
         self.is_current = True
+
+    def stands(self) -> Check:
+        """For a transaction: the gate is what the tables say."""
+        assert self.is_current
+        return head_stands(self.number, seq=self._seq)
 
     def fence(self, ledger: int, commit_id: str) -> Update:
         """Moves the head without a decision, in one transaction with the ledger's version `ledger`. What comes of it is

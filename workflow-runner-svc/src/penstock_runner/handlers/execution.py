@@ -26,7 +26,7 @@ from penstock_runner.domain.given import input_problem
 from penstock_runner.domain.plan import GiveUp, TryAgain, after_failure
 from penstock_runner.handlers.failure_hook import tell
 from penstock_runner.handlers.fan_out import Ended, FanOut
-from penstock_runner.handlers.journal import CancelAsked, Journal, NotAtRest, RunEnded, RunLost
+from penstock_runner.handlers.journal import STOPPED, YIELDED, CancelAsked, Journal, NotAtRest, RunEnded, RunLost
 from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Succeeded, Suspended
 from penstock_runner.handlers.telling import Teller
 
@@ -56,6 +56,7 @@ class Execution:
         self._teller = Teller(claimed, run)
         self._draining = False
         self._pausing: str | None = None
+        self._yielding = False
         self._failing = False
         self._ending = False
         self._stopped = False
@@ -63,7 +64,7 @@ class Execution:
         self._handed_back = False
         self.key = (claimed.run_id, journal.fence)
         self.session = journal.session
-        self.deadline = self._deadline()
+        self.deadline = self._teller.deadline()
 
     def start(self) -> None:
         self._journal.heard = self.heard
@@ -100,7 +101,8 @@ class Execution:
             return
         self._claimed.waiting.see(run)
         self._pausing = run.get("pause")
-        if self._pausing is not None:
+        self._yielding = "yielding" in run
+        if self._pausing is not None or self._yielding:
             self._claimed.stopping.set()
         elif not self._draining:
             self._claimed.stopping.clear()
@@ -228,6 +230,10 @@ class Execution:
         self._active.update(other.name for other in following)
         started = [self._teller.started(other.name, 1) for other in following]
         await self._journal.commit([completed, *started], results, ended.forget)
+        if self._claimed.stopping.is_set():
+            # Somebody asked while this was written: what was told to start has not begun.
+            self._active.difference_update(other.name for other in following)
+            return ()
         return following
 
     async def _will_try_again(self, stage: Stage, name: str, attempt: int, outcome: Failed) -> bool:
@@ -292,15 +298,16 @@ class Execution:
             try:
                 if self._pausing is not None:
                     await self._journal.rest(PAUSED, fact("RunPaused", self._teller.now(), reason=self._pausing))
-                elif self._draining:
+                elif self._draining or (self._yielding and self._ready()):
                     self._handed_back = True
-                    await self._journal.hand_back()
+                    await self._journal.hand_back(STOPPED if self._draining else YIELDED)
                 elif ready := self._ready():
                     self._may_go_on = True
                     await self._begin_again(ready)
                 else:
                     await self._journal.rest(WAITING, *self._waiting())
             except NotAtRest:
+                self._handed_back = False
                 continue
             return
 
@@ -388,10 +395,3 @@ class Execution:
         self._claimed.progress.stop()
         self._teller.record_span(self._journal)
         self._on_closed(self)
-
-    def _deadline(self) -> float:
-        """On the monotonic clock; far away for a workflow without a limit."""
-        over_at = self._teller.over_at()
-        if over_at is None:
-            return float("inf")
-        return self._claimed.world.clock.monotonic() + (over_at - self._teller.now()) / 1000

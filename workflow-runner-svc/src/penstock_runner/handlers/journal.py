@@ -49,6 +49,7 @@ FACTS_RESERVED = 20
 STORY_BYTES_MAX = 320 * 1024
 """An item of this size accepts no more stages, so that the end of the run, with its list of files, still fits."""
 STOPPED = "its runner was stopped"
+YIELDED = "it yielded its slot to a tenant that had none"
 FRESH_ITEM_BYTES = 4 * 1024
 """Taken for a run that was never claimed before: more than its fields can have."""
 
@@ -136,10 +137,9 @@ class Journal:
         if self.ended is None:
             await self._add(_Entry([told], {}, state, due))
 
-    async def hand_back(self) -> None:
-        """The run waits again, for a runner that stays: this one ends, and has stopped everything of the run."""
-        requeued = fact("RunRequeued", to_ms(self.world.clock.now()), reason=STOPPED)
-        await self.end(QUEUED, [requeued], {})
+    async def hand_back(self, reason: str) -> None:
+        """The run waits again, because this runner ends or the run yields: everything of it has stopped. Raises NotAtRest."""
+        await self.end(QUEUED, [fact("RunRequeued", to_ms(self.world.clock.now()), reason=reason)], {})
 
     async def _add(self, entry: _Entry) -> None:
         if self.ended is not None:
@@ -256,7 +256,7 @@ class Journal:
         if "cancel" in item and state != CANCELLED:
             raise CancelAsked(item["cancel"])
         self.heard(as_run(item))
-        if state in RESTING:
+        if state in RESTING or (state == QUEUED and "pause" in item):
             raise NotAtRest
 
     def _is_full(self, facts: int, size: int, state: str | None) -> bool:

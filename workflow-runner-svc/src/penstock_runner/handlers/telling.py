@@ -63,6 +63,13 @@ class Teller:
         ]
         return fact("RunSucceeded", at, duration_ms=here + elsewhere, artifacts=artifacts)
 
+    def deadline(self) -> float:
+        """When its time is over, on the monotonic clock; far away for a workflow without a limit."""
+        over_at = self.over_at()
+        if over_at is None:
+            return float("inf")
+        return self._claimed.world.clock.monotonic() + (over_at - self.now()) / 1000
+
     def record_span(self, journal: Journal) -> None:
         world = self._claimed.world
         ended = to_nanoseconds(world.clock.now())

@@ -1,0 +1,52 @@
+"""Checks each ask for a slot at the moment it is committed, and that runs yield as they were asked to (I15)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.violations import demand
+
+from penstock_backbone.records.limits import FLEET, FLEET_LIMIT_DEFAULT, tenant_scope
+from penstock_backbone.records.runs import QUEUED
+from penstock_backbone.records.tokens import WAITING
+from penstock_backbone.records.yields import YIELDS_MAX, Asks
+from penstock_backbone.vocabulary import Item
+
+if TYPE_CHECKING:
+    from tests.simulation.ledger import Ledger
+
+
+class Yields:
+    def __init__(self, ledger: Ledger, runs: dict[str, Item]) -> None:
+        self._ledger = ledger
+        self._runs = runs
+        self._limit = FLEET_LIMIT_DEFAULT
+        self._is_on = False
+
+    def switched(self, fleet: Item) -> None:
+        self._limit, self._is_on = fleet["limit"], fleet.get("yields", False)
+
+    def asked(self, now: Asks) -> None:
+        demand(self._is_on, "I15", "a run is asked to yield, and nobody wants that")
+        in_use = self._ledger.in_use
+        demand(
+            in_use(FLEET) == self._limit, "I15", f"a run is asked to yield while {in_use(FLEET)} of {self._limit} run"
+        )
+        tokens, held = self._ledger.tokens, self._ledger.held
+        waiting = {token["tenant"] for name, token in tokens.items() if name not in held and token["st"] == WAITING}
+        starving = {tenant for tenant in waiting if not in_use(tenant_scope(tenant))}
+        demand(len(now.standing) <= len(starving), "I15", f"{len(now.standing)} asks stand for {len(starving)} tenants")
+        for name, fence in now.standing:
+            demand(held.get(name) == fence, "I15", f"{name} is asked to yield, and does not hold under {fence}")
+            tenant = tokens[name]["tenant"]
+            asked = sum(tokens[other]["tenant"] == tenant for other, _ in now.standing)
+            demand(in_use(tenant_scope(tenant)) > asked, "I15", f"{tenant} would yield its last slot")
+
+
+def yielded(old: Item, new: Item) -> None:
+    """The run `old` was handed back, and is `new`."""
+    run = new["pk"]
+    demand("yielding" in old and new["state"] == QUEUED, "I15", f"{run} yields, and nobody has asked it to")
+    demand(new["attempt"] == old["attempt"] - 1, "I15", f"{run} yields, and that counts as an attempt")
+    demand(old["results"].keys() <= new["results"].keys(), "I15", f"{run} yields, and loses what it has done")
+    demand(new["yields"] <= YIELDS_MAX, "I15", f"{run} was asked to yield {new['yields']} times")
