@@ -1,4 +1,4 @@
-"""The embedded engine's feed: nobody who has nothing to do keeps it from being trimmed."""
+"""The embedded engine's feed: nobody who has nothing to do keeps it from being trimmed, and it counts on after that."""
 
 from __future__ import annotations
 
@@ -65,5 +65,29 @@ def test_a_consumer_that_wants_none_of_the_records_does_not_keep_them(tmp_path: 
     client.ask(wire.SettleStream(READER, record.sequence))
     for _ in range(3 * TRIM_TICKS):
         store.tick()
-    assert kept(path) == [], "the five that it does not want are over with it"
+    assert kept(path) == [6], "all but the last of the five that it does not want are over with it"
+    store.close()
+
+
+def test_what_changes_after_a_long_idle_time_and_a_restart_is_read(tmp_path: Path) -> None:
+    """A feed that began to count from 1 again would hide everything below the positions that its consumers keep."""
+    clock = ManualClock()
+    path = tmp_path / "data.db"
+    store = Store(Database(path, CONTRACT), CONTRACT, clock)
+    client = Client(store)
+    for number in range(5):
+        client.write(WANTED, str(number))
+    for consumer in CONTRACT.consumers:
+        for record in client.ask(wire.ReadStream(consumer.name, 10, 0.0)):
+            client.ask(wire.SettleStream(consumer.name, record.sequence))
+    clock.elapsed += FEED_KEPT_SECONDS + 1
+    for _ in range(3 * TRIM_TICKS):
+        store.tick()
+    store.close()
+
+    store = Store(Database(path, CONTRACT), CONTRACT, clock)
+    client = Client(store)
+    client.write(WANTED, "new")
+    (record,) = client.ask(wire.ReadStream(READER, 10, 0.0))
+    assert record.key.sk == "new"
     store.close()

@@ -215,9 +215,10 @@ class Database:
         self._unstreamed.clear()
 
     def trim(self, settled_to: int, older_than_ms: int) -> None:
-        """Drops a bounded number of feed records that every consumer settled and that are old or too many."""
+        """Drops a bounded number of feed records that every consumer settled and that are old or too many; never the last
+        one, from which the next process counts on."""
         first = self._trimmed_to + 1
-        through = min(settled_to, self._trimmed_to + TRIM_RECORDS)
+        through = min(settled_to, self._trimmed_to + TRIM_RECORDS, self.last_seq - 1)
         crowded = self.last_seq - first >= FEED_RECORDS_MAX
         row = self._connection.execute("select at from feed where seq = ?", (through,)).fetchone()
         if row and (crowded or row[0] < older_than_ms):
