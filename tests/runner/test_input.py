@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, WithJsonSchema, create_model
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
 from tests.runner.test_execution import of_type
@@ -92,9 +92,22 @@ TOO_LARGE = create_model("TooLarge", word=(str, Field(description="x" * INPUT_SC
 NOT_JSON = create_model("NotJson", number=(float, float("nan")))
 
 
+class WithASet(BaseModel):
+    """Its schema is not JSON."""
+
+    word: Annotated[str, WithJsonSchema({"enum": {"en", "de"}})]
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
-    [(Order, Order.model_json_schema()), (None, None), (Callback, None), (TOO_LARGE, None), (NOT_JSON, None)],
+    [
+        (Order, Order.model_json_schema()),
+        (None, None),
+        (Callback, None),
+        (TOO_LARGE, None),
+        (NOT_JSON, None),
+        (WithASet, None),
+    ],
 )
 def test_the_schema_of_the_input_is_announced_where_there_is_a_bearable_one(
     model: type[BaseModel] | None, said: Any

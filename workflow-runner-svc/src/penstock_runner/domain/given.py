@@ -49,7 +49,7 @@ def input_schema(workflow: Workflow) -> str | None:
     try:
         schema = workflow.input.model_json_schema()
         text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (PydanticUserError, ValueError):
+    except (PydanticUserError, TypeError, ValueError):
         return None
     return text if len(text.encode()) <= INPUT_SCHEMA_BYTES_MAX else None
 
