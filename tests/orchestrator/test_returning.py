@@ -11,7 +11,7 @@ from penstock_backbone.inventory import RUNS
 from penstock_backbone.records import verbs
 from penstock_backbone.records.runs import PAUSED, QUEUED, WAITING, RunItem, as_run, end_run, fact
 from penstock_backbone.records.sessions import bury_session
-from penstock_backbone.records.waits import TIMERS_PK, set_timer
+from penstock_backbone.records.waits import TIMERS_PK, TIMERS_READ_MAX, set_timer
 from penstock_backbone.vocabulary import Page, Query, StreamRecord
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.hints import Hints, glance
@@ -233,3 +233,15 @@ async def test_the_timers_are_looked_at_once_a_second_however_often_the_sweep_tu
         await parts.sweep.turn()
         world.clock.elapsed += 0.25
     assert [at - begun for at in asked] == [float(second) for second in range(10)]
+
+
+async def test_while_more_timers_are_due_than_one_look_reads_every_turn_of_the_sweep_looks() -> None:
+    world = World()
+    parts = world.orchestrator()
+    for number in range(2 * TIMERS_READ_MAX + 1):
+        await world.write(set_timer(f"run_{number}", due=world.now_ms, seq=1))
+    await parts.sweep.turn()
+    await parts.sweep.turn()
+    assert await timers(world) == 1
+    await parts.sweep.turn()
+    assert await timers(world) == 0

@@ -8,11 +8,11 @@ from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.runs import WAITING, RunItem, as_run, run_key
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.verbs import wake
-from penstock_backbone.records.waits import RETRY, TIMER, first_timers, forget_timer, open_waits
+from penstock_backbone.records.waits import RETRY, TIMER, TIMERS_READ_MAX, first_timers, forget_timer, open_waits
 from penstock_backbone.vocabulary import Write
 
 EVERY_SECONDS = 1.0
-"""Between two looks at the timers, however often the sweep turns: so late may a run wake at most."""
+"""Between two looks at the timers, however often the sweep turns, unless more are due than one look reads."""
 
 
 class Alarm:
@@ -24,7 +24,7 @@ class Alarm:
     async def ring(self) -> set[str]:
         """The runs that return to the line. A timer goes once its run has its token, or does not wait for it any more, so
         that whoever dies in between leaves it to the next turn. Reads and writes at most TIMERS_READ_MAX, and nothing
-        before EVERY_SECONDS have passed since the last look."""
+        before EVERY_SECONDS have passed since the last look, unless that left some."""
         if self._clock.monotonic() < self._looks_at:
             return set()
         self._looks_at = self._clock.monotonic() + EVERY_SECONDS
@@ -33,6 +33,8 @@ class Alarm:
         due = [timer for timer in page.items if timer["due"] <= now]
         if not due:
             return set()
+        if len(due) == TIMERS_READ_MAX:
+            self._looks_at = self._clock.monotonic()
         items = await self._tables.get([run_key(name) for name in dict.fromkeys(timer["run"] for timer in due)])
         runs = {item["pk"]: as_run(item) for item in items if item is not None}
         waking = [run for run in runs.values() if run["state"] == WAITING and run.get("due", now + 1) <= now]
