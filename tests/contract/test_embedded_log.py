@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from pathlib import Path
 
@@ -52,3 +53,19 @@ def test_what_was_committed_to_a_reserved_log_is_there_after_a_crash(tmp_path: P
     write(again, 5, 1)
     assert again.load(key(5)) is not None
     again.close()
+
+
+def test_a_disk_that_has_no_room_for_the_reserve_does_not_keep_the_store_from_working(tmp_path: Path) -> None:
+    database = Database(tmp_path / "data.db", CONTRACT)
+    log = tmp_path / "data.db-wal"
+    length = log.stat().st_size
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LOG_BYTES // 2, most))
+    try:
+        database.reserve_log()
+        assert log.stat().st_size == length, "what it took of the room is given back"
+        write(database, 0, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert database.load(key(0)) is not None
+    database.close()

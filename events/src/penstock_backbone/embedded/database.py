@@ -85,12 +85,14 @@ class Database:
 
     def reserve_log(self) -> None:
         """Fills the write-ahead log up with zeros, which SQLite takes for its end. A sync of what was overwritten takes half
-        of the time of one after which the file is longer, and far less than that beside others who write."""
+        of the time of one after which the file is longer, and far less than that beside others who write. Where there is no
+        room for it, the log grows as it is needed."""
         log = self._path.with_name(f"{self._path.name}-wal")
-        with contextlib.suppress(FileNotFoundError), log.open("r+b") as file:
+        with contextlib.suppress(OSError), log.open("r+b", buffering=0) as file:
             length = file.seek(0, os.SEEK_END)
-            file.write(bytes(max(0, LOG_BYTES - length)))
-            file.flush()
+            reserve = bytes(max(0, LOG_BYTES - length))
+            if file.write(reserve) < len(reserve):
+                file.truncate(length)
             os.fdatasync(file.fileno())
 
     # --- Storage ------------------------------------------------------------------------------
