@@ -44,5 +44,10 @@ def test_a_decision_says_what_why_and_at_what_cost(page: Path) -> None:
     assert "**Cost.**" in text
 
 
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [page.name[:4] for page in ROOT.glob("docs/decisions/*.md")]
+    assert sorted(numbers) == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+
+
 def test_the_page_of_run_states_is_what_the_table_says() -> None:
     assert PAGE.read_text() == render(), "write it again: python -m tests.docs.run_states"
