@@ -48,6 +48,7 @@ class Order(BaseModel):
     pay: Annotated[Card | Invoice, Field(discriminator="kind")] | None = None
     label: str = Field(default="abc", min_length=2, max_length=4)
     by: Literal["ada", "bob"] | int = "ada"
+    notes: dict[str, str] = Field(default={"a": "b"}, min_length=1)
 
 
 class Left(BaseModel):
@@ -96,6 +97,7 @@ FAULTS: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     ({"pages": 1, "pay": 5}, [("#/input/pay", "must be an object")]),
     ({"pages": 1, "label": "x"}, [("#/input/label", "must have at least 2 characters")]),
     ({"pages": 1, "label": "xxxxx"}, [("#/input/label", "must have at most 4 characters")]),
+    ({"pages": 1, "notes": {}}, [("#/input/notes", "must have at least 1 entry")]),
     ({"pages": 1, "by": None}, [("#/input/by", 'must be "ada", "bob" or a whole number')]),
     ({"language": "fr", "price": -1.5}, [
         ("#/input/pages", "is required"),

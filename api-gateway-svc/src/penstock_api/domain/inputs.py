@@ -48,6 +48,7 @@ _SENTENCES = {
     "uniqueItems": "must not hold an item twice",
 }
 """By the keyword of the schema, which pydantic writes for the limits of a field."""
+_OF_ONE = {"characters": "character", "items": "item", "entries": "entry"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,8 @@ def _sentence(error: ValidationError) -> str:
         case Kind.Enum(options):
             return _one_of(options)
         case kind if kind.name in _SENTENCES:
-            return _SENTENCES[kind.name].format(_shown(kind.value))
+            before, _, counted = _SENTENCES[kind.name].format(_shown(kind.value)).rpartition(" ")
+            return f"{before} {_OF_ONE.get(counted, counted) if kind.value == 1 else counted}"
         case kind:
             return f"does not fit the keyword {kind.name} of its schema"
 
