@@ -10,6 +10,8 @@ UV := $(shell command -v uv 2>/dev/null)
 PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
 ENGINE ?= embedded
+# Where nothing may keep bytecode, every process of the tests would compile all of Penstock again.
+unexport PYTHONDONTWRITEBYTECODE
 SEEDS ?= 200
 KILLS ?= 1000
 
