@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
     return "asyncio"
 
@@ -47,14 +47,21 @@ ATTACKS = {
 }
 
 
-def attack(code: str, outside: Path, port: int) -> str:
+def attacks(outside: Path, port: int, *names: str) -> str:
+    """One test for each, and the line PASSED or FAILED with its number at the end of the output."""
+    tests = "".join(
+        f"""
+def test_{list(ATTACKS).index(name)}():
+    with pytest.raises(OSError) as refused:
+        {ATTACKS[name]}
+    assert isinstance(refused.value, PermissionError), refused.value
+"""
+        for name in names
+    )
     return f"""
 import os, pathlib, pytest, resource, socket, subprocess, sys
 OUTSIDE, PORT = pathlib.Path({str(outside)!r}), {port}
-def test_it():
-    with pytest.raises(OSError) as refused:
-        {code}
-    assert isinstance(refused.value, PermissionError), refused.value
+{tests}
 """
 
 
@@ -62,16 +69,24 @@ def texts(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-async def test_an_attack_is_refused_by_the_kernel(name: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+async def attacked(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """All attacks, one after the other, by one child."""
+    outside = tmp_path_factory.mktemp("outside")
     for file in ("secret", "victim"):
-        (tmp_path / file).write_text("kept", "utf-8")
+        (outside / file).write_text("kept", "utf-8")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        hostile = package(attack(ATTACKS[name], tmp_path, server.getsockname()[1]))
+        hostile = package(attacks(outside, server.getsockname()[1], *ATTACKS), reported="-rA --tb=line")
         outcome = await workbench().run_tests(hostile)
     assert isinstance(outcome, Ran), outcome
-    assert outcome.exit_code == 0, outcome.output
-    assert texts(tmp_path) == {"secret": "kept", "victim": "kept"}
+    assert texts(outside) == {"secret": "kept", "victim": "kept"}, outcome.output
+    return outcome
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_refused_by_the_kernel(name: str, attacked: Ran) -> None:
+    line = f"PASSED tests/test_it.py::test_{list(ATTACKS).index(name)}"
+    assert line in attacked.output.splitlines(), attacked.output
 
 
 async def outside_a_sandbox(text: str, *, must_confine: bool = False) -> Outcome:
@@ -83,7 +98,7 @@ async def test_without_a_sandbox_the_same_attack_succeeds_and_the_log_warns(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        outcome = await outside_a_sandbox(attack(ATTACKS["reads the users"], tmp_path, 1))
+        outcome = await outside_a_sandbox(attacks(tmp_path, 1, "reads the users"))
     assert isinstance(outcome, Ran)
     assert outcome.exit_code == 1
     assert "WITHOUT a sandbox" in caplog.text

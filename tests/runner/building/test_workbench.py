@@ -37,8 +37,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], lis
     return lambda: [path.name for path in place.iterdir()]
 
 
-def package(test: str) -> list[SourceFile]:
-    project = '[tool.pytest.ini_options]\npythonpath = ["."]\ntestpaths = ["tests"]\n'
+def package(test: str, reported: str = "") -> list[SourceFile]:
+    project = f'[tool.pytest.ini_options]\npythonpath = ["."]\ntestpaths = ["tests"]\naddopts = "{reported}"\n'
     return [SourceFile(path="pyproject.toml", text=project), SourceFile(path="tests/test_it.py", text=test)]
 
 
