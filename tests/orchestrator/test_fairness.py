@@ -48,9 +48,9 @@ def test_backlogged_tenants_hold_shares_by_weight_at_every_moment(
     gate = Gate(now)
     number = 0
     for _ in range(25):
+        waiting = Counter(each.tenant for each in gate.waiting.values())
         for tenant in weights:
-            waiting = sum(each.tenant == tenant for each in gate.waiting.values())
-            for _ in range(fleet + 1 - waiting):
+            for _ in range(fleet + 1 - waiting[tenant]):
                 gate.wait(token(f"{number:06d}", tenant=tenant, at=chance.randrange(10**6)))
                 number += 1
         turn(gate, now, chance, freed)
