@@ -6,7 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,8 +66,12 @@ class Source:
     def at(self, line: int) -> str:
         return f"{self.path.relative_to(ROOT)}:{line}"
 
-    def imports(self) -> Iterator[Import]:
+    @cached_property
+    def imports(self) -> tuple[Import, ...]:
         """All of them, also those inside functions and under TYPE_CHECKING."""
+        return tuple(self._imports())
+
+    def _imports(self) -> Iterator[Import]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -84,10 +88,14 @@ class Source:
         return ".".join([*above, *([node.module] if node.module else [])])
 
 
-@cache
 def sources(*packages: str) -> tuple[Source, ...]:
     """The files of these packages (of all, when none is named)."""
-    return tuple(_read(package, path) for package in packages or SOURCE_FOLDERS for path in _files(package))
+    return tuple(source for package in packages or SOURCE_FOLDERS for source in _of(package))
+
+
+@cache
+def _of(package: str) -> tuple[Source, ...]:
+    return tuple(_read(package, path) for path in _files(package))
 
 
 def parse(text: str, module: str = "penstock_example.module") -> Source:

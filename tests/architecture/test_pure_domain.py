@@ -43,7 +43,7 @@ def domain_sources() -> list[Source]:
 
 def impurities(source: Source) -> Iterator[str]:
     """Everything in one domain module that reaches outside its arguments."""
-    for found in source.imports():
+    for found in source.imports:
         if found.top.startswith("penstock_") and not found.is_in(*PURE_OF_OURS, _own_domain(source)):
             yield f"{source.at(found.line)} imports {found.name}, which is not a value or a layout"
         elif found.is_in(*IMPURE_MODULES) and found.name not in PURE_PARTS:
@@ -86,7 +86,7 @@ def test_item_layouts_and_facts_are_as_pure_as_a_domain() -> None:
     found = [
         f"{source.at(found.line)} imports {found.name}"
         for source in layouts
-        for found in source.imports()
+        for found in source.imports
         if found.is_in(*IMPURE_MODULES)
     ]
     assert layouts

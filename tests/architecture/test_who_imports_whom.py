@@ -49,7 +49,7 @@ def violations(origin: Iterable[Source], permitted: frozenset[str] | set[str]) -
     return [
         f"{source.at(found.line)} imports {found.name}"
         for source in origin
-        for found in source.imports()
+        for found in source.imports
         if found.top not in STANDARD_LIBRARY | permitted
     ]
 
@@ -62,7 +62,7 @@ def test_the_backbone_knows_no_service() -> None:
     found = [
         f"{source.at(found.line)} imports {found.name}"
         for source in sources("penstock_backbone")
-        for found in source.imports()
+        for found in source.imports
         if found.top in SERVICES
     ]
     assert found == []
@@ -72,7 +72,7 @@ def test_services_never_import_each_other_and_only_the_command_line_sees_them_al
     found = [
         f"{source.at(found.line)} imports {found.name}"
         for source in sources(*(service for service in SERVICES if service != "penstock_cli"))
-        for found in source.imports()
+        for found in source.imports
         if found.top in SERVICES and found.top != source.package
     ]
     assert found == []
@@ -83,7 +83,7 @@ def test_a_client_library_is_imported_only_by_its_owner(library: str) -> None:
     found = [
         f"{source.at(found.line)} imports {found.name}"
         for source in sources()
-        for found in source.imports()
+        for found in source.imports
         if found.top == library and not _may_import(source, library)
     ]
     assert found == []
@@ -105,7 +105,7 @@ def test_only_bootstrap_names_real_engines_and_adapters() -> None:
         f"{source.at(found.line)} imports {found.name}"
         for source in sources(*(service for service in SERVICES if service != "penstock_cli"))
         if source.module.rpartition(".")[2] not in WIRING and "adapters" not in source.folders
-        for found in source.imports()
+        for found in source.imports
         if names_an_engine_or_adapter(source, found)
     ]
     assert found == []
@@ -119,7 +119,7 @@ def test_engines_do_not_know_each_other() -> None:
         for home in homes
         for source in sources("penstock_backbone")
         if source.is_in(home)
-        for found in source.imports()
+        for found in source.imports
         if found.is_in(*(homes - {home}))
     ]
     assert found == []
@@ -157,13 +157,13 @@ def later():
     from penstock_backbone.memory import MemoryEngine
 """
     source = parse(text, module="penstock_runner.main")
-    assert [found.name for found in source.imports()] == [
+    assert [found.name for found in source.imports] == [
         "boto3.session",
         "penstock_backbone.aws",
         "penstock_runner.adapters.bedrock",
         "penstock_runner.domain",
         "penstock_backbone.memory.MemoryEngine",
     ]
-    assert [names_an_engine_or_adapter(source, found) for found in source.imports()] == [
+    assert [names_an_engine_or_adapter(source, found) for found in source.imports] == [
         False, True, True, False, True,
     ]  # fmt: skip
