@@ -11,8 +11,8 @@ import pytest
 FIRST = ("tests/contract ministack", "tests/contract moto", "tests/e2e")
 """What waits or works longest. The small worlds of the simulation come last: they end together."""
 LAST = "tests/simulation"
-ALONE = ("tests/e2e", "tests/simulation")
-"""Their tests share nothing."""
+ALONE = ("tests/simulation",)
+"""Its tests share nothing."""
 TOGETHER = ("tests/aws", "tests/infra")
 """One emulator, one run of Pulumi's program."""
 ENGINE = re.compile(r"\[(embedded|memory|ministack|moto)[-\]]")

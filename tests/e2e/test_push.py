@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,21 @@ def numbers(events: list[dict[str, Any]]) -> list[int]:
     return [event["metadata"]["sequence"] for event in events]
 
 
-async def test_followers_miss_nothing_and_repeat_nothing_when_the_api_is_killed(tmp_path: Path) -> None:
-    async with Product(tmp_path / "data", *OWN_WORKFLOWS) as product:
-        project = await product.submit(**SEVEN_STEPS)
-        followers = asyncio.gather(by_sse(product, project["id"]), by_websocket(product, project["id"]))
-        await CLOCK.sleep(0.4)
-        await product.kill("api")
-        sse, websocket = await followers
-        async with product.client() as client:
-            page = (await client.get(f"/v1/projects/{project['id']}/events")).json()
+@pytest.fixture(scope="module")
+async def product(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
+    """For all who leave it as they found it."""
+    async with Product(tmp_path_factory.mktemp("shared") / "data", *OWN_WORKFLOWS) as running:
+        yield running
+
+
+async def test_followers_miss_nothing_and_repeat_nothing_when_the_api_is_killed(product: Product) -> None:
+    project = await product.submit(**SEVEN_STEPS)
+    followers = asyncio.gather(by_sse(product, project["id"]), by_websocket(product, project["id"]))
+    await CLOCK.sleep(0.4)
+    await product.kill("api")
+    sse, websocket = await followers
+    async with product.client() as client:
+        page = (await client.get(f"/v1/projects/{project['id']}/events")).json()
     assert numbers(sse) == list(range(1, len(sse) + 1))
     assert sse == websocket == page["events"]
     assert page["ended"] is True
@@ -45,8 +52,8 @@ async def test_ctrl_c_ends_everything_quickly_although_a_client_listens(tmp_path
     assert not any(product.pids(program) for program in ("store", "api", "orchestrator", "runner"))
 
 
-async def test_one_trace_leads_from_the_post_to_the_last_stage(tmp_path: Path) -> None:
-    async with Product(tmp_path / "data", *OWN_WORKFLOWS) as product, product.client() as client:
+async def test_one_trace_leads_from_the_post_to_the_last_stage(product: Product) -> None:
+    async with product.client() as client:
         project = await product.submit(**SEVEN_STEPS)
         await product.all_ended(project["id"])
         await CLOCK.sleep(1.0)

@@ -37,7 +37,10 @@ async def kinds(product: Product, project: dict[str, Any]) -> list[str]:
     return [event["metadata"]["type"] for event in page["events"]]
 
 
-@pytest.mark.parametrize(("workflow", "seconds_max"), [("patient", STOP_SECONDS_MAX), ("stubborn", KILL_SECONDS_MAX)])
+@pytest.mark.parametrize(
+    ("workflow", "seconds_max"),
+    [("patient", STOP_SECONDS_MAX), pytest.param("stubborn", KILL_SECONDS_MAX, marks=pytest.mark.slow)],
+)
 async def test_a_run_that_ctrl_c_stops_is_handed_back_and_no_attempt_is_counted(
     tmp_path: Path, workflow: str, seconds_max: float
 ) -> None:
