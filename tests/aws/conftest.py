@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from tests.contract.descriptions import read_once
 from tests.contract.ministack import running_ministack
 
 from penstock_backbone.aws.engine import AwsEngine, AwsSettings, connect
 from penstock_backbone.aws.provision import provision
 from penstock_backbone.system import SystemIds
+
+read_once()
 
 
 @pytest.fixture(scope="session")

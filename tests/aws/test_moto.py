@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from moto import mock_aws
 from tests.aws.fakes import SETTINGS
 
 from penstock_backbone.aws.engine import AwsEngine, assemble
@@ -36,6 +35,8 @@ RUN = Key("runs", "run_1", "RUN")
 
 @pytest.fixture(scope="module")
 async def moto_engine(anyio_backend: str) -> AsyncIterator[AwsEngine]:
+    from moto import mock_aws  # noqa: PLC0415  # takes a second, and one process of the suite needs it
+
     with mock_aws():
         engine = assemble(
             SETTINGS,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from tests.contract.descriptions import read_once
 from tests.contract.known_differences import KNOWN_DIFFERENCES, Difference
 from tests.contract.rigs import RIGS, Rig
 
@@ -19,6 +20,8 @@ Test: TypeAlias = Callable[..., Awaitable[None]]
 CONNECTIONS = 2
 TEST_SECONDS_MAX = 20.0
 """An engine that never answers fails its test and does not stop the suite."""
+
+read_once()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from moto import mock_aws
 from tests.contract.contract_inventory import CONTRACT, THINGS
 from tests.contract.ministack import Emulator, running_ministack
 
@@ -150,6 +149,8 @@ class MotoRig:
     engine: Engine
 
     def __init__(self) -> None:
+        from moto import mock_aws  # noqa: PLC0415  # takes a second, and one process of the suite needs it
+
         self._mock = mock_aws()
         self._mock.start()
         # Asked about an ARN, boto3 turns to an address of its account, where moto knows no streams.
