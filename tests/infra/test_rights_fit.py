@@ -25,6 +25,7 @@ from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import FLEET, SHARDS, set_limit, tenant_scope
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import RUNNING, SUCCEEDED, TERMINAL, run_key
+from penstock_backbone.records.yields import asks_key
 from penstock_backbone.telemetry import silent
 from penstock_infra.permissions import ADMISSION, API, POLL_QUEUE, POLL_STREAM, RIGHTS, RUNNER, SWEEP
 from penstock_orchestrator.bootstrap import Parts, Surroundings
@@ -114,6 +115,7 @@ class Cloud:
         while True:
             await self.admit(SWEEP, Hints(everything=True))
             await self.admit(SWEEP, await self.parts[SWEEP].sweep.turn())
+            await self.parts[SWEEP].yields.turn()
             await self.clock.sleep(2.0)
 
     async def admit(self, unit: str, hints: Hints) -> None:
@@ -137,6 +139,7 @@ class Cloud:
             await self.until_ended(projects)
             await self.look(projects)
             await self.cancel()
+            await self.starve()
             await self.spread()
             second.stop.set()
             await second.task
@@ -171,6 +174,17 @@ class Cloud:
         late = await self.post(PROJECTS + 1)
         await self.until_running(late)
         assert await self.api.verbs.do(late["tenant"], late["pk"], Cancel("enough")) == Asked()
+
+    async def starve(self) -> None:
+        """One tenant holds every slot while another waits: one of its runs is asked to yield."""
+        await self.memory.tables.write([set_limit(FLEET, limit=2, at=1, yields=True)])
+        projects = [await self.post(number) for number in (20, 22)]
+        for project in projects:
+            await self.until_running(project)
+        projects.append(await self.post(21))
+        await self.until_ended(projects)
+        (asks,) = await self.memory.tables.get([asks_key()])
+        assert asks is not None
 
     async def spread(self) -> None:
         """Over more shards, and by each of those who may do it."""
