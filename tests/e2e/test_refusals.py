@@ -57,3 +57,15 @@ async def test_an_aws_endpoint_that_does_not_answer(tmp_path: Path) -> None:
     sentence = await refusal(product)
     assert f"{endpoint} cannot be reached" in sentence
     assert "PENSTOCK_AWS_ENDPOINT" in sentence
+
+
+async def test_a_workflow_that_cannot_be_served_is_told_and_the_others_are_served(tmp_path: Path) -> None:
+    (tmp_path / "broken_flows.py").write_text("WORKFLOWS = 3\n")
+    async with Product(
+        tmp_path / "data", "--workflows", "broken_flows,tests.e2e.workflows", PYTHONPATH=f"{tmp_path}:{Path.cwd()}"
+    ) as product:
+        await product.until(lambda: "All other workflows are served." in product.output)
+        problems = [line for line in product.output.splitlines() if "✗" in line]
+        assert problems == [
+            f"  ✗ broken_flows: must have WORKFLOWS, a tuple of Workflow ({tmp_path / 'broken_flows.py'})"
+        ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PROBLEM = "✗ "
+"""Begins each line that says what cannot be served."""
+
 
 class Refusal(Exception):
     """The text says what is wrong and what to do; `detail` is what a log said last, when that helps."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from penstock_cli.refusal import PROBLEM
 from penstock_runner.authoring import Stage
 from penstock_runner.bootstrap import Settings, find_workflows
 from penstock_runner.domain.plan import Plan
@@ -28,7 +29,7 @@ def check(modules: Sequence[str], console: Console) -> int:
     for plan in loaded.registry.plans():
         _show(plan, console)
     for problem in loaded.problems:
-        console.print(Text.assemble(("✗ ", "bold red"), problem), soft_wrap=True)
+        console.print(Text.assemble((PROBLEM, "bold red"), problem), soft_wrap=True)
     if loaded.problems:
         return FAULTY
     count = len(loaded.registry.plans())
