@@ -111,6 +111,37 @@ async def test_a_hook_that_hangs_is_ended_and_stages_beside_it_have_stopped_befo
     assert not process.runner.claims.executions
 
 
+@virtual
+async def test_a_hook_is_not_stopped_at_its_checkpoints_when_its_runner_drains(rig: Rig) -> None:
+    told: list[str] = []
+
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        told.append("begun")
+        await rig.clock.sleep(2)
+        await context.checkpoint()
+        told.append("done")
+
+    failing = with_hook(tell, stage("only", hopeless))
+    run_id = await rig.submit(failing)
+    process = rig.start(failing)
+    await rig.until(lambda run: bool(told), run_id)
+    process.stop.set()
+    await rig.until_ended(run_id, state=FAILED)
+    assert told == ["begun", "done"]
+
+
+@virtual
+async def test_a_hook_that_waits_for_somebody_has_failed(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        await context.approve("May it fail?")
+
+    failing = with_hook(tell, stage("only", hopeless))
+    run_id = await rig.submit(failing)
+    rig.start(failing)
+    await rig.until_ended(run_id, state=FAILED)
+    assert "its on_failure failed, too: it waits, and nobody wakes it" in caplog.text
+
+
 WHY = "It was begun 8 times, and each time its runner was lost."
 
 

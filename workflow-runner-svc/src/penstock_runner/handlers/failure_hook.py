@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
 from penstock_runner.authoring import FAILURE_HOOK, FailureHook, RunFailure, Stage, StageContext
 from penstock_runner.domain.plan import TryAgain, after_failure
-from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed
+from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Suspended
 
 HOOK_SECONDS_MAX = 60.0
 HOOK_ATTEMPTS_MAX = 3
@@ -29,7 +30,8 @@ class _Call:
 
 
 async def tell(claimed: ClaimedRun, failure: RunFailure) -> str | None:
-    """None once the hook has returned, or where there is none; else why its last attempt failed."""
+    """None once the hook has returned, or where there is none; else why its last attempt failed. It is short, so that no
+    wish stops it at a checkpoint: a runner that ends, a pause and a yield wait for it."""
     hook = claimed.plan.workflow.on_failure
     if hook is None:
         return None
@@ -37,9 +39,12 @@ async def tell(claimed: ClaimedRun, failure: RunFailure) -> str | None:
         FAILURE_HOOK, _Call(hook, failure), _Nothing,
         attempts_max=HOOK_ATTEMPTS_MAX, timeout_seconds=HOOK_SECONDS_MAX,
     )  # fmt: skip
+    unstopped = replace(claimed, stopping=asyncio.Event())
     attempt = 1
     while True:
-        outcome = await Attempt(claimed, stage, attempt).run()
+        outcome = await Attempt(unstopped, stage, attempt).run()
+        if isinstance(outcome, Suspended):
+            return f"it waits, and nobody wakes it: {outcome.waits}"
         if not isinstance(outcome, Failed):
             return None
         chance = claimed.world.chance.random()
