@@ -99,7 +99,8 @@ def wishes(seed: int, count: int, within_seconds: float) -> list[Wish]:
             workflow=chance.choice(tuple(WORKFLOWS)),
             priority=chance.randint(2, 4),
         )
-        key = f"key {number}" if chance.random() < 0.8 else None
+        # Who will be asked something must come to know his project, so he repeats his request until he does.
+        key = f"key {number}" if chance.random() < 0.8 or project.workflow == "parley" else None
         made.append(Wish(number, at, tenant, key, project))
     return made
 
