@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.violations import demand
 
 from penstock_backbone.records.limits import FLEET, FLEET_LIMIT_DEFAULT, tenant_scope
-from penstock_backbone.records.runs import QUEUED
+from penstock_backbone.records.runs import QUEUED, as_run, needs_token
 from penstock_backbone.records.tokens import WAITING
 from penstock_backbone.records.yields import YIELDS_MAX, Asks
 from penstock_backbone.vocabulary import Item
@@ -33,7 +33,7 @@ class Yields:
             in_use(FLEET) == self._limit, "I15", f"a run is asked to yield while {in_use(FLEET)} of {self._limit} run"
         )
         tokens, held = self._ledger.tokens, self._ledger.held
-        waiting = {token["tenant"] for name, token in tokens.items() if name not in held and token["st"] == WAITING}
+        waiting = {token["tenant"] for name, token in tokens.items() if name not in held and self._waits(token)}
         starving = {tenant for tenant in waiting if not in_use(tenant_scope(tenant))}
         demand(len(now.standing) <= len(starving), "I15", f"{len(now.standing)} asks stand for {len(starving)} tenants")
         for name, fence in now.standing:
@@ -41,6 +41,11 @@ class Yields:
             tenant = tokens[name]["tenant"]
             asked = sum(tokens[other]["tenant"] == tenant for other, _ in now.standing)
             demand(in_use(tenant_scope(tenant)) > asked, "I15", f"{tenant} would yield its last slot")
+
+    def _waits(self, token: Item) -> bool:
+        """One that goes back to the line by the last decision is in it, even if that is not applied yet."""
+        run = self._runs.get(token["run"])
+        return token["st"] == WAITING or (run is not None and needs_token(as_run(run)))
 
 
 def yielded(old: Item, new: Item) -> None:
