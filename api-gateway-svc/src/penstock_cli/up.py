@@ -23,9 +23,11 @@ async def up(wish: Wish, data: Path, settings: EngineSettings, hurry: asyncio.Ev
         async with machine(
             wish, folder, settings, clock=SystemClock(), ids=SystemIds(), report=_say, hurry=hurry
         ) as running:
-            for line in [*greeting(running), *await unserved(wish.workflows)]:
+            for line in greeting(running):
                 _say(line)
             with contextlib.suppress(asyncio.CancelledError):
+                for line in await unserved(wish.workflows):
+                    _say(line)
                 await asyncio.Event().wait()
     return 0
 
@@ -47,7 +49,7 @@ async def unserved(modules: str) -> list[str]:
     if not names:
         return []
     checking = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "penstock_cli.main", "workflow", "check", *names,
+        sys.executable, "-P", "-m", "penstock_cli.main", "workflow", "check", *names,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
