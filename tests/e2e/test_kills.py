@@ -56,7 +56,9 @@ async def replaced(product: Product, runner: int) -> None:
 
 
 async def test_a_rolling_restart_of_all_runners_loses_and_repeats_nothing_and_counts_no_attempt(tmp_path: Path) -> None:
-    async with Product(tmp_path / "data", "--runners", "2", *OWN_WORKFLOWS) as product:
+    """With the patience of a deployment. The second that Ctrl-C has is not always enough on a machine that is busy."""
+    patient = Product(tmp_path / "data", "--runners", "2", *OWN_WORKFLOWS, PENSTOCK_DRAIN_SECONDS="30")
+    async with patient as product:
         ids = await submit_many(product)
         await product.some_stages_done(*ids)
         for victim in product.pids("runner"):
