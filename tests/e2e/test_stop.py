@@ -44,7 +44,7 @@ async def kinds(product: Product, project: dict[str, Any]) -> list[str]:
 async def test_a_run_that_ctrl_c_stops_is_handed_back_and_no_attempt_is_counted(
     tmp_path: Path, workflow: str, seconds_max: float
 ) -> None:
-    product = Product(tmp_path / "data", *OWN_WORKFLOWS)
+    product = Product(tmp_path / "data", "--workflows", "tests.e2e.workflows,tests.e2e.stubborn_workflow")
     await product.start()
     project = await product.submit(requirement="Work until somebody comes", workflow=workflow)
     assert (await works(product, project))["attempt"] == 1

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-
 from pydantic import BaseModel
 
 from penstock_backbone.system import SystemClock
-from penstock_runner.authoring import HERE_SECONDS, BlockingContext, Stage, StageContext, StageFunction, Workflow
+from penstock_runner.authoring import HERE_SECONDS, Stage, StageContext, StageFunction, Workflow
 
 CLOCK = SystemClock()
 STAGES = 7
@@ -56,17 +53,9 @@ async def patient(context: StageContext) -> Step:
     return _seen(context)
 
 
-def stubborn(_: BlockingContext) -> Step:
-    """Hears of nothing but SIGKILL."""
-    while True:
-        with contextlib.suppress(BaseException):
-            time.sleep(120)  # noqa: TID251  # in a process of its own
-
-
 REVIEWED = Workflow(
     "reviewed", version="1", stages=(Stage("draft", step, Step), Stage("review", reviewed, Step), Stage("deliver", step, Step))
 )  # fmt: skip
 NAPPING = Workflow("napping", version="1", stages=(Stage("nap", nap, Step),))
 PATIENT = Workflow("patient", version="1", stages=(Stage("draft", step, Step), Stage("work", patient, Step)))
-STUBBORN = Workflow("stubborn", version="1", stages=(Stage("work", stubborn, Step),))
-WORKFLOWS = (steps("seven_steps"), steps("seven_quick_steps", quick_step), REVIEWED, NAPPING, PATIENT, STUBBORN)
+WORKFLOWS = (steps("seven_steps"), steps("seven_quick_steps", quick_step), REVIEWED, NAPPING, PATIENT)
