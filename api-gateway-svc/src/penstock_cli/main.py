@@ -7,15 +7,16 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from penstock_backbone.engines import EngineSettings
+from penstock_backbone.environment import drain_seconds
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.records.limits import LIMIT_MAX
 from penstock_cli.preflight import PORT_MAX
-from penstock_cli.programs import DRAIN_SECONDS, DRAIN_SECONDS_MAX, RUNNERS_MAX, Wish
+from penstock_cli.programs import DRAIN_SECONDS, RUNNERS_MAX, Wish
 from penstock_cli.refusal import Refusal
 
 INTERRUPTED = 130
@@ -167,23 +168,12 @@ def _number(least: int, most: int) -> Any:
     return parse
 
 
-def _drain_seconds(environment: Mapping[str, str]) -> float:
-    text = environment.get("PENSTOCK_DRAIN_SECONDS", str(DRAIN_SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= DRAIN_SECONDS_MAX:
-        raise Refusal(f"PENSTOCK_DRAIN_SECONDS is {text!r}: set it to a number from 0 to {DRAIN_SECONDS_MAX:g}")
-    return seconds
-
-
 async def _up(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
     from penstock_cli.up import up  # noqa: PLC0415  # --help must not wait for what only this command imports
 
     wish = Wish(
         host=os.environ.get("PENSTOCK_HOST", "127.0.0.1"), port=arguments.port, runners=arguments.runners,
-        limit=arguments.limit, workflows=arguments.workflows, drain_seconds=_drain_seconds(os.environ),
+        limit=arguments.limit, workflows=arguments.workflows, drain_seconds=drain_seconds(os.environ, DRAIN_SECONDS),
     )  # fmt: skip
     return await up(wish, arguments.data, EngineSettings.from_environment(os.environ), hurry)
 

@@ -12,7 +12,6 @@ from penstock_cli.supervisor import STOP_SECONDS, STORE_STOP_SECONDS, Program
 RUNNERS_MAX = 64
 DRAIN_SECONDS = 1.0
 """For stages to end when everything is stopped. On one machine somebody waits for it."""
-DRAIN_SECONDS_MAX = 105.0
 UNWIND_SECONDS = 4.5
 """For stages that have not ended to let go, one that hangs in C included, and for their runs to be handed back."""
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
+from penstock_backbone.environment import drain_seconds, seconds
 from penstock_backbone.errors import Fatal
 from penstock_backbone.ports import Chance, Clock, Ids
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
@@ -23,8 +24,6 @@ from penstock_runner.workflows import built_in
 CAPACITY_MAX = 1000
 WORKER_MEMORY_MB_DEFAULT = 2048
 WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX = 128, 1024 * 1024
-DRAIN_SECONDS_MAX = 105.0
-"""A runner is gone within 110 s of SIGTERM, and ECS kills it after 120."""
 DRAFT_PACE_SECONDS_MAX = 60.0
 SERVICE = "workflow-runner"
 
@@ -81,23 +80,12 @@ class Settings:
             capacity=int(capacity),
             worker_memory_mb=int(memory),
             session=environment.get("PENSTOCK_SESSION") or None,
-            drain_seconds=_seconds(environment, "PENSTOCK_DRAIN_SECONDS", DRAIN_SECONDS, DRAIN_SECONDS_MAX),
-            draft_pace_seconds=_seconds(environment, "PENSTOCK_DRAFT_PACE_SECONDS", 0.0, DRAFT_PACE_SECONDS_MAX),
+            drain_seconds=drain_seconds(environment, DRAIN_SECONDS),
+            draft_pace_seconds=seconds(environment, "PENSTOCK_DRAFT_PACE_SECONDS", 0.0, DRAFT_PACE_SECONDS_MAX),
             must_confine=sandbox == "require",
             otlp=bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
             model={name: environment[name] for name in VARIABLES if name in environment},
         )
-
-
-def _seconds(environment: Mapping[str, str], name: str, default: float, most: float) -> float:
-    text = environment.get(name, str(default))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= most:
-        raise Fatal(f"{name} is {text!r}: set it to a number from 0 to {most:.0f}")
-    return seconds
 
 
 def find_workflows(settings: Settings, modules: Iterable[str]) -> Loaded:
