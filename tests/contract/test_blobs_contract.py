@@ -14,7 +14,7 @@ from penstock_backbone.vocabulary import BlobRef
 pytestmark = pytest.mark.anyio
 
 HOSTILE = [
-    "", "/", "/etc/passwd", "../up", "a/../../up", "a/..", "a/./b", ".", "..", "a//b", "a/", "/a", "a\\b", "a b", "a\x00b",
+    "", "/", "/etc/passwd", "../up.txt", "a/../../up", "a/..", "a/./b", ".", "..", "a//b", "a/", "/a", "a\\b", "a b", "a\x00b",
     "a\nb", "a?b", "a#b", "a%2e%2e", "~", "é", "多", "a:b", "*", "a/" * 400 + "b", "x" * 2000, ".hidden", "a/.hidden/b",
 ]  # fmt: skip
 

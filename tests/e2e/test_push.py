@@ -23,7 +23,7 @@ def numbers(events: list[dict[str, Any]]) -> list[int]:
 @pytest.fixture(scope="module")
 async def product(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
     """For all who leave it as they found it."""
-    async with Product(tmp_path_factory.mktemp("shared") / "data", *OWN_WORKFLOWS) as running:
+    async with Product(tmp_path_factory.mktemp("running") / "data", *OWN_WORKFLOWS) as running:
         yield running
 
 
