@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from pydantic import BaseModel
 
 from penstock_backbone.system import SystemClock
@@ -9,6 +12,7 @@ from penstock_runner.authoring import HERE_SECONDS, Stage, StageContext, StageFu
 
 CLOCK = SystemClock()
 STAGES = 7
+EFFECTS_FILE = "PENSTOCK_TEST_EFFECTS"
 
 
 class Step(BaseModel):
@@ -26,6 +30,17 @@ async def step(context: StageContext) -> Step:
 async def quick_step(context: StageContext) -> Step:
     await CLOCK.sleep(0.05)
     return _seen(context)
+
+
+async def noted_step(context: StageContext) -> Step:
+    """Leaves behind that it has begun, as an effect outside of Penstock."""
+    _note(context.idempotency_key)
+    return await step(context)
+
+
+def _note(effect: str) -> None:
+    with Path(os.environ[EFFECTS_FILE]).open("a") as effects:
+        effects.write(f"{effect}\n")
 
 
 def _seen(context: StageContext) -> Step:
@@ -58,4 +73,7 @@ REVIEWED = Workflow(
 )  # fmt: skip
 NAPPING = Workflow("napping", version="1", stages=(Stage("nap", nap, Step),))
 PATIENT = Workflow("patient", version="1", stages=(Stage("draft", step, Step), Stage("work", patient, Step)))
-WORKFLOWS = (steps("seven_steps"), steps("seven_quick_steps", quick_step), REVIEWED, NAPPING, PATIENT)
+WORKFLOWS = (
+    steps("seven_steps"), steps("seven_quick_steps", quick_step), steps("seven_noted_steps", noted_step),
+    REVIEWED, NAPPING, PATIENT,
+)  # fmt: skip
