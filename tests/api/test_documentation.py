@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,9 +42,8 @@ async def test_every_route_is_documented_and_nothing_else() -> None:
 async def test_every_reference_leads_somewhere_and_every_operation_has_a_500() -> None:
     document = await openapi()
     assert document["openapi"] == "3.1.0"
-    text = str(document)
-    for name in set(re.findall(r"#/components/schemas/(\w+)", text)):
-        assert name in document["components"]["schemas"]
+    references = set(re.findall(r"'\$ref': '([^']+)'", str(document)))
+    assert references == {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     for methods in document["paths"].values():
         for operation in methods.values():
             problem = operation["responses"]["500"]["content"]["application/problem+json"]
@@ -78,6 +78,32 @@ async def test_the_documented_requests_are_accepted_and_the_answers_have_the_doc
             assert answer.keys() == schemas[name]["properties"].keys(), name
             assert EXAMPLES["answers"][name].keys() == answer.keys(), name
             assert set(schemas[name]["required"]) == answer.keys(), name
+
+
+def with_bodies(document: dict[str, Any], project_id: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Method, address and body of every operation that has one."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "requestBody" in operation:
+                address = path.format(project_id=project_id, kind="tenant", name="acme")
+                yield method, address, operation["requestBody"]
+
+
+async def test_every_example_of_a_body_is_one_that_its_address_takes() -> None:
+    async with world("agent_build", "tool_build", "agent_update") as (made, client):
+        project = await submitted(client)
+        await made.fail(await made.claim(await made.enqueue(project["id"])), error="broken", message="It broke.")
+        for method, address, body in with_bodies(await openapi(), project["id"]):
+            for name, example in body["content"]["application/json"]["examples"].items():
+                answer = await client.request(method, address, json=example["value"])
+                assert answer.status_code in {200, 201, 409}, (method, address, name, answer.text)
+
+
+async def test_a_body_that_may_be_left_out_is_not_required_and_every_other_is() -> None:
+    async with world() as (_, client):
+        for method, address, body in with_bodies(await openapi(), "prj_01KB5S6ZC1QG9VYH2N7D3T8XEM"):
+            refused = (await client.request(method, address)).status_code == 400
+            assert body["required"] == refused, (method, address)
 
 
 async def test_the_limits_are_in_the_schema_of_the_body() -> None:

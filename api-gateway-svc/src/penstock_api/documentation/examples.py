@@ -180,10 +180,19 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
     "too-many-streams": {"detail": "This process has all the streams open that it may: try again in a second."},
 }
 
-_CHANGES: dict[str, Any] = {
-    "Raise the fleet": {"value": {"limit": 20, "version": None}},
-    "Pause": {"value": {"paused": True}},
-    "Let runs yield to tenants that have no slot": {"value": {"yields": True}},
+_CHANGES: dict[str, dict[str, Any]] = {
+    "FleetChange": {
+        "Raise the fleet": {"value": {"limit": 20, "version": None}},
+        "Pause": {"value": {"paused": True}},
+        "Let runs yield to tenants that have no slot": {"value": {"yields": True}},
+    },
+    "ShardsChange": {"Spread the tenants over four": {"value": {"limit": 4}}},
+    "ScopeChange": {
+        "A limit of its own": {"value": {"limit": 3}},
+        "No limit of its own": {"value": {"limit": None}},
+        "Pause": {"value": {"paused": True}},
+        "A tenant's weight and share": {"value": {"weight": 3, "min_share": 1}},
+    },
 }
 
 _CANCELS: dict[str, Any] = {"With a reason": {"value": {"reason": "The customer has changed their mind."}}}
@@ -200,7 +209,7 @@ _WISHES: dict[str, dict[str, Any]] = {
 }
 
 EXAMPLES: dict[str, Any] = {
-    "bodies": {"NewProject": _REQUESTS, "LimitChange": _CHANGES, "CancelRequest": _CANCELS, **_WISHES},
+    "bodies": {"NewProject": _REQUESTS, **_CHANGES, "CancelRequest": _CANCELS, **_WISHES},
     "requests": _REQUESTS,
     "answers": _ANSWERS,
     "problems": _PROBLEMS,

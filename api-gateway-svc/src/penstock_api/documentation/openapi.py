@@ -36,6 +36,7 @@ With `&progress=1` there are messages of another kind between them, at most one 
 tell of how far they have come: `{"progress": {"run_id": "run_…", "stages": {"NAME": {"fraction": 0.4, "line": "page 3"}}}}`.
 They are no events: they have no `metadata` and no sequence, are not repeated, and each replaces the one before.
 """
+MAY_BE_LEFT_OUT = ("CancelRequest", "PauseRequest", "ResumeRequest", "RetryRequest", "SignalValue")
 _VIEWS = (
     views.ProjectSummary, views.ProjectView, views.ProjectPage, views.EventPage, views.ArtifactList, views.TraceView,
     views.WorkflowList, views.BoardView, views.AdmissionView, views.LimitView, views.LimitPage, views.LimitChangePage, views.HealthView,
@@ -81,13 +82,16 @@ def _schemas() -> dict[str, Any]:
     for optional in (RetryRequest, AnswerRequest):
         absent = tuple(name for name, field in optional.model_fields.items() if not field.is_required())
         schemas[optional.__name__] = _body(optional, without_default=absent)
+    # Pydantic's name for what `input` may hold.
+    schemas["JsonValue"] = {"description": "Any JSON value."}
     schemas["SignalValue"] = {"description": f"Any JSON value of at most {ANSWER_BYTES_MAX} bytes."}
     return schemas
 
 
 def _body(model: type[BaseModel], *, without_default: Sequence[str]) -> dict[str, Any]:
-    body = model.model_json_schema()
+    body = model.model_json_schema(ref_template="#/components/schemas/{model}")
     body.pop("title")
+    body.pop("$defs", None)
     for name, described in body.get("properties", {}).items():
         described.pop("title", None)
         if name in without_default:
@@ -106,8 +110,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.description:
         described["description"] = operation.description
     if operation.body:
-        content = {"schema": _reference(operation.body), "examples": EXAMPLES["bodies"][operation.body]}
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        examples = EXAMPLES["bodies"][operation.examples or operation.body]
+        content = {"schema": _reference(operation.body), "examples": examples}
+        required = operation.body not in MAY_BE_LEFT_OUT
+        described["requestBody"] = {"required": required, "content": {"application/json": content}}
     return described
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from penstock_api.domain.projects import STATUSES
 from penstock_api.parameters import (
+    CURSOR_CHARS_MAX,
     EVENTS_LIMIT_DEFAULT,
     EVENTS_LIMIT_MAX,
     IDEMPOTENCY_KEY_CHARS_MAX,
@@ -49,7 +50,8 @@ EVERYWHERE = (INTERNAL, UNAVAILABLE)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`answer` names the schema of the successes; `schema` stands for it where the answer is not JSON."""
+    """`answer` names the schema of the successes; `schema` stands for it where the answer is not JSON.
+    `examples` names those of the body, where they are not the ones of its schema."""
 
     name: str
     method: str
@@ -61,13 +63,15 @@ class Operation:
     problems: tuple[Kind, ...] = EVERYWHERE
     parameters: tuple[Parameter, ...] = ()
     body: str = ""
+    examples: str = ""
     description: str = ""
     media_type: str = "application/json"
     schema: Mapping[str, Any] | None = None
 
 
-def _path(name: str, schema: dict[str, Any]) -> Parameter:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+def _path(name: str, schema: dict[str, Any], description: str = "") -> Parameter:
+    described = {"description": description} if description else {}
+    return {"name": name, "in": "path", "required": True, **described, "schema": schema}
 
 
 def _query(name: str, description: str, schema: dict[str, Any]) -> Parameter:
@@ -91,9 +95,11 @@ IDEMPOTENCY_KEY = _header(
     {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX},
 )
 KIND = _path("kind", {"type": "string", "enum": ["tenant", "workflow", "resource"]})
-NAME = _path("name", {"type": "string"})
+NAME = _path("name", {"type": "string"}, "The tenant, the workflow, or a resource's `sort:name`.")
 SIGNAL_NAME = _path("name", {"type": "string", "pattern": f"^{SIGNAL_NAME_PATTERN}$"})
-CURSOR = _query("cursor", "The next_cursor of the page before.", {"type": "string"})
+CURSOR = _query(
+    "cursor", "The next_cursor of the page before.", {"type": "string", "minLength": 1, "maxLength": CURSOR_CHARS_MAX}
+)
 AFTER = _query(
     "after",
     "Only events beyond this sequence.",
@@ -111,7 +117,7 @@ def _limit(default: int, maximum: int) -> Parameter:
     return _query("limit", "At most so many.", schema)
 
 
-def _of_scope(name: str, path: str, parameters: tuple[Parameter, ...]) -> tuple[Operation, ...]:
+def _of_scope(name: str, path: str, parameters: tuple[Parameter, ...], examples: str) -> tuple[Operation, ...]:
     """Look, change, and look at the changes: fleet and shards have addresses of their own, because they have no name."""
     missing = (NOT_FOUND,) if parameters else ()
     return (
@@ -123,7 +129,7 @@ def _of_scope(name: str, path: str, parameters: tuple[Parameter, ...]) -> tuple[
             f"change{name}Limit", "put", path, "Limits", "Change a limit, pause, or go on",
             {"200": "In force from the next decision on."}, "LimitView",
             (INVALID, NOT_JSON, *missing, LIMIT_CHANGED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, *EVERYWHERE),
-            (*parameters, TENANT), body="LimitChange",
+            (*parameters, TENANT), body="LimitChange", examples=examples,
             description="Lower than what runs: nothing is stopped, and nothing is admitted until fewer run.",
         ),
         Operation(
@@ -258,9 +264,9 @@ OPERATIONS = (
         {"200": "Every scope that somebody has said something about, and the fleet."}, "LimitPage",
         (INVALID, BAD_CURSOR, *EVERYWHERE), (_limit(PAGE_LIMIT_MAX, PAGE_LIMIT_MAX), CURSOR),
     ),
-    *_of_scope("Fleet", "/v1/limits/fleet", ()),
-    *_of_scope("Shards", "/v1/limits/shards", ()),
-    *_of_scope("", "/v1/limits/{kind}/{name}", (KIND, NAME)),
+    *_of_scope("Fleet", "/v1/limits/fleet", (), "FleetChange"),
+    *_of_scope("Shards", "/v1/limits/shards", (), "ShardsChange"),
+    *_of_scope("", "/v1/limits/{kind}/{name}", (KIND, NAME), "ScopeChange"),
     Operation(
         "listWorkflows", "get", "/v1/workflows", "Service", "What can be built",
         {"200": "As the runners announced it."}, "WorkflowList",

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from penstock_api.domain.new_project import (
+    REQUIREMENT_CHARS_MAX,
+    REQUIREMENT_CHARS_MIN,
     NotJson,
     Violation,
     Violations,
@@ -47,6 +49,17 @@ Reason = Annotated[
 ]
 
 
+Name = Annotated[str, AfterValidator(_name), Field(json_schema_extra={"minLength": 1, "maxLength": NAME_CHARS_MAX})]
+Comment = Annotated[
+    str, AfterValidator(_comment), Field(json_schema_extra={"minLength": 1, "maxLength": COMMENT_CHARS_MAX})
+]
+Requirement = Annotated[
+    str,
+    AfterValidator(valid_requirement),
+    Field(json_schema_extra={"minLength": REQUIREMENT_CHARS_MIN, "maxLength": REQUIREMENT_CHARS_MAX}),
+]
+
+
 class _WishBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -67,17 +80,13 @@ class RetryRequest(_WishBody):
     """What is given replaces what was asked for first."""
 
     from_stage: Annotated[
-        str | None,
+        Name | None,
         Field(
             description="A finished stage: it runs again, with everything that needs it. Left out: only what is unfinished."
         ),
     ] = None
-    requirement: Annotated[
-        str | None, AfterValidator(lambda text: text if text is None else valid_requirement(text))
-    ] = None
-    input: Annotated[
-        dict[str, JsonValue] | None, AfterValidator(lambda given: given if given is None else valid_input(given))
-    ] = None
+    requirement: Requirement | None = None
+    input: Annotated[dict[str, JsonValue], AfterValidator(valid_input)] | None = None
 
     @property
     def edited(self) -> dict[str, str]:
@@ -92,10 +101,10 @@ class RetryRequest(_WishBody):
 class AnswerRequest(_WishBody):
     """To the question of a stage, as `run.waits` lists it."""
 
-    stage: Annotated[str, AfterValidator(_name)]
-    wait: Annotated[str | None, Field(description="Needed when the stage asks several questions.")] = None
-    by: Annotated[str | None, AfterValidator(lambda text: text if text is None else _name(text))] = None
-    comment: Annotated[str | None, AfterValidator(lambda text: text if text is None else _comment(text))] = None
+    stage: Name
+    wait: Annotated[Name | None, Field(description="Needed when the stage asks several questions.")] = None
+    by: Name | None = None
+    comment: Comment | None = None
 
 
 def parse_wish(model: type[Body], body: bytes) -> Body | Violations | NotJson:
