@@ -11,15 +11,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock_backbone.system import SystemClock
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`chunks` are the pieces of the body. `cut`: the connection is broken off after them."""
+    """`chunks` are the pieces of the body, sent with `pause_seconds` between them. `framed`: in chunks of HTTP's own, as
+    AWS answers. `cut`: the connection is broken off after them."""
 
     chunks: Sequence[bytes] = ()
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: bool = False
+    framed: bool = False
+    pause_seconds: float = 0.0
 
 
 Script = Callable[[str, dict[str, Any]], Answer]
@@ -53,15 +58,22 @@ async def serving(script: Script) -> AsyncIterator[Service]:
             service.asked.append(body)
             service.headers.append(headers)
             answer = script(first.split(" ")[1], body)
-            length = {} if answer.status == 200 else {"Content-Length": str(sum(map(len, answer.chunks)))}
+            length = {"Transfer-Encoding": "chunked"} if answer.framed else {}
+            if answer.status != 200 and "Content-Length" not in answer.headers:
+                length = {"Content-Length": str(sum(map(len, answer.chunks)))}
             said = {"Connection": "close", **length, **answer.headers}
             writer.write(f"HTTP/1.1 {answer.status} X\r\n".encode())
             writer.write("".join(f"{name}: {value}\r\n" for name, value in said.items()).encode() + b"\r\n")
             for chunk in answer.chunks:
-                writer.write(chunk)
+                writer.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if answer.framed else chunk)
                 await writer.drain()
+                await SystemClock().sleep(answer.pause_seconds)
+            if answer.framed and not answer.cut:
+                writer.write(b"0\r\n\r\n")
             if answer.cut:
                 writer.transport.abort()
+        except ConnectionError:
+            return
         finally:
             writer.close()
 
@@ -126,6 +138,14 @@ def conversation(
         ]
     chunks = [_frame(kind, data) for kind, data in events]
     return Answer(chunks, headers={"Content-Type": "application/vnd.amazon.eventstream"}, cut=cut)
+
+
+def talk(*pieces: tuple[str, str], stop: str = "end_turn") -> Answer:
+    """ConverseStream's events for pieces of text ("text", …) and of a tool's input ("input", …)."""
+    deltas = [{"text": piece} if kind == "text" else {"toolUse": {"input": piece}} for kind, piece in pieces]
+    chunks = [_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": delta}) for delta in deltas]
+    chunks.append(_frame("messageStop", {"stopReason": stop}))
+    return Answer(chunks, headers={"Content-Type": "application/vnd.amazon.eventstream"})
 
 
 def stream_exception(kind: str, message: str) -> Answer:

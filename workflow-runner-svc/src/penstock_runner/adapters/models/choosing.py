@@ -50,11 +50,13 @@ def choose(environment: Mapping[str, str], clock: Clock, chance: Chance) -> Chos
 
 def _chat(model: str, url: str, environment: Mapping[str, str]) -> ChatModel:
     """Each client is imported where it is used: boto3's takes most of a second."""
+    if model == BEDROCK:
+        raise Fatal("PENSTOCK_MODEL is bedrock: and names no model: bedrock:eu.anthropic.claude-sonnet-4-20250514-v1:0")
     if model.startswith(BEDROCK):
         from penstock_runner.adapters.models.bedrock import Bedrock  # noqa: PLC0415  # as above
 
         return Bedrock(model.removeprefix(BEDROCK), environment.get("AWS_REGION") or None, url or None)
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _is_address(url):
         raise Fatal(
             f"PENSTOCK_MODEL is {model}, and PENSTOCK_MODEL_URL {f'is {url!r}' if url else 'is not set'}: "
             "set it to the service's address, for example http://localhost:11434/v1, or name a bedrock:<model id>"
@@ -63,4 +65,20 @@ def _chat(model: str, url: str, environment: Mapping[str, str]) -> ChatModel:
         OpenAiCompatible,
     )
 
-    return OpenAiCompatible(url, model, environment.get("PENSTOCK_MODEL_KEY") or None)
+    return OpenAiCompatible(url, model, _key(environment) or None)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _key(environment: Mapping[str, str]) -> str:
+    """A secret's file often ends in a line's end, and a header can hold none: its refusal would show the key."""
+    key = environment.get("PENSTOCK_MODEL_KEY", "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise Fatal("PENSTOCK_MODEL_KEY holds a sign that no key has, a quotation mark of a word processor perhaps")
+    return key

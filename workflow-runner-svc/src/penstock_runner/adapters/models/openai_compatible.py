@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import ssl
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from penstock_runner.adapters.models.server_sent import STREAM_BYTES_MAX, data_lines, head_of
 from penstock_runner.workflows.building.service.chat import (
+    ANSWER_SECONDS_MAX,
     OUTPUT_TOKENS_MAX,
     REPLY_BYTES_MAX,
+    SILENCE_SECONDS_MAX,
     Busy,
     Question,
     Reply,
@@ -22,17 +27,33 @@ from penstock_runner.workflows.building.service.chat import (
 )
 
 CONNECT_SECONDS_MAX = 10.0
-SILENCE_SECONDS_MAX = 60.0
-"""Between two pieces of an answer."""
+REFUSAL_CHARS_MAX, REFUSAL_SHOWN_CHARS_MAX = 16 * 1024, 500
+PATH = "/chat/completions"
 _LATER = frozenset({408, 409, 425, 429})
+_OPTIONS = {
+    "response_format": re.compile(r"response_?format|schema", re.IGNORECASE),
+    "max_completion_tokens": re.compile(
+        r"max_(completion_|output_|new_)?tokens|context.length|completion tokens", re.IGNORECASE
+    ),
+    "stream_options": re.compile(r"stream_options|include_usage", re.IGNORECASE),
+}
+"""What some services know the protocol without, and how their refusals speak of it; a limit may also be more than a model
+can write. The prompt says all the same what is wanted, and services have limits of their own."""
 
 
 @dataclass(slots=True)
 class _Heard:
-    text: str = ""
+    pieces: list[str] = field(default_factory=list)
+    refusal: list[str] = field(default_factory=list)
+    size: int = 0
     finish: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+    def reply(self) -> Reply:
+        declined = "".join(self.refusal) or ("its filter stopped it" if self.finish == "content_filter" else None)
+        text = "".join(self.pieces)
+        return Reply(text, self.input_tokens, self.output_tokens, self.finish != "length", declined)
 
 
 class OpenAiCompatible:
@@ -40,75 +61,92 @@ class OpenAiCompatible:
 
     def __init__(self, url: str, model: str, key: str | None) -> None:
         self.name = model
-        self._url = url.rstrip("/") + "/chat/completions"
+        parts = urlsplit(url)
+        path = parts.path.rstrip("/").removesuffix(PATH) + PATH
+        self._url = parts._replace(path=path, fragment="").geturl()
+        # For people: without what may be a secret.
+        self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout = httpx.Timeout(SILENCE_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
-        self._takes_schemas = True
+        self._without: frozenset[str] = frozenset()
 
     async def ask(self, question: Question) -> Reply:
-        try:
-            return await self._stream(question)
-        except _SchemaRefused:
-            # Some services know the protocol without its schemas; the prompt says what is wanted all the same.
-            self._takes_schemas = False
-            return await self._stream(question)
+        for _ in range(1 + len(_OPTIONS)):
+            try:
+                return await self._stream(question, self._without)
+            except _OptionRefused as refused:
+                self._without |= {refused.option}
+        raise AssertionError("without options, none is refused")
 
-    async def _stream(self, question: Question) -> Reply:
+    async def _stream(self, question: Question, without: frozenset[str]) -> Reply:
+        """`without`: the options that are left out. Others may learn of more meanwhile."""
         heard = _Heard()
         try:
             async with (
+                asyncio.timeout(ANSWER_SECONDS_MAX),
                 httpx.AsyncClient(timeout=self._timeout, headers=self._headers, verify=_authorities()) as client,
-                client.stream("POST", self._url, json=self._body(question)) as response,
+                client.stream("POST", self._url, json=self._body(question, without)) as response,
             ):
                 if response.status_code != 200:
-                    await self._refused(response)
-                async with aclosing(_events(response)) as events:
-                    async for event in events:
-                        _hear(event, heard)
+                    await self._refused(response, without)
+                await _listen(response, heard)
         except httpx.HTTPError as error:
-            raise Busy(f"{self.name} at {self._url} cannot be reached, or broke off: {error!r:.200}") from error
+            raise Busy(f"{self.name} at {self._place} cannot be reached, or broke off: {error!r:.200}") from error
+        except TimeoutError as error:
+            raise Busy(f"{self.name} at {self._place} did not finish within {ANSWER_SECONDS_MAX:g} s") from error
         if heard.finish is None:
             raise Busy(f"{self.name} broke off in the middle of its answer")
-        return Reply(heard.text, heard.input_tokens, heard.output_tokens, complete=heard.finish != "length")
+        return heard.reply()
 
-    def _body(self, question: Question) -> dict[str, Any]:
-        system = question.system
-        if not self._takes_schemas:
-            system += f"\n\nThe JSON Schema of the answer:\n{json.dumps(question.schema, ensure_ascii=False)}"
-        turns = [{"role": turn.role, "content": turn.text} for turn in question.turns]
-        body: dict[str, Any] = {
-            "model": self.name,
-            "messages": [{"role": "system", "content": system}, *turns],
+    def _body(self, question: Question, without: frozenset[str]) -> dict[str, Any]:
+        in_words = "response_format" in without
+        system = question.system_with_schema() if in_words else question.system
+        schema = {"name": question.name, "schema": question.schema, "strict": False}
+        options = {
+            "response_format": {"type": "json_schema", "json_schema": schema},
             "max_completion_tokens": OUTPUT_TOKENS_MAX,
-            "stream": True,
             "stream_options": {"include_usage": True},
         }
-        if self._takes_schemas:
-            schema = {"name": question.name, "schema": question.schema, "strict": False}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
+        turns = [{"role": turn.role, "content": turn.text} for turn in question.turns]
+        return {
+            "model": self.name,
+            "messages": [{"role": "system", "content": system}, *turns],
+            "stream": True,
+            **{name: value for name, value in options.items() if name not in without},
+        }
 
-    async def _refused(self, response: httpx.Response) -> None:
+    async def _refused(self, response: httpx.Response, without: frozenset[str]) -> None:
         """Raises what the status means."""
-        text = (await response.aread())[:500].decode("utf-8", "replace")
+        text = await head_of(response, REFUSAL_CHARS_MAX)
         status = response.status_code
         if status in _LATER or status >= 500:
             raise Busy(
                 f"{self.name} answers {status} at the moment", _after_seconds(response.headers.get("retry-after"))
             )
-        if status in (400, 422) and self._takes_schemas and ("response_format" in text or "json_schema" in text):
-            raise _SchemaRefused
+        if status in (400, 422):
+            for option, named in _OPTIONS.items():
+                if option not in without and named.search(text):
+                    raise _OptionRefused(option)
         if status in (401, 403):
             raise Unusable(f"The service of {self.name} refuses the key ({status}): set PENSTOCK_MODEL_KEY.")
         if status == 404:
             raise Unusable(
-                f"There is no model {self.name} at {self._url} (404): correct PENSTOCK_MODEL or PENSTOCK_MODEL_URL."
+                f"There is no model {self.name} at {self._place} (404): correct PENSTOCK_MODEL or PENSTOCK_MODEL_URL, "
+                "which usually ends in /v1."
             )
-        raise Unusable(f"The service of {self.name} refuses the request ({status}): {' '.join(text.split())}")
+        if response.has_redirect_location:
+            raise Unusable(
+                f"The service of {self.name} is not at {self._place} ({status}), it says, but at "
+                f"{response.headers['location'][:200]}: correct PENSTOCK_MODEL_URL."
+            )
+        shown = " ".join(text[:REFUSAL_SHOWN_CHARS_MAX].split())
+        raise Unusable(f"The service of {self.name} refuses the request ({status}): {shown}")
 
 
-class _SchemaRefused(Exception):
-    pass
+class _OptionRefused(Exception):
+    def __init__(self, option: str) -> None:
+        super().__init__(option)
+        self.option = option
 
 
 @cache
@@ -117,36 +155,37 @@ def _authorities() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-async def _events(response: httpx.Response) -> AsyncGenerator[Any, None]:
-    """The data of the server-sent events, up to [DONE]. Raises Busy for what cannot be read."""
-    size = 0
-    async for line in response.aiter_lines():
-        size += len(line)
-        if size > 4 * REPLY_BYTES_MAX:
-            raise Unusable("The model's answer has no end: it was cut off.")
-        data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
-        if data == "[DONE]":
-            return
-        if data:
-            try:
-                yield json.loads(data)
-            except ValueError as error:
-                raise Busy(f"the model's service sent something that is not JSON: {data[:100]!r}") from error
+async def _listen(response: httpx.Response, heard: _Heard) -> None:
+    """To the end, or to [DONE]. Raises Busy for what cannot be read."""
+    if response.headers.get("content-type", "").startswith("application/json"):
+        # Some services do not stream, whatever they are asked.
+        _hear(await head_of(response, STREAM_BYTES_MAX), heard)
+        return
+    async with aclosing(data_lines(response)) as lines:
+        async for data in lines:
+            if data == b"[DONE]":
+                return
+            _hear(data, heard)
 
 
-def _hear(event: Any, heard: _Heard) -> None:
-    if not isinstance(event, dict):
-        raise Busy("the model's service sent an event that is no object")
-    if "error" in event:
-        raise Busy(f"the model's service broke off: {event['error']!r:.200}")
-    for choice in event.get("choices") or ():
-        heard.text += (choice.get("delta") or {}).get("content") or ""
-        heard.finish = choice.get("finish_reason") or heard.finish
-        if len(heard.text) > REPLY_BYTES_MAX:
-            raise Unusable("The model's answer is too long to be a document.")
-    usage = event.get("usage") or {}
-    if type(usage.get("prompt_tokens")) is int and type(usage.get("completion_tokens")) is int:
-        heard.input_tokens, heard.output_tokens = usage["prompt_tokens"], usage["completion_tokens"]
+def _hear(data: str | bytes, heard: _Heard) -> None:
+    try:
+        event = json.loads(data)
+        if event.get("error"):
+            raise Busy(f"the model's service broke off: {event['error']!r:.200}")
+        for choice in event.get("choices") or ():
+            said = choice.get("delta") or choice.get("message") or {}
+            for piece, pieces in ((said.get("content"), heard.pieces), (said.get("refusal"), heard.refusal)):
+                heard.size += len(piece or "")
+                pieces.append("" + (piece or ""))
+            heard.finish = choice.get("finish_reason") or heard.finish
+        usage = event.get("usage") or {}
+        if type(usage.get("prompt_tokens")) is int and type(usage.get("completion_tokens")) is int:
+            heard.input_tokens, heard.output_tokens = usage["prompt_tokens"], usage["completion_tokens"]
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise Busy(f"the model's service sent something that is no part of an answer: {data[:100]!r}") from error
+    if heard.size > REPLY_BYTES_MAX:
+        raise Unusable("The model's answer is too long to be a document.")
 
 
 def _after_seconds(text: str | None) -> float | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 REPLY_BYTES_MAX = 2 * 1024 * 1024
 OUTPUT_TOKENS_MAX = 32_000
+SILENCE_SECONDS_MAX = 300
+"""Between two pieces of an answer: a model that reasons first says nothing for minutes."""
+ANSWER_SECONDS_MAX = 900.0
+"""A service that only keeps the connection alive must not keep a slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +30,21 @@ class Question:
     name: str
     schema: Mapping[str, Any]
 
+    def system_with_schema(self) -> str:
+        """For a service that takes no schemas."""
+        return f"{self.system}\n\nThe JSON Schema of the answer:\n{json.dumps(self.schema, ensure_ascii=False)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`complete` False: it was cut off at the service's limit. Tokens are None where the service did not count them."""
+    """`complete` False: it was cut off at the service's limit. `declined`: why the model, or a filter of its service,
+    would not answer. Tokens are None where the service did not count them."""
 
     text: str
     input_tokens: int | None
     output_tokens: int | None
     complete: bool = True
+    declined: str | None = None
 
 
 class Busy(Exception):
