@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from tests.runner.building.runs import Clock, Workbench, built, carry_out, project
+from tests.runner.building.runs import Clock, Context, Workbench, built, carry_out, project
 from tests.runner.models.service import Answer, completion, refusal, serving
 
 from penstock_backbone.errors import Fatal
 from penstock_backbone.records.limits import RESOURCE_NAME_PATTERN
 from penstock_backbone.system import SystemClock
 from penstock_runner.adapters.models.choosing import choose
-from penstock_runner.authoring import FinalError
+from penstock_runner.authoring import FinalError, Stage
+from penstock_runner.domain.plan import GiveUp, after_failure
+from penstock_runner.domain.redaction import Redaction
 from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.workflows.agent_build.parts import PARTS
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
@@ -25,8 +27,8 @@ from penstock_runner.workflows.building.child_workbench import ChildWorkbench, L
 from penstock_runner.workflows.building.documents import Document, ProjectPlan
 from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
 from penstock_runner.workflows.building.drafting import Workshop, assignment
-from penstock_runner.workflows.building.model import Assignment
-from penstock_runner.workflows.building.service.drafter import REPAIRS_MAX, TRIES_MAX, ModelBusy, UnusableDraft
+from penstock_runner.workflows.building.model import Assignment, ModelBusy
+from penstock_runner.workflows.building.service.drafter import REPAIRS_MAX, TRIES_MAX, UnusableDraft
 from penstock_runner.workflows.building.service.prices import Prices
 
 pytestmark = pytest.mark.anyio
@@ -151,6 +153,125 @@ async def test_files_in_wrong_places_that_do_not_parse_or_that_the_linter_faults
     assert told in asked[1]["messages"][-1]["content"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [('{"a":' * 100_000 + "1" + "}" * 100_000, "not one JSON object"), (r'{"package": "\ud83d"}', "package: ")],
+)
+async def test_json_that_no_document_can_hold_is_mended_too(answer: str, told: str) -> None:
+    plan, asked = await drafted(in_turn(completion(answer), completion(json.dumps(PLAN))))
+    assert plan.package == "word_finder"
+    assert told in asked[1]["messages"][-1]["content"]
+
+
+async def test_a_model_may_think_aloud_in_braces_first() -> None:
+    plan, asked = await drafted(in_turn(completion(f"<think>A {{package}}?</think>\n{json.dumps(PLAN)}")))
+    assert (plan.package, len(asked)) == ("word_finder", 1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "turn"), [(completion(" \n"), "(nothing)"), (completion("{" * 500, finish="length"), "(the beginning")]
+)
+async def test_an_empty_or_a_cut_off_answer_is_not_sent_back(reply: Answer, turn: str) -> None:
+    _, asked = await drafted(in_turn(reply, completion(json.dumps(PLAN))))
+    assert asked[1]["messages"][2]["content"].startswith(turn)
+
+
+async def test_a_model_that_declines_is_not_asked_to_mend_that_and_its_words_are_told() -> None:
+    refused = {"choices": [{"delta": {"refusal": "I cannot help."}, "finish_reason": "stop"}]}
+    usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+    chunks = [f"data: {json.dumps(event)}\n\n".encode() for event in (refused, usage)]
+    used = UsageTotal()
+    with pytest.raises(UnusableDraft, match=r"would not draft the ProjectPlan: I cannot help\.") as failed:
+        await drafted(lambda *_: Answer(chunks), None, plan_assignment(used))
+    assert failed.value.__notes__ == ["1"]
+    assert used.total is not None
+    assert used.total["input_tokens"] == 7, "it is paid for"
+
+
+async def test_a_conversation_that_grew_too_long_begins_anew_while_a_question_that_is_too_long_ends_the_run() -> None:
+    too_long = refusal(413, "too long")
+    with pytest.raises(UnusableDraft, match="too long"):
+        await drafted(in_turn(completion("no"), too_long))
+    with pytest.raises(FinalError, match="too long"):
+        await drafted(in_turn(too_long))
+
+
+async def carried_out(stage: Stage, context: Context) -> Document:
+    return await cast(Callable[[Context], Awaitable[Document]], stage.run)(context)
+
+
+async def repeated(script: Callable[[str, dict[str, Any]], Answer]) -> tuple[list[Exception], float]:
+    """As the runner repeats a stage: every failure, and the seconds of back-off."""
+    failures: list[Exception] = []
+    waited = 0.0
+    async with serving(script) as service:
+        chosen = choose({**MODEL, "PENSTOCK_MODEL_URL": f"{service.url}/v1"}, Clock(), NoChance())
+        stage = build_agent_build(Workshop(chosen.drafter, Workbench(), Clock())).stages[0]
+        for attempt in range(1, 100):
+            try:
+                await carried_out(stage, Context(project(REQUIREMENT), attempt=attempt))
+            except Exception as error:  # noqa: BLE001  # whatever it is: the test looks at it
+                failures.append(error)
+            follows = after_failure(stage, attempt=attempt, final=isinstance(failures[-1], FinalError), chance=0.0)
+            if isinstance(follows, GiveUp):
+                break
+            waited += follows.delay_seconds
+    return failures, waited
+
+
+async def test_a_stage_waits_for_minutes_for_a_busy_service_and_pays_for_useless_answers_three_times_at_most() -> None:
+    failures, waited = await repeated(lambda *_: refusal(503))
+    assert {type(error) for error in failures} == {ModelBusy}
+    assert waited > 540
+    useless, _ = await repeated(lambda *_: completion("no"))
+    assert [type(error) for error in useless] == [UnusableDraft, UnusableDraft, FinalError]
+    assert str(useless[0]) == str(useless[-1])
+
+
+@pytest.mark.parametrize(
+    ("stage", "path"), [("tools_developer", "tests/test_keywords.py"), ("agent_code_developer", "tests/test_agent.py")]
+)
+async def test_tests_that_fail_go_back_to_the_model_while_they_can_be_mended(stage: str, path: str) -> None:
+    offline = await asyncio.to_thread(built, REQUIREMENT)
+    part = next(part for part in PARTS if part.stage == stage)
+    good = json.loads(offline.outputs[stage])
+    bad = json.loads(offline.outputs[stage])
+    broken = next(file for file in bad["files"] if file["path"] == path)
+    broken["text"] += "\n\ndef test_of_mine() -> None:\n    assert 1 == 2, 'the model was wrong'\n"
+    answers = [completion(json.dumps(bad)), completion(json.dumps(good))]
+
+    async with serving(lambda *_: answers.pop(0)) as service:
+        chosen = choose({**MODEL, "PENSTOCK_MODEL_URL": f"{service.url}/v1"}, Clock(), NoChance())
+        shop = Workshop(chosen.drafter, ChildWorkbench(SystemClock(), Limits()), Clock())
+        found = next(one for one in build_agent_build(shop).stages if one.name == stage)
+        drafted = await carried_out(found, Context(project(REQUIREMENT), outputs=dict(offline.outputs), stage=stage))
+    assert isinstance(drafted, part.output)
+    assert drafted.model_dump(mode="json")["files"] == good["files"]
+    assert "the model was wrong" in service.asked[1]["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("key", ["secret\n", " secret "])
+async def test_a_key_from_a_file_loses_its_line_end(key: str) -> None:
+    async with serving(lambda *_: completion(json.dumps(PLAN))) as service:
+        environment = {**MODEL, "PENSTOCK_MODEL_URL": f"{service.url}/v1", "PENSTOCK_MODEL_KEY": key}
+        await choose(environment, Clock(), NoChance()).drafter.draft(plan_assignment())
+    assert service.headers[0]["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("key", ["one\ntwo-parts", "\u201csecret-key\u201d"])
+def test_a_key_that_no_header_can_hold_is_refused_at_the_start_without_being_shown(key: str) -> None:
+    environment = {**MODEL, "PENSTOCK_MODEL_URL": "http://localhost/v1", "PENSTOCK_MODEL_KEY": key}
+    with pytest.raises(Fatal, match="PENSTOCK_MODEL_KEY") as refused:
+        choose(environment, Clock(), NoChance())
+    assert "two-parts" not in str(refused.value)
+    assert "secret-key" not in str(refused.value)
+
+
+def test_the_key_is_taken_out_of_whatever_is_logged_or_told() -> None:
+    redact = Redaction.of_environment({"PENSTOCK_MODEL_KEY": "0123-4567-89ab"})
+    assert redact("the gateway said: no such user 0123-4567-89ab") == "the gateway said: no such user [redacted]"
+
+
 async def test_an_answer_that_stays_wrong_is_given_up_after_a_few_rounds() -> None:
     with pytest.raises(UnusableDraft, match="ProjectPlan") as failed:
         await drafted(lambda *_: completion("no"))
@@ -223,6 +344,9 @@ def test_a_price_table_that_is_wrong_is_named(tmp_path: Path, text: str | None) 
         ({"PENSTOCK_MODEL": "gpt-x"}, "PENSTOCK_MODEL_URL is not set"),
         ({"PENSTOCK_MODEL": "gpt-x", "PENSTOCK_MODEL_URL": "localhost"}, "PENSTOCK_MODEL_URL is 'localhost'"),
         ({"PENSTOCK_MODEL_URL": "http://localhost/v1"}, "PENSTOCK_MODEL does not say which model"),
+        ({"PENSTOCK_MODEL": "gpt-x", "PENSTOCK_MODEL_URL": "http://localhost:99999/v1"}, "PENSTOCK_MODEL_URL is"),
+        ({"PENSTOCK_MODEL": "gpt-x", "PENSTOCK_MODEL_URL": "http://[::1/v1"}, "PENSTOCK_MODEL_URL is"),
+        ({"PENSTOCK_MODEL": "bedrock:"}, "names no model"),
     ],
 )
 def test_half_a_choice_is_told_in_one_sentence(environment: dict[str, str], sentence: str) -> None:

@@ -11,7 +11,9 @@ KNOWN_CHARS_MIN = 8
 """A shorter value would be found inside ordinary words."""
 KNOWN_MAX = 200
 
-_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|SIGNING)_?KEY", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|SIGNING|MODEL)_?KEY", re.IGNORECASE
+)
 _LOOKS_SECRET = re.compile(
     r"""
     -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\s\S]*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from penstock_runner.authoring import StageContext
-from penstock_runner.workflows.agent_build.assembly import Drafts, assemble
+from penstock_runner.workflows.agent_build.assembly import Drafts, agent_project_file, assemble
 from penstock_runner.workflows.agent_build.documents import (
     AgentCode,
     AgentDesign,
@@ -16,10 +16,11 @@ from penstock_runner.workflows.agent_build.documents import (
 )
 from penstock_runner.workflows.agent_build.parts import PARTS
 from penstock_runner.workflows.building.delivery import deliver
-from penstock_runner.workflows.building.documents import AssemblyReport, Deployment, Document, ProjectPlan
+from penstock_runner.workflows.building.documents import AssemblyReport, Deployment, Document, ProjectPlan, SourceFile
 from penstock_runner.workflows.building.drafting import Workshop, project_of
-from penstock_runner.workflows.building.packaging import Package
-from penstock_runner.workflows.building.proving import inspected, tested
+from penstock_runner.workflows.building.model import Check
+from penstock_runner.workflows.building.packaging import VERSION_FIRST, Package
+from penstock_runner.workflows.building.proving import faults_in_package, faults_in_proof, inspected, tested
 
 DEVELOPER_MANAGER = "agent_developer_manager"
 DEPLOYER = "agent_deployer"
@@ -29,32 +30,52 @@ Earlier = TypeVar("Earlier", bound=Document)
 
 
 class Closing:
-    """The last two stages, on one workshop."""
+    """The last two stages, on one workshop, and the proof of what a service drafts before: there it can be mended."""
 
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
 
     async def manage(self, context: StageContext) -> AssemblyReport:
         await self._shop.pace()
-        package = _assembled(context)
+        package = _assembled(context, _of(context, AgentCode))
         report = await inspected(package)
         context.log.info("assembled %s with %d files", package.manifest.name, len(package.files))
         return report
 
     async def deploy(self, context: StageContext) -> Deployment:
-        package = _assembled(context)
+        package = _assembled(context, _of(context, AgentCode))
         tests = await tested(package.files, self._shop.workbench)
         documents: dict[str, Document] = {part.stage: context.output_of(part.stage, part.output) for part in PARTS}
         documents[DEVELOPER_MANAGER] = context.output_of(DEVELOPER_MANAGER, AssemblyReport)
         return await deliver(context, package, tests, documents)
 
+    def proof_of_tools(self, context: StageContext) -> Check:
+        """They and their tests must work without the agent, which is not there yet."""
 
-def _assembled(context: StageContext) -> Package:
-    def of(kind: type[Earlier]) -> Earlier:
-        return context.output_of(next(part.stage for part in PARTS if part.output is kind), kind)
+        async def check(drafted: Document) -> list[str]:
+            assert isinstance(drafted, ToolSet)
+            plan = _of(context, ProjectPlan)
+            around = (agent_project_file(plan, VERSION_FIRST), SourceFile(path=f"{plan.package}/__init__.py", text=""))
+            inside = {file.path for file in drafted.files}
+            files = (*drafted.files, *(file for file in around if file.path not in inside))
+            return await faults_in_proof(files, self._shop.workbench)
 
-    files = (*of(ToolSet).files, *of(PromptSet).files, *of(AgentCode).files)
-    drafts = Drafts(
-        project_of(context), of(ProjectPlan), of(RequirementsAnalysis), of(SystemArchitecture), of(AgentDesign), files
-    )
-    return assemble(drafts, STAGES)
+        return check
+
+    def proof_of_agent(self, context: StageContext) -> Check:
+        async def check(drafted: Document) -> list[str]:
+            assert isinstance(drafted, AgentCode)
+            return await faults_in_package(_assembled(context, drafted), self._shop.workbench)
+
+        return check
+
+
+def _of(context: StageContext, kind: type[Earlier]) -> Earlier:
+    return context.output_of(next(part.stage for part in PARTS if part.output is kind), kind)
+
+
+def _assembled(context: StageContext, code: AgentCode) -> Package:
+    files = (*_of(context, ToolSet).files, *_of(context, PromptSet).files, *code.files)
+    plan, analysis = _of(context, ProjectPlan), _of(context, RequirementsAnalysis)
+    architecture, design = _of(context, SystemArchitecture), _of(context, AgentDesign)
+    return assemble(Drafts(project_of(context), plan, analysis, architecture, design, files), STAGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from penstock_runner.authoring import Stage, Workflow
+from penstock_runner.workflows.agent_build.documents import AgentCode, ToolSet
 from penstock_runner.workflows.agent_build.parts import PARTS
 from penstock_runner.workflows.agent_build.stages import DEPLOYER, DEVELOPER_MANAGER, Closing
 from penstock_runner.workflows.building.documents import AssemblyReport, Deployment
@@ -18,7 +19,7 @@ def build_agent_build(shop: Workshop) -> Workflow:
         NAME,
         VERSION,
         (
-            *drafted_stages(PARTS, shop),
+            *drafted_stages(PARTS, shop, {ToolSet: closing.proof_of_tools, AgentCode: closing.proof_of_agent}),
             Stage(DEVELOPER_MANAGER, closing.manage, AssemblyReport, "Assemble and inspect"),
             Stage(DEPLOYER, closing.deploy, Deployment, "Test and package"),
         ),

@@ -20,10 +20,10 @@ from penstock_runner.workflows.agent_update.parts import CODE, PARTS, PLAN, PROM
 from penstock_runner.workflows.agent_update.source_package import facts_of_update
 from penstock_runner.workflows.building.delivery import deliver
 from penstock_runner.workflows.building.documents import Deployment, Document
-from penstock_runner.workflows.building.drafting import Workshop, drafted_stage, drafting
+from penstock_runner.workflows.building.drafting import Workshop, drafted_stage, drafting, model_stage
 from penstock_runner.workflows.building.model import Check, Part
 from penstock_runner.workflows.building.packaging import Package
-from penstock_runner.workflows.building.proving import faults_in_proof, inspected, tested
+from penstock_runner.workflows.building.proving import faults_in_package, inspected, tested
 
 NAME = "agent_update"
 VERSION = "1"
@@ -50,7 +50,7 @@ class AgentUpdate:
                 drafted_stage(REQUIREMENTS, PARTS, shop),
                 self._optional(TOOLS, "tools"),
                 self._optional(PROMPTS, "prompts"),
-                Stage(CODE.stage, self.finish, Deployment, CODE.title, resources=shop.resources),
+                model_stage(CODE, self.finish, Deployment, shop),
             ),
             input=UpdateOrder,
         )
@@ -73,15 +73,15 @@ class AgentUpdate:
         """Nobody is asked where the plan says that the area stays as it is."""
         draft = drafting(part, PARTS, self._shop)
 
-        async def change(context: StageContext) -> ChangeSet:
+        async def change(context: StageContext) -> Changes:
             return await draft(context) if area in _of(context, PLAN).touches else part.output()
 
-        return Stage(part.stage, change, part.output, part.title, resources=self._shop.resources)
+        return model_stage(part, change, part.output, self._shop)
 
     def _proof(self, context: StageContext) -> Check:
         async def check(drafted: Document) -> list[str]:
             assert isinstance(drafted, CodeUpdate)
-            return await faults_in_proof(_package(context, drafted).files, self._shop.workbench)
+            return await faults_in_package(_package(context, drafted), self._shop.workbench)
 
         return check
 

@@ -6,18 +6,34 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from penstock_backbone.ports import Clock
-from penstock_runner.authoring import ProjectInput, Stage, StageContext, UsageMeter
+from penstock_runner.authoring import FinalError, ProjectInput, Stage, StageContext, UsageMeter
 from penstock_runner.workflows.building.documents import Document, ProjectPlan, SourceFile
 from penstock_runner.workflows.building.inspection import misplaced, unreadable
 from penstock_runner.workflows.building.lint import lint
-from penstock_runner.workflows.building.model import Assignment, Check, DocumentModel, DraftingModel, Part
+from penstock_runner.workflows.building.model import (
+    Assignment,
+    Check,
+    DocumentModel,
+    DraftingModel,
+    ModelBusy,
+    Part,
+)
 from penstock_runner.workflows.building.workbench import Workbench
+
+DRAFTS_MAX = 3
+"""Attempts of a stage whose answers cannot be used: each is paid for."""
+BUSY_ATTEMPTS_MAX = 12
+BUSY_BACKOFF_SECONDS = 15.0
+"""A service that is away for ten minutes costs no run; runs that wait for it hold no slot."""
 
 Facts: TypeAlias = Callable[[StageContext], Awaitable[Mapping[str, Any]]]
 """What a stage knows of its document without asking anybody."""
+
+DocumentStage: TypeAlias = Callable[[StageContext], Awaitable[DocumentModel]]
 
 Proof: TypeAlias = Callable[[StageContext], Check]
 """Looks at the document of a stage in which nothing else is wrong, with what the stages before have left."""
@@ -42,15 +58,42 @@ class Workshop:
 def drafted_stage(
     part: Part[Any], parts: Sequence[Part[Any]], shop: Workshop, facts: Facts | None = None, proof: Proof | None = None
 ) -> Stage:
-    run = drafting(part, parts, shop, facts, proof)
-    return Stage(part.stage, run, part.output, part.title, resources=shop.resources)
+    return model_stage(part, drafting(part, parts, shop, facts, proof), part.output, shop)
 
 
-def drafted_stages(parts: Sequence[Part[Any]], shop: Workshop) -> tuple[Stage, ...]:
-    """One for each part; the first document is the ProjectPlan."""
+def model_stage(
+    part: Part[Any], run: DocumentStage[DocumentModel], output: type[DocumentModel], shop: Workshop
+) -> Stage:
+    """A stage that asks the model: more attempts where its service is busy than where its answers are no use."""
+
+    async def attempt(context: StageContext) -> DocumentModel:
+        try:
+            return await run(context)
+        except (FinalError, ModelBusy):
+            raise
+        except Exception as error:
+            if context.attempt >= DRAFTS_MAX:
+                raise FinalError(str(error)) from error
+            raise
+
+    return Stage(
+        part.stage,
+        attempt,
+        output,
+        part.title,
+        attempts_max=BUSY_ATTEMPTS_MAX,
+        backoff_seconds=BUSY_BACKOFF_SECONDS,
+        resources=shop.resources,
+    )
+
+
+def drafted_stages(
+    parts: Sequence[Part[Any]], shop: Workshop, proofs: Mapping[type[Document], Proof] = MappingProxyType({})
+) -> tuple[Stage, ...]:
+    """One for each part; the first document is the ProjectPlan. `proofs`: by the document that is proved."""
     plan, *rest = parts
     first = drafted_stage(plan, parts, shop, facts_of_plan(shop.model))
-    return (first, *(drafted_stage(part, parts, shop) for part in rest))
+    return (first, *(drafted_stage(part, parts, shop, proof=proofs.get(part.output)) for part in rest))
 
 
 def drafting(
@@ -59,7 +102,7 @@ def drafting(
     shop: Workshop,
     facts: Facts | None = None,
     proof: Proof | None = None,
-) -> Callable[[StageContext], Awaitable[DocumentModel]]:
+) -> DocumentStage[DocumentModel]:
     """A stage that gives the model everything that the `parts` listed before it have drafted, and takes its document."""
     before = parts[: parts.index(part)]
 

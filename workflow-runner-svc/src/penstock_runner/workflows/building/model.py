@@ -54,10 +54,16 @@ class Assignment(Generic[DocumentModel]):
         return found
 
 
+class ModelBusy(Exception):
+    """The model's service did not answer in time: it may later."""
+
+
 class DraftingModel(Protocol):
     @property
     def provenance(self) -> str:
         """For people: by whom a document was drafted."""
         ...
 
-    async def draft(self, assignment: Assignment[DocumentModel]) -> DocumentModel: ...
+    async def draft(self, assignment: Assignment[DocumentModel]) -> DocumentModel:
+        """Raises ModelBusy, FinalError when no model can help, and whatever another attempt may mend."""
+        ...

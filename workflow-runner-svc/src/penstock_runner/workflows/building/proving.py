@@ -70,6 +70,12 @@ async def faults_in_proof(files: Sequence[SourceFile], workbench: Workbench) -> 
     return []
 
 
+async def faults_in_package(package: Package, workbench: Workbench) -> list[str]:
+    """As faults_in_proof, of the whole package as it would be delivered."""
+    found = await asyncio.to_thread(inspect, package)
+    return list(found.problems) or await faults_in_proof(package.files, workbench)
+
+
 def counts(output: str) -> tuple[int, int]:
     """Passed, and failed or in error, from pytest's last line ("1 failed, 4 passed in 0.05s")."""
     lines = output.strip().splitlines() or [""]

@@ -13,6 +13,7 @@ from penstock_runner.workflows.building.drafting import (
     drafted_stage,
     drafted_stages,
     drafting,
+    model_stage,
     project_of,
 )
 from penstock_runner.workflows.building.inspection import CHECKED, inspect_files
@@ -46,7 +47,7 @@ class ToolBuild:
                 *drafted_stages(PARTS[:3], shop),
                 drafted_stage(CODE, PARTS, shop, proof=self._proof),
                 Stage(VALIDATOR, self.validate, Validation, "Validate the tool"),
-                Stage(README.stage, self.document, Deployment, README.title, resources=shop.resources),
+                model_stage(README, self.document, Deployment, shop),
             ),
         )
 

@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 from penstock_backbone.ports import Chance, Clock
 from penstock_runner.authoring import FinalError, UsageMeter
 from penstock_runner.domain.plan import backoff_seconds
-from penstock_runner.workflows.building.model import Assignment, DocumentModel
+from penstock_runner.workflows.building.model import Assignment, DocumentModel, ModelBusy
 from penstock_runner.workflows.building.service.chat import Busy, ChatModel, Question, Reply, Turn, Unusable
 from penstock_runner.workflows.building.service.prices import Prices
 
@@ -24,10 +24,6 @@ AFTER_SECONDS_MAX = 60.0
 """A service that wants more patience than this is left to the stage's next attempt."""
 COMPLAINTS_MAX = 10
 COMPLAINT_CHARS_MAX = 1500
-
-
-class ModelBusy(Exception):
-    """The service did not answer in time; the stage is tried again."""
 
 
 class UnusableDraft(Exception):
@@ -53,21 +49,27 @@ class ServiceDrafter:
         )
         output = assignment.part.output.__name__
         complaints: list[str] = []
-        for _ in range(1 + REPAIRS_MAX):
-            reply = await self._ask(Question(system, tuple(turns), output, _schema(assignment)))
+        for round_ in range(1 + REPAIRS_MAX):
+            try:
+                reply = await self._ask(Question(system, tuple(turns), output, _schema(assignment)))
+            except Unusable as error:
+                if round_ == 0:
+                    raise FinalError(str(error)) from error
+                # What it took before it does not take with an answer and a complaint: they are too long for it.
+                raise UnusableDraft(f"{output} could not be mended. {error}") from error
             self._count(reply, assignment.usage)
+            if reply.declined is not None:
+                raise UnusableDraft(f"{self._chat.name} would not draft the {output}: {reply.declined:.500}")
             document, complaints = await self._read(assignment, reply)
             if document is not None:
                 return document
-            turns += [Turn("assistant", reply.text or "(nothing)"), Turn("user", _complaint(complaints))]
+            turns += [Turn("assistant", _said(reply)), Turn("user", _complaint(complaints))]
         raise UnusableDraft(f"{self._chat.name} did not give a usable {output}: {complaints[0]}")
 
     async def _ask(self, question: Question) -> Reply:
         for attempt in range(1, TRIES_MAX + 1):
             try:
                 return await self._chat.ask(question)
-            except Unusable as error:
-                raise FinalError(str(error)) from error
             except Busy as error:
                 wait = backoff_seconds(BACKOFF_SECONDS_FIRST, failures=attempt, chance=self._chance.random())
                 wait = max(wait, error.after_seconds or 0.0)
@@ -89,8 +91,8 @@ class ServiceDrafter:
         if not reply.complete:
             return None, ["The answer was cut off because it was too long: make it shorter."]
         try:
-            found = json.loads(_object_in(reply.text))
-        except ValueError as error:
+            found = _object_in(reply.text)
+        except (ValueError, RecursionError) as error:
             return None, [f"It is not one JSON object: {error}."]
         try:
             document = assignment.part.output.model_validate(found | dict(assignment.facts))
@@ -133,9 +135,25 @@ def _complaint(complaints: list[str]) -> str:
     return "\n".join(["This cannot be used:", *shown, "Answer with the whole corrected JSON object, and nothing else."])
 
 
-def _object_in(text: str) -> str:
-    """Models like to wrap JSON in fences and courtesies. Raises ValueError."""
+def _said(reply: Reply) -> str:
+    """A turn may not be empty; half an answer is not worth its tokens."""
+    return (reply.text if reply.text.strip() else "(nothing)") if reply.complete else "(the beginning of an answer)"
+
+
+def _object_in(text: str) -> dict[str, Any]:
+    """Models like to think aloud before JSON, and to wrap it in fences and courtesies. Raises ValueError."""
+    try:
+        return _between_braces(text)
+    except ValueError:
+        _, end, rest = text.rpartition("</think>")
+        if not end:
+            raise
+        return _between_braces(rest)
+
+
+def _between_braces(text: str) -> dict[str, Any]:
     begin, end = text.find("{"), text.rfind("}")
     if begin < 0 or end < begin:
         raise ValueError("there is no object in it")
-    return text[begin : end + 1]
+    found: dict[str, Any] = json.loads(text[begin : end + 1])
+    return found
