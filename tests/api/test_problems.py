@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import httpx
 import pytest
 from tests.api.test_bad_input import assert_problem
 from tests.api.world import REQUIREMENT, TestClock, submitted, world
@@ -96,9 +95,3 @@ async def test_workflows_are_listed_as_they_were_announced() -> None:
             ("report", "7"),
         ]
         assert workflows[0]["stages"][0] == {"name": "analysis", "title": "Analysis"}
-
-
-async def test_a_head_request_gets_no_body() -> None:
-    async with world("agent_build") as (_, client):
-        answer: httpx.Response = await client.head("/v1/projects")
-        assert answer.status_code == 405

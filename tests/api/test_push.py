@@ -16,6 +16,7 @@ from tests.api.followers import by_sse, by_websocket, live, restless
 from tests.api.world import STAGES, World, served, submitted, world
 
 from penstock_api.application import create_application
+from penstock_api.origins import Origins
 from penstock_api.push import sse
 from penstock_api.push.hub import Hub
 from penstock_backbone.records.runs import RunItem, commit_facts, fact
@@ -226,7 +227,7 @@ async def test_too_many_streams_are_refused_and_room_comes_back() -> None:
     async with world("agent_build", clock=SystemClock()) as (made, client):
         hub = Hub(made.engine.tables, made.engine.watch, made.clock, streams_max=1)
         parts = replace(made.api.parts, hub=hub)
-        made.api = replace(made.api, application=create_application(parts), parts=parts)
+        made.api = replace(made.api, application=create_application(parts, Origins(frozenset())), parts=parts)
         async with served(made) as address:
             project = await submitted(client)
             stream = by_websocket(address, project["id"], 0)

@@ -112,14 +112,16 @@ class WatchedTables:
 
 
 class World:
-    def __init__(self, clock: TestClock | SystemClock, telemetry: Telemetry) -> None:
+    def __init__(
+        self, clock: TestClock | SystemClock, telemetry: Telemetry, origins: frozenset[str] = frozenset()
+    ) -> None:
         self.clock = clock
         self.ids = SystemIds()
         self.engine = MemoryEngine(SystemClock(), self.ids)
         self.real_tables: Tables = self.engine.tables
         self.tables = WatchedTables(self.real_tables)
         self.engine.tables = self.tables  # type: ignore[assignment]  # the same port
-        self.api = assemble(self.engine, clock, self.ids, telemetry)
+        self.api = assemble(self.engine, clock, self.ids, telemetry, origins)
 
     @property
     def items_written(self) -> int:
@@ -197,10 +199,13 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(
-    *workflows: str, clock: TestClock | SystemClock | None = None, telemetry: Telemetry | None = None
+    *workflows: str,
+    clock: TestClock | SystemClock | None = None,
+    telemetry: Telemetry | None = None,
+    origins: frozenset[str] = frozenset(),
 ) -> AsyncIterator[tuple[World, httpx.AsyncClient]]:
     """An API that knows `workflows`, and a client inside the same process."""
-    made = World(clock or TestClock(), telemetry or silent())
+    made = World(clock or TestClock(), telemetry or silent(), origins)
     await made.announce(*workflows)
     application: Any = made.api.application
     transport = httpx.ASGITransport(application, raise_app_exceptions=False)

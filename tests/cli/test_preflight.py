@@ -50,5 +50,6 @@ async def test_an_endpoint_that_does_not_answer_is_named() -> None:
         await require_endpoint(f"http://127.0.0.1:{port}")
     with pytest.raises(Refusal, match=f"http://127.0.0.1:{port} cannot be reached .*PENSTOCK_AWS_ENDPOINT"):
         await require_endpoint(f"http://127.0.0.1:{port}")
-    with pytest.raises(Refusal, match="not an http"):
-        await require_endpoint("localhost:4566")
+    for address in ("localhost:4566", "http://localhost:99999", "http://[::1", "http://"):
+        with pytest.raises(Refusal, match=r"not an http\(s\) address: correct --endpoint"):
+            await require_endpoint(address, "--endpoint")

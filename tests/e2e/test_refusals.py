@@ -59,6 +59,11 @@ async def test_an_aws_endpoint_that_does_not_answer(tmp_path: Path) -> None:
     assert "PENSTOCK_AWS_ENDPOINT" in sentence
 
 
+async def test_origins_that_no_browser_would_send(tmp_path: Path) -> None:
+    sentence = await refusal(Product(tmp_path / "data", PENSTOCK_ALLOWED_ORIGINS="*"))
+    assert "PENSTOCK_ALLOWED_ORIGINS holds '*': list origins" in sentence
+
+
 async def test_a_workflow_that_cannot_be_served_is_told_and_the_others_are_served(tmp_path: Path) -> None:
     (tmp_path / "broken_flows.py").write_text("WORKFLOWS = 3\n")
     async with Product(

@@ -102,6 +102,7 @@ def configuration(**changes: object) -> Configuration:
         ({"production": True}, "certificate"),
         ({"runner_tasks_max": 0}, "runnerTasksMax"),
         ({"api_client_cidrs": ("everybody",)}, "apiClientCidrs"),
+        ({"allowed_origins": ("app.example.com",)}, "allowedOrigins .*as browsers name them"),
         ({"model_url": "http://models:1/v1"}, "config set penstock:model NAME"),
         ({"model_key_secret": "arn:aws:secretsmanager:x"}, "config set penstock:model NAME"),
         ({"model": "gpt-4o"}, "penstock:modelUrl"),

@@ -135,6 +135,11 @@ def test_telemetry_goes_where_the_configuration_says_and_nowhere_by_default(dev:
     assert opened == {8080, 443, 4318}
 
 
+def test_pages_of_other_addresses_may_use_the_api_where_the_configuration_says_so(dev: Program, prod: Program) -> None:
+    assert environment(dev, "api")["PENSTOCK_ALLOWED_ORIGINS"] == ""
+    assert environment(prod, "api")["PENSTOCK_ALLOWED_ORIGINS"] == "https://app.example.com,https://admin.example.com"
+
+
 def test_the_balancer_asks_the_api_whether_it_is_ready_on_the_port_it_was_told(dev: Program) -> None:
     port = int(environment(dev, "api")["PENSTOCK_PORT"])
     assert environment(dev, "api")["PENSTOCK_HOST"] == "0.0.0.0"

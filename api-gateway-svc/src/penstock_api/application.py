@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 from litestar import Litestar
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp
 
 from penstock_api.domain.new_project import BODY_BYTES_MAX
 from penstock_api.edge import Edge
+from penstock_api.origins import Origins
 from penstock_api.parts import Parts
-from penstock_api.problems import problem_response
+from penstock_api.problems import allowed_methods, problem_response
 from penstock_api.routes import documentation, limits, projects, runs, service, streams, verbs
 
 ROUTES = (
@@ -51,8 +53,12 @@ ROUTES = (
 )
 
 
-def create_application(parts: Parts) -> ASGIApp:
-    return Edge(_routing(), parts)
+def create_application(parts: Parts, origins: Origins) -> ASGIApp:
+    routing = _routing()
+    methods = {
+        route.path_format: allowed_methods(route.methods) for route in routing.routes if isinstance(route, HTTPRoute)
+    }
+    return Edge(routing, parts, origins, methods)
 
 
 @cache

@@ -1,19 +1,24 @@
-"""The outermost layer: each request gets the parts and a span, named by its route; refused websockets a document."""
+"""The outermost layer: each request gets the parts and a span, named by its route; refused websockets a document.
+What holds for every address is here as well: HEAD, the methods that OPTIONS lists, and pages of other addresses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from litestar.datastructures import Headers
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
+from penstock_api.origins import Origins
 from penstock_api.parts import Parts, give_parts
-from penstock_api.problems import NOT_FOUND, PROBLEM_MEDIA_TYPE, Problem, document
+from penstock_api.problems import FOREIGN_PAGE, NOT_FOUND, PROBLEM_MEDIA_TYPE, Problem, document
 from penstock_backbone.telemetry import context_from, current_traceparent
 
 _SPAN: Final = "penstock.span"
 _REFUSAL: Final = "penstock.refusal"
+ORIGIN_CHARS_MAX = 200
 UNTRACED = ("/healthz", "/readyz", "/docs", "/openapi.json")
 
 
@@ -31,18 +36,49 @@ def refuse(scope: Any, problem: Problem) -> None:
 class Edge:
     """Streams are traced up to their first byte: a span that lasts as long as a stream would be seen too late."""
 
-    def __init__(self, application: ASGIApp, parts: Parts) -> None:
+    def __init__(self, application: ASGIApp, parts: Parts, origins: Origins, methods: Mapping[str, str]) -> None:
+        """`methods`: what the Allow header says, by the template of the path."""
         self._application = application
         self._parts = parts
+        self._origins = origins
+        self._methods = methods
         self._tracer = parts.telemetry.tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = scope.get("method") == "HEAD"
+        if head:
+            # Whoever asks for no body is gone as soon as there is one: nobody is there to follow a stream.
+            scope, receive, send = _as_get(scope), _gone, _without_body(send)
         give_parts(scope, self._parts)
         if scope["type"] == ScopeType.WEBSOCKET:
             send = _with_refusals(scope, send)
+        elif scope["type"] == ScopeType.HTTP:
+            send = self._for_pages(scope, send)
         if not scope["path"].startswith(UNTRACED):
             send = self._traced(scope, send)
-        await self._application(scope, receive, send)
+        if scope["type"] == ScopeType.HTTP and (
+            page := self._origins.stranger(scope["method"], Headers.from_scope(scope))
+        ):
+            await _refuse_page(page, scope, send)
+        else:
+            await self._application(scope, receive, send)
+        if head:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _for_pages(self, scope: Any, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                asked = Headers.from_scope(scope)
+                added = list(self._origins.headers(scope["method"], asked))
+                kept = list(message["headers"])
+                # Litestar lists the methods of the first handler alone where several share a path.
+                if scope["method"] == "OPTIONS" and (allowed := self._methods.get(scope.get("path_template", ""))):
+                    kept = [(name, value) for name, value in kept if name != b"allow"]
+                    added.append((b"allow", allowed.encode()))
+                message["headers"] = [*kept, *added]
+            await send(message)
+
+        return sending
 
     def _traced(self, scope: Any, send: Send) -> Send:
         method = scope.get("method", "WEBSOCKET")
@@ -75,6 +111,34 @@ def _finish(span: Span, scope: Any, message: Any) -> None:
         if status >= 500:
             span.set_status(StatusCode.ERROR)
     span.end()
+
+
+def _as_get(scope: Any) -> Any:
+    return {**scope, "method": "GET"}
+
+
+async def _gone() -> Any:
+    return {"type": "http.disconnect"}
+
+
+def _without_body(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] != "http.response.body":
+            await send(message)
+
+    return sending
+
+
+async def _refuse_page(page: str, scope: Any, send: Send) -> None:
+    problem = Problem(
+        FOREIGN_PAGE,
+        f"A page of another address ({page[:ORIGIN_CHARS_MAX]}) may not change anything here: the API allows the pages that "
+        "PENSTOCK_ALLOWED_ORIGINS lists.",
+    )
+    body = document(problem, scope["path"])
+    headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": problem.kind.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _with_refusals(scope: Any, send: Send) -> Send:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -39,6 +39,7 @@ INVALID = Kind("invalid-request", 400, "The request is not valid")
 NOT_JSON = Kind("not-json", 400, "The body is not JSON")
 UNKNOWN_WORKFLOW = Kind("unknown-workflow", 400, "There is no such workflow")
 BAD_CURSOR = Kind("bad-cursor", 400, "The cursor cannot be used")
+FOREIGN_PAGE = Kind("foreign-page", 403, "This page may not do that")
 NOT_FOUND = Kind("not-found", 404, "Not found")
 TRACES_ELSEWHERE = Kind("traces-elsewhere", 404, "Traces are kept elsewhere")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This method cannot be used here")
@@ -59,7 +60,7 @@ NO_RUNNER = Kind("no-runner", 503, "No runner has announced itself yet")
 TOO_MANY_STREAMS = Kind("too-many-streams", 503, "Too many streams are open")
 
 KINDS = (
-    INVALID, NOT_JSON, UNKNOWN_WORKFLOW, BAD_CURSOR, NOT_FOUND, TRACES_ELSEWHERE, METHOD_NOT_ALLOWED, KEY_REUSED,
+    INVALID, NOT_JSON, UNKNOWN_WORKFLOW, BAD_CURSOR, FOREIGN_PAGE, NOT_FOUND, TRACES_ELSEWHERE, METHOD_NOT_ALLOWED, KEY_REUSED,
     ALREADY_OVER, NOT_OVER_YET, NOT_ASKED_FOR, ANSWERED_BEFORE, RUN_FULL, LIMIT_CHANGED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INPUT_MISFIT, INTERNAL, ARTIFACT_LOST, UNAVAILABLE, NO_RUNNER, TOO_MANY_STREAMS,
 )  # fmt: skip
 
@@ -93,6 +94,12 @@ class Problem(Exception):
             errors=list(self.errors),
             **self.extensions,
         )
+
+
+def allowed_methods(methods: Iterable[str]) -> str:
+    """What the Allow header says. HEAD is answered wherever GET is."""
+    named = set(methods)
+    return ", ".join(sorted(named | {"HEAD"} if "GET" in named else named))
 
 
 def invalid_parameter(parameter: str, message: str) -> tuple[Kind, str, list[ViolationView]]:
@@ -157,9 +164,9 @@ def _of_http(error: HTTPException) -> Problem:
         case NotFoundException():
             return Problem(NOT_FOUND, "There is nothing at this address. GET /docs lists the addresses that exist.")
         case MethodNotAllowedException():
-            allowed = headers.get("allow") or headers.get("Allow")
-            detail = f"Use {allowed} at this address." if allowed else "GET /docs lists the methods of this address."
-            return Problem(METHOD_NOT_ALLOWED, detail, headers=headers)
+            given = headers.get("allow") or headers.get("Allow") or ""
+            allowed = allowed_methods(filter(None, given.split(", ")))
+            return Problem(METHOD_NOT_ALLOWED, f"Use {allowed} at this address.", headers={"Allow": allowed})
         case _ if error.status_code == TOO_LARGE.status:
             return Problem(TOO_LARGE, "The body may have at most 256 KB.", headers=headers)
         case _:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock_backbone.engines import EngineSettings
-from penstock_backbone.environment import drain_seconds
+from penstock_backbone.environment import allowed_origins, drain_seconds
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.records.limits import LIMIT_MAX
 from penstock_cli.preflight import PORT_MAX
@@ -171,6 +171,7 @@ def _number(least: int, most: int) -> Any:
 async def _up(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
     from penstock_cli.up import up  # noqa: PLC0415  # --help must not wait for what only this command imports
 
+    allowed_origins(os.environ)  # the API reads it; what is wrong with it is said before anything starts
     wish = Wish(
         host=os.environ.get("PENSTOCK_HOST", "127.0.0.1"), port=arguments.port, runners=arguments.runners,
         limit=arguments.limit, workflows=arguments.workflows, drain_seconds=drain_seconds(os.environ, DRAIN_SECONDS),

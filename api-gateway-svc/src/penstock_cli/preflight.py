@@ -46,21 +46,29 @@ def require_workflows(modules: str) -> None:
         sys.path.pop()
 
 
-async def require_endpoint(endpoint: str) -> None:
-    """Refusal unless something accepts connections at the URL."""
-    url = urlsplit(endpoint)
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise Refusal(f"The AWS endpoint {endpoint} is not an http(s) address: correct PENSTOCK_AWS_ENDPOINT.")
-    port = url.port or (443 if url.scheme == "https" else 80)
+async def require_endpoint(endpoint: str, setting: str = "PENSTOCK_AWS_ENDPOINT") -> None:
+    """Refusal unless something accepts connections at the URL; `setting` is where a person gave it."""
+    found = _host_and_port(endpoint)
+    if found is None:
+        raise Refusal(f"The AWS endpoint {endpoint} is not an http(s) address: correct {setting}.")
     try:
         async with asyncio.timeout(ENDPOINT_SECONDS_MAX):
-            _, writer = await asyncio.open_connection(url.hostname, port)
+            _, writer = await asyncio.open_connection(*found)
     except OSError as error:
         reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
         raise Refusal(
-            f"The AWS endpoint {endpoint} cannot be reached ({reason}): start it, or correct PENSTOCK_AWS_ENDPOINT."
+            f"The AWS endpoint {endpoint} cannot be reached ({reason}): start it, or correct {setting}."
         ) from error
     writer.close()
+
+
+def _host_and_port(address: str) -> tuple[str, int] | None:
+    try:
+        url = urlsplit(address)
+        port = url.port or (443 if url.scheme == "https" else 80)
+    except ValueError:
+        return None
+    return (url.hostname, port) if url.scheme in ("http", "https") and url.hostname else None
 
 
 def _bind(host: str, port: int) -> int:

@@ -10,7 +10,7 @@ from penstock_cli.preflight import require_endpoint
 
 
 async def provision(endpoint: str, stack: str) -> int:
-    await require_endpoint(endpoint)
+    await require_endpoint(endpoint, "--endpoint")
     await create_everything(AwsSettings.of(stack, endpoint))
     sys.stdout.write(
         f"The stack {stack} is ready at {endpoint}. Now: PENSTOCK_ENGINE=aws PENSTOCK_AWS_ENDPOINT={endpoint} penstock up\n"

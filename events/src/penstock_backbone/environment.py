@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from penstock_backbone.errors import Fatal
 
 DRAIN_SECONDS_MAX = 105.0
 """A runner is gone within 110 s of SIGTERM, and ECS kills it after 120."""
+ORIGINS = "PENSTOCK_ALLOWED_ORIGINS"
+_ORIGIN = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+"""As browsers write them: lower-case, without a path, and without the port that everybody knows."""
 
 
 def drain_seconds(environment: Mapping[str, str], default: float) -> float:
     """For how long stages may go on after SIGTERM. Raises Fatal."""
     return seconds(environment, "PENSTOCK_DRAIN_SECONDS", default, DRAIN_SECONDS_MAX)
+
+
+def allowed_origins(environment: Mapping[str, str]) -> frozenset[str]:
+    """The web addresses whose pages may use the API. Raises Fatal, with a sentence for people."""
+    found = frozenset(filter(None, map(str.strip, environment.get(ORIGINS, "").split(","))))
+    for origin in sorted(found):
+        if _ORIGIN.fullmatch(origin) is None:
+            raise Fatal(
+                f"{ORIGINS} holds {origin!r}: list origins as browsers name them, such as https://app.example.com or "
+                "http://localhost:5173, with commas between them"
+            )
+    return found
 
 
 def seconds(environment: Mapping[str, str], name: str, default: float, most: float) -> float:

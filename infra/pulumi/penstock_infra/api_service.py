@@ -5,6 +5,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
+from penstock_backbone.environment import ORIGINS
 from penstock_infra.network import API_PORT
 from penstock_infra.permissions import API
 from penstock_infra.services import Ground, Task, define_task, run_service, scalable
@@ -34,7 +35,11 @@ class ApiService(pulumi.ComponentResource):
             cpu_units=512,
             memory_mb=1024,
             stop_seconds=STOP_SECONDS,
-            environment={"PENSTOCK_HOST": "0.0.0.0", "PENSTOCK_PORT": str(API_PORT)},  # noqa: S104  # only the balancer's group reaches it
+            environment={
+                "PENSTOCK_HOST": "0.0.0.0",  # noqa: S104  # only the balancer's group reaches it
+                "PENSTOCK_PORT": str(API_PORT),
+                ORIGINS: ground.configuration.origins,
+            },
             port=API_PORT,
         )
         self.service = run_service(

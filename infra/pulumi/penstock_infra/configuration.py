@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from penstock_backbone.environment import ORIGINS, allowed_origins
+from penstock_backbone.errors import Fatal
+
 PREFIX_CHARS_MAX = 24
 """A load balancer's name ends at 32 characters, and the longest suffix must still fit."""
 RUNNER_TASKS_MAX_DEFAULT = 4
@@ -29,6 +32,7 @@ class Configuration:
     name is unique over all of AWS, so a company sets its own prefix.
     `api_client_cidrs`: who may reach the API from the internet (penstock:apiClientCidrs); nobody, by default,
     because then the load balancer stands inside the VPC only.
+    `allowed_origins`: the web addresses whose pages may use the API from a browser (penstock:allowedOrigins).
     `certificate_arn`: makes the API speak HTTPS (penstock:certificateArn).
     `alarm_email` (penstock:alarmEmail), `otlp_endpoint` (penstock:otlpEndpoint): nothing when absent.
     `model` (penstock:model), `model_url` (penstock:modelUrl): what the runners get as PENSTOCK_MODEL and
@@ -44,6 +48,7 @@ class Configuration:
     production: bool
     image_tag: str
     api_client_cidrs: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
     certificate_arn: str | None = None
     alarm_email: str | None = None
     otlp_endpoint: str | None = None
@@ -68,10 +73,19 @@ class Configuration:
             raise ConfigurationError(f"penstock:runnerTasksMax must be at least {self.runner_tasks_min}.")
         for block in self.api_client_cidrs:
             _check_cidr(block)
+        try:
+            allowed_origins({ORIGINS: self.origins})
+        except Fatal as error:
+            raise ConfigurationError(f"penstock:allowedOrigins becomes {error}.") from error
 
     def physical(self, name: str) -> str:
         """The name of an inventory entry in the account; the services compute the same from PENSTOCK_STACK."""
         return f"{self.stack}-{name}"
+
+    @property
+    def origins(self) -> str:
+        """As the API reads them."""
+        return ",".join(self.allowed_origins)
 
     @property
     def api_tasks_min(self) -> int:
@@ -145,6 +159,7 @@ def load() -> Configuration:
         production=config.get_bool("production") or False,
         image_tag=image_tag,
         api_client_cidrs=tuple(config.get_object("apiClientCidrs") or ()),
+        allowed_origins=tuple(config.get_object("allowedOrigins") or ()),
         certificate_arn=config.get("certificateArn"),
         alarm_email=config.get("alarmEmail"),
         otlp_endpoint=config.get("otlpEndpoint"),

@@ -145,13 +145,17 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
         "detail": "The cursor is damaged: begin again without one.",
         "errors": [{"message": "the cursor is damaged: begin again without one", "parameter": "cursor"}],
     },
+    "foreign-page": {
+        "detail": "A page of another address (https://shop.example) may not change anything here: the API allows the pages "
+        "that PENSTOCK_ALLOWED_ORIGINS lists."
+    },
     "not-found": {"detail": "There is no such project."},
     "traces-elsewhere": {
         "detail": "Traces are not kept here, but sent to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names: "
         "look there for the trace 0af7651916cd43dd8448eb211c80319c.",
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
     },
-    "method-not-allowed": {"detail": "Use GET, OPTIONS, POST at this address."},
+    "method-not-allowed": {"detail": "Use GET, HEAD, OPTIONS, POST at this address."},
     "idempotency-key-reused": {
         "detail": f"This Idempotency-Key has made {_PROJECT} from another request: use a new key for a new request.",
         "errors": [{"message": "was used before", "header": "Idempotency-Key"}],

@@ -35,6 +35,9 @@ as below, and closes with 1000 after the last one. After 1012 or 1013 connect ag
 With `&progress=1` there are messages of another kind between them, at most one a second, which say what running stages
 tell of how far they have come: `{"progress": {"run_id": "run_…", "stages": {"NAME": {"fraction": 0.4, "line": "page 3"}}}}`.
 They are no events: they have no `metadata` and no sequence, are not repeated, and each replaces the one before.
+A browser's WebSocket cannot send `Penstock-Tenant`: there it is `&tenant=NAME`.
+
+**Pages of another address** may change things and read answers where `PENSTOCK_ALLOWED_ORIGINS` lists theirs.
 """
 MAY_BE_LEFT_OUT = ("CancelRequest", "PauseRequest", "ResumeRequest", "RetryRequest", "SignalValue")
 _VIEWS = (

@@ -21,6 +21,7 @@ from penstock_api.problems import (
     ANSWERED_BEFORE,
     ARTIFACT_LOST,
     BAD_CURSOR,
+    FOREIGN_PAGE,
     INPUT_MISFIT,
     INTERNAL,
     INVALID,
@@ -46,6 +47,7 @@ Parameter = dict[str, Any]
 
 ULID = "[0-9A-HJKMNP-TV-Z]{26}"
 EVERYWHERE = (INTERNAL, UNAVAILABLE)
+WITH_BODIES = (INVALID, NOT_JSON, FOREIGN_PAGE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,9 @@ def _header(name: str, description: str, schema: dict[str, Any]) -> Parameter:
 
 PROJECT_ID = _path("project_id", {"type": "string", "pattern": f"^prj_{ULID}$"})
 RUN_ID = _path("run_id", {"type": "string", "pattern": f"^run_{ULID}$"})
-TENANT = _header(
-    "Penstock-Tenant",
-    "Whose projects these are.",
-    {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,39}$", "default": "default"},
-)
+_TENANT_NAME: dict[str, Any] = {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,39}$", "default": "default"}
+TENANT = _header("Penstock-Tenant", "Whose projects these are.", _TENANT_NAME)
+TENANT_OF_STREAM = _query("tenant", "The same, for browsers: their EventSource sends no header.", _TENANT_NAME)
 IDEMPOTENCY_KEY = _header(
     "Idempotency-Key",
     "Makes repeating safe: the same key with the same body gives the project that it made the first time.",
@@ -128,7 +128,7 @@ def _of_scope(name: str, path: str, parameters: tuple[Parameter, ...], examples:
         Operation(
             f"change{name}Limit", "put", path, "Limits", "Change a limit, pause, or go on",
             {"200": "In force from the next decision on."}, "LimitView",
-            (INVALID, NOT_JSON, *missing, LIMIT_CHANGED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, *EVERYWHERE),
+            (*WITH_BODIES, *missing, LIMIT_CHANGED, *EVERYWHERE),
             (*parameters, TENANT), body="LimitChange", examples=examples,
             description="Lower than what runs: nothing is stopped, and nothing is admitted until fewer run.",
         ),
@@ -150,7 +150,7 @@ def _wish(  # noqa: PLR0917  # in the order of Operation's fields
     description: str,
     parameters: tuple[Parameter, ...] = (),
 ) -> Operation:
-    problems = (INVALID, NOT_JSON, NOT_FOUND, *refusals, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, *EVERYWHERE)
+    problems = (*WITH_BODIES, NOT_FOUND, *refusals, *EVERYWHERE)
     return Operation(
         name, "post", f"/v1/projects/{{project_id}}/{path}", "Projects", summary, successes, "ProjectView", problems,
         (PROJECT_ID, *parameters, TENANT), body=body, description=description,
@@ -162,10 +162,7 @@ OPERATIONS = (
         "submitProject", "post", "/v1/projects", "Projects", "Submit a project",
         {"201": "Accepted durably; its run waits for a slot.", "200": "The key had made this project before."},
         "ProjectSummary",
-        (
-            INVALID, NOT_JSON, UNKNOWN_WORKFLOW, KEY_REUSED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INPUT_MISFIT,
-            INTERNAL, UNAVAILABLE, NO_RUNNER,
-        ),
+        (*WITH_BODIES, UNKNOWN_WORKFLOW, KEY_REUSED, INPUT_MISFIT, *EVERYWHERE, NO_RUNNER),
         (TENANT, IDEMPOTENCY_KEY),
         body="NewProject",
         description="A repetition with the same Idempotency-Key also carries the header `Idempotency-Replayed: true`.",
@@ -191,8 +188,7 @@ OPERATIONS = (
             "202": "Its runner was asked to stop it, within seconds; nothing else can become of it.",
         },
         "ProjectView",
-        (INVALID, NOT_JSON, NOT_FOUND, ALREADY_OVER, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, *EVERYWHERE),
-        (PROJECT_ID, TENANT), body="CancelRequest",
+        (*WITH_BODIES, NOT_FOUND, ALREADY_OVER, *EVERYWHERE), (PROJECT_ID, TENANT), body="CancelRequest",
         description="The body may be left out. Finished stages and their files stay; repeating it is safe.",
     ),
     _wish(
@@ -230,10 +226,10 @@ OPERATIONS = (
     ),
     Operation(
         "streamEvents", "get", "/v1/projects/{project_id}/events/stream", "Events", "What happens, as it happens",
-        {"200": "Server-sent events: `id` is the sequence, `data` the envelope; `event: end` after the last one; `event: progress` "
+        {"200": "Server-sent events: `id` is the sequence, `data` the envelope; `event: end` after the last one, upon which a browser closes, or it would connect again; `event: progress` "
          "between them, at most once a second and without an id, with what running stages say of how far they have come."},
         problems=(INVALID, NOT_FOUND, TOO_MANY_STREAMS, *EVERYWHERE),
-        parameters=(PROJECT_ID, TENANT, AFTER, LAST_EVENT_ID),
+        parameters=(PROJECT_ID, TENANT, TENANT_OF_STREAM, AFTER, LAST_EVENT_ID),
         media_type="text/event-stream", schema={"type": "string"},
         description="A reconnecting browser resumes by itself. The websocket at `/v1/projects/{project_id}/stream` sends the same, with progress only after `progress=1`.",
     ),

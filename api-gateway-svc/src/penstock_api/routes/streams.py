@@ -12,7 +12,7 @@ from litestar.types import ASGIApp
 from penstock_api.edge import refuse
 from penstock_api.parameters import after_of, project_id_of, resume_after, wants_progress
 from penstock_api.parts import parts_of
-from penstock_api.principal import tenant_of
+from penstock_api.principal import tenant_of_stream
 from penstock_api.problems import as_problem, not_found
 from penstock_api.push.hub import Subscription
 from penstock_api.push.socket import serve
@@ -47,7 +47,8 @@ async def _serve(socket: WebSocket[Any, Any, Any], subscription: Subscription, *
 
 
 async def _project(connection: ASGIConnection[Any, Any, Any, Any], project_id: str) -> ProjectItem:
-    project = await parts_of(connection).projects.find(tenant_of(connection.headers), project_id_of(project_id))
+    tenant = tenant_of_stream(connection.headers, connection.query_params)
+    project = await parts_of(connection).projects.find(tenant, project_id_of(project_id))
     if project is None:
         raise not_found("project")
     return project
