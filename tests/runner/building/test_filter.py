@@ -107,6 +107,18 @@ def test_limits_may_be_read_and_not_set(architecture: str) -> None:
 
 
 @architectures
+def test_nobody_may_be_signalled_by_way_of_a_file(architecture: str) -> None:
+    fcntl, ioctl = number(child.FCNTL, architecture), number(child.IOCTL, architecture)
+    for command in (child.F_SETOWN, child.F_SETSIG, child.F_SETOWN_EX):
+        assert answer(architecture, fcntl, 3, command, 1) == DENIED
+        assert answer(architecture, fcntl, 3, command | 1 << 32, 1) == DENIED, "of which the kernel takes 32 bits"
+    for command in (child.FIOSETOWN, child.SIOCSPGRP):
+        assert answer(architecture, ioctl, 3, command, 1) == DENIED
+    assert answer(architecture, fcntl, 3, 4) == child.ALLOW, "F_SETFL"
+    assert answer(architecture, ioctl, 1, 0x5401) == child.ALLOW, "TCGETS"
+
+
+@architectures
 def test_the_signal_of_the_parents_death_may_not_be_taken_away(architecture: str) -> None:
     prctl = number(child.PRCTL, architecture)
     assert answer(architecture, prctl, child.PR_SET_PDEATHSIG, 0) == DENIED
@@ -119,7 +131,16 @@ def test_the_numbers_are_those_of_the_kernels_headers(architecture: str) -> None
     if not header.is_file():
         pytest.skip(f"{header} is not on this machine")
     defined = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\s*$", header.read_text(), re.MULTILINE))
-    calls = (*child.DENIED, *child.PRETENDED, child.CLONE, child.CLONE3, child.PRCTL, child.PRLIMIT)
+    calls = (
+        *child.DENIED,
+        *child.PRETENDED,
+        child.CLONE,
+        child.CLONE3,
+        child.PRCTL,
+        child.PRLIMIT,
+        child.FCNTL,
+        child.IOCTL,
+    )
     ours = named(calls, architecture) | ORDINARY[architecture]
     # A call that is newer than the headers is not in them.
     assert {name: number for name, number in ours.items() if int(defined.get(name, number)) != number} == {}

@@ -42,6 +42,11 @@ ATTACKS = {
     "starts a program": "subprocess.run([sys.executable, '-c', ''], check=True)",
     "becomes another program": "os.execv('/bin/sh', ['sh', '-c', 'exit 0'])",
     "signals its parent": "os.kill(os.getppid(), 0)",
+    "has its parent signalled for a pipe": "fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, os.getppid())",
+    "has its parent signalled for a socket": "fcntl.ioctl(socket.socketpair()[0], 0x8901, struct.pack('i', os.getppid()))",
+    "chooses the signal": "fcntl.fcntl(os.pipe()[0], 10, 9)",
+    "keeps files in memory": "os.memfd_create('x')",
+    "takes the disk unwritten": "os.posix_fallocate(os.open('x', os.O_RDWR | os.O_CREAT), 0, 1 << 20)",
     "raises its limits": "resource.prlimit(0, resource.RLIMIT_AS, resource.getrlimit(resource.RLIMIT_AS))",
     "lowers the runner's limits": "resource.prlimit(os.getppid(), resource.RLIMIT_CORE, (0, 0))",
 }
@@ -59,7 +64,7 @@ def test_{list(ATTACKS).index(name)}():
         for name in names
     )
     return f"""
-import os, pathlib, pytest, resource, socket, subprocess, sys
+import fcntl, os, pathlib, pytest, resource, socket, struct, subprocess, sys
 OUTSIDE, PORT = pathlib.Path({str(outside)!r}), {port}
 {tests}
 """
@@ -168,6 +173,34 @@ def test_it():
     outcome = await workbench(memory_bytes=300 * 1024 * 1024).run_tests(package(text))
     assert isinstance(outcome, Ran)
     assert outcome.exit_code != 0
+
+
+MANY_FILES = """
+def test_it():
+    for number in range(400):
+        with open(f"file{number}", "wb") as file: file.write(b"x" * 16_000_000)
+"""
+NAMELESS_FILES = """
+import os, tempfile
+def test_it():
+    kept = []
+    for number in range(200):
+        kept.append(tempfile.TemporaryFile())
+        for _ in range(8): os.write(kept[-1].fileno(), b"x" * 2_000_000)
+"""
+MUCH_OUTPUT = """
+import os
+def test_it():
+    while True: os.write(1, b"x" * 1_000_000)
+"""
+
+
+@pytest.mark.parametrize("text", [MANY_FILES, NAMELESS_FILES, MUCH_OUTPUT], ids=["files", "nameless files", "output"])
+async def test_what_is_written_in_all_has_a_limit(text: str) -> None:
+    outcome = await workbench().run_tests(package(text, reported="-s"))
+    assert isinstance(outcome, Ran)
+    assert outcome.exit_code != 0
+    assert outcome.output.endswith("It was ended: it had written more than 256 MB.\n")
 
 
 async def test_megabytes_of_output_are_read_and_cut() -> None:

@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -18,12 +16,15 @@ from pathlib import Path
 from penstock_backbone.ports import Clock
 from penstock_runner.workflows.building import limited_child
 from penstock_runner.workflows.building.documents import OUTPUT_CHARS_MAX, SourceFile
+from penstock_runner.workflows.building.scratch import new_folder, remove
 from penstock_runner.workflows.building.workbench import NotImported, Outcome, Ran, Refused, TookTooLong
 
 TESTS_SECONDS_MAX = 60.0
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
 CHILDREN_MAX = 2
 """At once, in one runner: each keeps a core busy, and the others' stages want one, too."""
+WRITTEN_BYTES_MAX = 256 * 1024 * 1024
+LOOK_SECONDS = 0.1
 _OUTPUT_BYTES_MAX = 4 * OUTPUT_CHARS_MAX
 _READ_BYTES = 16 * 1024
 _LOG = logging.getLogger(__name__)
@@ -60,12 +61,12 @@ class ChildWorkbench:
                 "The tests of generated code run WITHOUT a sandbox, they can read this user's files: %s", reason
             )
         async with self._places:
-            folder = Path(tempfile.mkdtemp(prefix="penstock-build-"))
+            folder = await asyncio.to_thread(new_folder)
             try:
                 _lay_out(folder, files)
                 return await self._run(folder, _modules(files), confined=reason is None)
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                await asyncio.to_thread(remove, folder)
 
     async def _run(self, folder: Path, modules: str, *, confined: bool) -> Outcome:
         output = bytearray()
@@ -76,15 +77,30 @@ class ChildWorkbench:
                 _child(folder, self._limits, modules, confined=confined) as child,
             ):
                 assert child.stdout is not None
-                while block := await child.stdout.read(_READ_BYTES):
-                    output += block
-                    del output[:-_OUTPUT_BYTES_MAX]
-                exit_code = await child.wait()
+                watching = asyncio.create_task(self._watch(child.pid))
+                try:
+                    while block := await child.stdout.read(_READ_BYTES):
+                        output += block
+                        del output[:-_OUTPUT_BYTES_MAX]
+                    exit_code = await child.wait()
+                    if watching.done() and await watching:
+                        output += f"\nIt was ended: it had written more than {WRITTEN_BYTES_MAX >> 20} MB.\n".encode()
+                finally:
+                    watching.cancel()
         except TimeoutError:
             return TookTooLong(self._limits.seconds, _shown(output, folder))
         if exit_code == limited_child.NOT_IMPORTED:
             return NotImported(_shown(output, folder))
         return Ran(exit_code, _shown(output, folder), round((self._clock.monotonic() - started) * 1000))
+
+    async def _watch(self, pid: int) -> bool:
+        """Ends the child when it has written too much, wherever to: files may be many, and need no name. Whether it did."""
+        while (written := _written(pid)) is not None:
+            if written > WRITTEN_BYTES_MAX:
+                _kill(pid)
+                return True
+            await self._clock.sleep(LOOK_SECONDS)
+        return False
 
 
 @contextlib.asynccontextmanager
@@ -110,10 +126,23 @@ async def _child(
             ended = True
         finally:
             if not ended:
-                # The child leads its own session, so its id is its group's id and nobody else's.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child.pid, signal.SIGKILL)
+                _kill(child.pid)
                 await child.wait()
+
+
+def _kill(pid: int) -> None:
+    """The child leads its own session, so its id is its group's id and nobody else's."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _written(pid: int) -> int | None:
+    """Bytes, by calls or through mapped memory; None where the kernel does not say, or no longer."""
+    try:
+        counts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text("ascii").splitlines())
+    except OSError:
+        return None
+    return max(int(counts["wchar"]), int(counts["write_bytes"]))
 
 
 def _modules(files: Sequence[SourceFile]) -> str:

@@ -42,7 +42,7 @@ X32_SYSCALLS = 0x40000000
 CLONE_THREAD = 0x10000
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-FIRST_ARGUMENT, THIRD_ARGUMENT = 16, 32
+FIRST_ARGUMENT, SECOND_ARGUMENT, THIRD_ARGUMENT = 16, 24, 32
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """By what the platform calls itself: AUDIT_ARCH, which the kernel tells a filter. Each call's numbers below stand in this
@@ -69,6 +69,8 @@ DENIED: tuple[Call, ...] = (
     ("pivot_root", 155, 41), ("chroot", 161, 51), ("mount", 165, 40), ("umount2", 166, 39), ("unshare", 272, 97),
     ("setns", 308, 268), ("open_tree", 428, 428), ("move_mount", 429, 429), ("fsopen", 430, 430),
     ("fsconfig", 431, 431), ("fsmount", 432, 432), ("fspick", 433, 433), ("mount_setattr", 442, 442),
+    # Files that are only memory, which no limit of memory counts, and space on the disk that nobody has written.
+    ("memfd_create", 319, 279), ("memfd_secret", 447, 447), ("fallocate", 285, 47),
     # Extended attributes, and files by their handles.
     ("setxattr", 188, 5), ("lsetxattr", 189, 6), ("fsetxattr", 190, 7), ("removexattr", 197, 14),
     ("lremovexattr", 198, 15), ("fremovexattr", 199, 16), ("open_by_handle_at", 304, 265),
@@ -94,6 +96,11 @@ CLONE: Call = ("clone", 56, 220)
 CLONE3: Call = ("clone3", 435, 435)
 PRCTL: Call = ("prctl", 157, 167)
 PRLIMIT: Call = ("prlimit64", 302, 261)
+# Whom a file's owner makes the kernel signal, and with what: a way around kill where Landlock does not see to signals.
+FCNTL: Call = ("fcntl", 72, 25)
+F_SETOWN, F_SETSIG, F_SETOWN_EX = 8, 10, 15
+IOCTL: Call = ("ioctl", 16, 29)
+FIOSETOWN, SIOCSPGRP = 0x8901, 0x8902
 
 
 def limit(kind: int, most: int) -> None:
@@ -176,8 +183,15 @@ def filter_of(architecture: str) -> list[bytes]:
         numbers = numbers_of(calls, architecture)
         return [part for number in numbers for part in (step(EQUAL, number, 0, 1), step(RETURN, action))]
 
-    clone, prctl, prlimit = numbers_of((CLONE, PRCTL, PRLIMIT), architecture)
+    clone, prctl, prlimit, fcntl, ioctl = numbers_of((CLONE, PRCTL, PRLIMIT, FCNTL, IOCTL), architecture)
     denied = REFUSE | errno.EPERM
+
+    def commands(call: int, *values: int) -> list[bytes]:
+        """Denied as the second argument of a call, of which the kernel takes 32 bits."""
+        refusals = [part for value in values for part in (step(EQUAL, value, 0, 1), step(RETURN, denied))]
+        tests = [step(LOAD, SECOND_ARGUMENT), *refusals, step(RETURN, ALLOW)]
+        return [step(EQUAL, call, 0, len(tests)), *tests]
+
     return [
         step(LOAD, 4), step(EQUAL, ARCHITECTURES[architecture], 1, 0), step(RETURN, KILL),
         step(LOAD, 0), step(AT_LEAST, X32_SYSCALLS, 0, 1), step(RETURN, denied),
@@ -185,6 +199,8 @@ def filter_of(architecture: str) -> list[bytes]:
         *answers(PRETENDED, REFUSE),
         # Its flags lie in memory, where a filter cannot look; the C library then takes clone.
         *answers((CLONE3,), REFUSE | errno.ENOSYS),
+        *commands(fcntl, F_SETOWN, F_SETSIG, F_SETOWN_EX),
+        *commands(ioctl, FIOSETOWN, SIOCSPGRP),
         # Threads only.
         step(EQUAL, clone, 0, 4), step(LOAD, FIRST_ARGUMENT), step(ANY_BIT, CLONE_THREAD, 0, 1),
         step(RETURN, ALLOW), step(RETURN, denied),
