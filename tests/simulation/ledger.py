@@ -22,7 +22,7 @@ from penstock_backbone.records.limits import (
     tenant_scope,
     workflow_scope,
 )
-from penstock_backbone.records.runs import QUEUED, RUNNING, as_run, needs_token
+from penstock_backbone.records.runs import QUEUED, RUNNING, as_run, needs_token, story
 from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.records.tokens import (
     GRANT,
@@ -38,6 +38,7 @@ from penstock_backbone.records.tokens import (
 )
 from penstock_backbone.records.yields import as_asks, asks_key
 from penstock_backbone.vocabulary import Item, Key
+from penstock_runner.handlers.journal import STOPPED, YIELDED
 
 STALE_LIMITS_SECONDS_MAX = 70.0
 """The reading of limits that a decision is made on: every 30 s by the orchestrator's own clock, which may be slow and
@@ -186,7 +187,8 @@ class Ledger:
             assert operation.op == REQUEUE, operation
             returned = run is not None and run["state"] != RUNNING and run["fence"] >= fence
             demand(returned, "I5", f"the slot of {run_id} is freed before it was fenced off")
-            self._demand_idle(run_id, fence)
+            if run is None or not _was_handed_back(run, fence):
+                self._demand_idle(run_id, fence)
             self.since[name] = now
         self._count(name, -1)
         del self.held[name]
@@ -290,6 +292,12 @@ class Ledger:
 
     def state(self) -> dict[str, Any]:
         return {"held": dict(self.held), "waiting": [name for name in self.tokens if name not in self.held]}
+
+
+def _was_handed_back(run: Item, fence: int) -> bool:
+    """By its runner, which had let go of its stages by then (the diary's rule), and may still wait for the answer."""
+    requeued = [told["d"]["reason"] for _, told in story(as_run(run)) if told["t"] == "RunRequeued"]
+    return run["fence"] == fence and requeued[-1:] in ([STOPPED], [YIELDED])
 
 
 def _tokens_of(head: str) -> str:

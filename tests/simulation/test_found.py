@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tests.runner.inline_workers import InlineWorkers
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.machine import LocalClock, NumberedIds, SeededChance, stream_of
+from tests.simulation.plan import COMMIT, RUNNERS, Fault, plan_of
+from tests.simulation.world import simulate
 
 from penstock_backbone.errors import Retryable
 from penstock_backbone.memory import MemoryEngine
@@ -88,3 +91,10 @@ def test_the_lease_of_a_session_runs_from_when_it_was_first_asked_for() -> None:
         assert heartbeat.session.is_over(SELF_FENCE_SECONDS)
 
     play(story)
+
+
+def test_a_runner_that_waits_for_the_answer_to_a_handing_back_executes_nothing() -> None:
+    """Seed 50000467: the rule took it for one that works without a slot (I5)."""
+    faults = [Fault(at, "slow answer", name, COMMIT, 5.0) for name in RUNNERS for at in (4.0, 4.1, 4.2, 4.3)]
+    faults += [Fault(4.5, "deployed", name) for name in RUNNERS]
+    assert simulate(replace(plan_of(1), runs=12, fleet=8, submit_seconds=4.0, faults=tuple(faults))).violation is None
