@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +15,12 @@ from tests.api.world import submitted, world
 
 from penstock_api.application import ROUTES
 from penstock_api.documentation.examples import EXAMPLES
+from penstock_api.documentation.openapi import openapi_document
 from penstock_api.problems import KINDS, METHOD_NOT_ALLOWED
 
 pytestmark = pytest.mark.anyio
 
+ROOT = Path(__file__).parents[2]
 UNDOCUMENTED = {("get", "/openapi.json"), ("get", "/docs"), ("get", "/docs/{asset}")}
 
 
@@ -25,6 +30,21 @@ async def openapi() -> dict[str, Any]:
         assert answer.headers["content-type"] == "application/json"
         document: dict[str, Any] = answer.json()
         return document
+
+
+async def test_the_version_is_known_where_no_distribution_is_installed_as_in_the_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(name: str) -> Any:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", missing)
+    openapi_document.cache_clear()
+    try:
+        version = (await openapi())["info"]["version"]
+    finally:
+        openapi_document.cache_clear()
+    assert version == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
 async def test_every_route_is_documented_and_nothing_else() -> None:

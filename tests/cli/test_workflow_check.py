@@ -34,11 +34,14 @@ WORKFLOWS = (
 """
 
 
-def checked(folder: Path, *modules: str) -> subprocess.CompletedProcess[str]:
+def checked(folder: Path, *modules: str, columns: int | None = 100) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(str(ROOT / source) for source in SOURCES)
+    surroundings = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    if columns is not None:
+        surroundings["COLUMNS"] = str(columns)
     return subprocess.run(
         [sys.executable, "-m", "penstock_cli.main", "workflow", "check", *modules],
-        cwd=folder, env={**os.environ, "PYTHONPATH": path, "COLUMNS": "100"}, capture_output=True, text=True, timeout=60,
+        cwd=folder, env={**surroundings, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60,
         check=False,
     )  # fmt: skip
 
@@ -84,3 +87,8 @@ def test_without_a_name_it_shows_what_ships_with_penstock(tmp_path: Path) -> Non
     ):
         assert heading in said.stdout
     assert "✗" not in said.stdout
+
+
+def test_no_name_is_cut_short_in_a_pipe_and_all_of_it_is_shown_in_a_narrow_terminal(tmp_path: Path) -> None:
+    assert "agent_developer_manager  agent_code_developer     AssemblyReport" in checked(tmp_path, columns=None).stdout
+    assert "…" not in checked(tmp_path, columns=80).stdout

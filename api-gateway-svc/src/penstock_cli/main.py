@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from penstock_api import VERSION
 from penstock_backbone.engines import EngineSettings
 from penstock_backbone.environment import allowed_origins, drain_seconds
 from penstock_backbone.errors import BackboneError
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Durable, fair, admission-controlled workflow runs.",
         epilog="`penstock COMMAND --help` says more.",
     )
+    parser.add_argument("--version", action="version", version=f"penstock {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_up(commands.add_parser("up", help="run everything on this machine until Ctrl-C"))
     _add_demo(commands.add_parser("demo", help="the same, with ten projects submitted at once"))
@@ -194,9 +196,10 @@ async def _load(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
 async def _workflow_check(arguments: argparse.Namespace, _: asyncio.Event) -> int:
     from rich.console import Console  # noqa: PLC0415  # as above
 
-    from penstock_cli.workflow_check import check  # noqa: PLC0415  # as above
+    from penstock_cli.workflow_check import PIPED_COLUMNS, check  # noqa: PLC0415  # as above
 
-    return check(arguments.modules, Console())
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return check(arguments.modules, Console(width=None if told else PIPED_COLUMNS))
 
 
 async def _provision(arguments: argparse.Namespace, _: asyncio.Event) -> int:

@@ -19,6 +19,8 @@ from penstock_runner.domain.plan import Plan
 from penstock_runner.registry import load
 
 FAULTY = 1
+PIPED_COLUMNS = 200
+"""Where no terminal says how wide it is, nothing needs to be folded."""
 
 
 def check(modules: Sequence[str], console: Console) -> int:
@@ -57,7 +59,7 @@ def _show(plan: Plan, console: Console) -> None:
     console.print(heading)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("  step", "stage", "after", "gives", "attempts", "time limit"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     steps = plan.steps()
     for number, step in enumerate(steps, start=1):
         for place, stage in enumerate(step):

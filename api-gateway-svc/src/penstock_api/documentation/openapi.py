@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import msgspec
 from pydantic import BaseModel
 
+from penstock_api import VERSION
 from penstock_api.documentation.examples import EXAMPLES
 from penstock_api.documentation.operations import OPERATIONS, Operation
 from penstock_api.domain import views
@@ -60,7 +60,7 @@ def _document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Penstock API",
-            "version": version("penstock"),
+            "version": VERSION,
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0"},
         },
