@@ -16,7 +16,7 @@ from penstock_backbone.records.runs import CANCELLED, RUNNING, SUCCEEDED
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.vocabulary import Refused, Written
 from penstock_runner.authoring import StageContext
-from penstock_runner.handlers.execution import CANCEL_SECONDS
+from penstock_runner.handlers.letting_go import CANCEL_SECONDS
 from penstock_runner.handlers.wishes import LOOK_SECONDS
 
 _, _, HANGS_LONG, _ = WORKFLOWS

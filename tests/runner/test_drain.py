@@ -149,3 +149,27 @@ async def test_a_message_that_was_received_before_the_signal_is_given_back_at_on
     assert await ended_after(rig, process) < 1
     assert (await rig.run(run_id))["state"] == QUEUED
     assert len(await rig.engine.queues.receive(DISPATCH_QUEUE, 1, 0)) == 1
+
+
+@virtual
+async def test_a_run_that_is_claimed_just_when_its_runner_is_to_end_is_handed_back_and_no_attempt_counts(
+    rig: Rig,
+) -> None:
+    faults = Faults(rig.engine)
+    write = faults.tables.write
+
+    async def slowly_answered(writes: Sequence[Any]) -> Any:
+        outcomes = await write(writes)
+        if any("version" in getattr(each, "set", ()) for each in writes):
+            process.stop.set()
+            await rig.clock.sleep(1)
+        return outcomes
+
+    faults.tables.write = slowly_answered  # type: ignore[method-assign]  # one answer comes late
+    one = workflow(stage("only"))
+    process = rig.start(one, faults=faults)
+    run_id = await rig.submit(one)
+    await process.task
+    handed_back = await rig.run(run_id)
+    assert (handed_back["state"], handed_back["attempt"]) == (QUEUED, 0)
+    assert completions(await rig.story(run_id)) == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from pydantic import BaseModel
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, says, stage, workflow
 from tests.runner.test_execution import hang, of_type
 from tests.runner.test_plan import problem_of
 
 from penstock_backbone.records import runs, verbs
-from penstock_backbone.records.runs import FAILED, RUNNER_LOST, RUNNING, SUCCEEDED
+from penstock_backbone.records.runs import FAILED, RUNNER_LOST, RUNNING, SUCCEEDED, TIMED_OUT, WAITING
 from penstock_backbone.records.sessions import bury_session
 from penstock_runner.authoring import FailureHook, FinalError, RunFailure, Stage, StageContext, Workflow
 
@@ -299,3 +300,42 @@ def test_the_stages_beside_have_let_go_before_the_hook_is_told_and_before_the_ru
         assert (await rig.told(run_id))[-2:] == ["StageFailed fails", "RunFailed fails"]
 
     story()
+
+
+@virtual
+async def test_the_hook_of_a_run_whose_time_passed_while_it_waited_can_read_what_is_finished(rig: Rig) -> None:
+    told: list[str] = []
+
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        told.append(f"{failure.error} {context.output_of('first', Word).text}")
+
+    async def asks(context: StageContext) -> Word:
+        await context.approve("Go on?")
+        return Word()
+
+    stages = (stage("first", says("hello")), stage("ask", asks))
+    asking = Workflow("sample", "1", stages, timeout_seconds=60, on_failure=tell)
+    run_id = await rig.submit(asking)
+    rig.start(asking)
+    await rig.until(lambda run: run["state"] == WAITING, run_id)
+    await rig.clock.sleep(60)
+    await rig.ring()
+    await rig.until_ended(run_id, state=TIMED_OUT)
+    assert told == ["RunTimedOut hello"]
+
+
+@virtual
+async def test_the_hook_hears_of_an_input_that_does_not_fit(rig: Rig) -> None:
+    told: list[RunFailure] = []
+
+    class Order(BaseModel):
+        amount: int
+
+    async def tell(context: StageContext, failure: RunFailure) -> None:
+        told.append(failure)
+
+    ordering = Workflow("sample", "1", (stage("first"),), input=Order, on_failure=tell)
+    run_id = await rig.submit(ordering)
+    rig.start(ordering)
+    await rig.until_ended(run_id, state=FAILED)
+    assert [(failure.stage, failure.error) for failure in told] == [(None, "InvalidInput")]

@@ -14,7 +14,7 @@ from penstock_backbone.records import verbs
 from penstock_backbone.records.runs import FAILED, PAUSED, QUEUED, SUCCEEDED, TIMED_OUT, RunItem
 from penstock_backbone.vocabulary import Write
 from penstock_runner.authoring import RunFailure, StageContext, Workflow
-from penstock_runner.handlers.execution import CANCEL_SECONDS
+from penstock_runner.handlers.letting_go import CANCEL_SECONDS
 from penstock_runner.handlers.wishes import LOOK_SECONDS
 
 

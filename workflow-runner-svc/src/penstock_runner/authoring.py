@@ -255,8 +255,8 @@ class Workflow:
     `input`: the model of what a request may give besides its requirement. The API refuses what does not fit its JSON
     Schema, and a run whose input its own validators refuse fails before its first stage.
 
-    `on_failure` is called when a stage has failed for good, before the run ends `failed`, when its time is over, and when
-    it is given up because its runner was lost too often. It is called again when its runner is lost or it raises, so it
+    `on_failure` is called when a stage has failed for good, before the run ends `failed`, when its input does not fit,
+    when its time is over, and when it is given up because its runner was lost too often. It is called again when its runner is lost or it raises, so it
     gives its context's idempotency key to whoever must not hear twice. It may read the outputs of finished stages, and
     cannot wait for a time, a signal or an answer. It changes nothing: the run fails whatever becomes of it.
     """

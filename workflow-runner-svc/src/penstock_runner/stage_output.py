@@ -6,13 +6,34 @@ import io
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TextIO
+from typing import Any, TextIO
 
 Say = Callable[[str], None]
 
 speaker: ContextVar[Say | None] = ContextVar("speaker", default=None)
 """Takes a line that was printed by the stage whose code runs now, in its task and in those that it has started."""
 LINE_CHARS_MAX = 16 * 1024
+
+
+class StageBytes(io.BufferedIOBase):
+    """The `buffer` of sys.stdout or sys.stderr, for libraries that write bytes."""
+
+    def __init__(self, text: StageOutput, real: TextIO) -> None:
+        self._text = text
+        self._real = real
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        if speaker.get() is None:
+            return self._real.buffer.write(data)
+        text = bytes(data)
+        self._text.write(text.decode(errors="replace"))
+        return len(text)
+
+    def flush(self) -> None:
+        self._real.flush()
 
 
 class StageOutput(io.TextIOBase):
@@ -39,6 +60,13 @@ class StageOutput(io.TextIOBase):
         rest = self._lines.pop(say, "")
         if rest.strip():
             say(rest)
+
+    @property
+    def buffer(self) -> StageBytes:
+        return StageBytes(self, self._real)
+
+    def close(self) -> None:
+        """It is the process's, and no stage's."""
 
     def flush(self) -> None:
         self._real.flush()

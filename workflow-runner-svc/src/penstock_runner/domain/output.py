@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from penstock_runner.authoring import FinalError, OutputModel
@@ -16,7 +16,8 @@ def outputs_from(text: bytes, model: type[OutputModel]) -> list[OutputModel]:
 
 
 def text_of(output: object, model: type[BaseModel]) -> bytes:
-    """Raises FinalError: the same code would return the same again."""
+    """Raises FinalError: the same code would return the same again. A number that is none, and whatever else JSON cannot
+    say, is found here and not by the stage that needs it."""
     if not isinstance(output, model):
         raise FinalError(f"the stage returned {type(output).__name__} instead of {model.__name__}")
     try:
@@ -25,4 +26,10 @@ def text_of(output: object, model: type[BaseModel]) -> bytes:
         raise FinalError(f"the output cannot be written as JSON: {error}") from error
     if len(text) > OUTPUT_BYTES_MAX:
         raise FinalError(f"the output has {len(text)} bytes and {OUTPUT_BYTES_MAX} are possible: put an artifact")
+    try:
+        model.model_validate_json(text)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise FinalError(f"the output cannot be read back from its JSON: {place}: {first['msg']}") from invalid
     return text

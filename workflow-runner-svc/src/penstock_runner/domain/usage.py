@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from penstock_events.facts import Usage
 
+AMOUNT_MAX = 10**15
+"""What JavaScript still counts exactly, with room for the sum over a run's items."""
+
 
 class UsageTotal:
     """A UsageMeter. `total` None: nothing was measured, which is not the same as zero."""
@@ -24,4 +27,6 @@ class UsageTotal:
         )
         total = self.total = self.total or {}
         for name, amount in measured.model_dump(exclude_none=True).items():
+            if total.get(name, 0) + amount > AMOUNT_MAX:
+                raise ValueError(f"{name} would be more than {AMOUNT_MAX}")
             total[name] = total.get(name, 0) + amount

@@ -234,7 +234,7 @@ class Claims:
                 assert_never(outcome)
 
     def _start(self, candidate: _Candidate, session: Session, write: Update) -> None:
-        if session.fenced or self._heartbeat.draining:
+        if session.fenced:
             return
         world, plan, fence = self._world, candidate.claim.plan, candidate.dispatch.fence
         run = without(candidate.run, candidate.claim.cleared)
@@ -256,6 +256,8 @@ class Claims:
         execution = Execution(claimed, journal, run, self._closed)
         session.work[execution.key] = execution
         self.executions[execution.key] = execution
+        if self._heartbeat.draining:
+            execution.drain()
         execution.start()
 
     def _closed(self, execution: Execution) -> None:

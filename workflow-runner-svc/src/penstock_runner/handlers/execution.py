@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 from penstock_backbone.errors import BlobCorrupt, BlobMissing
@@ -15,11 +17,9 @@ from penstock_backbone.records.runs import (
     SUCCEEDED,
     TIMED_OUT,
     WAITING,
-    FactItem,
     RunItem,
     fact,
 )
-from penstock_backbone.records.times import to_text
 from penstock_runner.authoring import HERE_SECONDS, RunFailure, Stage
 from penstock_runner.domain.failing import failing
 from penstock_runner.domain.given import input_problem
@@ -27,11 +27,10 @@ from penstock_runner.domain.plan import GiveUp, TryAgain, after_failure
 from penstock_runner.handlers.failure_hook import tell
 from penstock_runner.handlers.fan_out import Ended, FanOut
 from penstock_runner.handlers.journal import STOPPED, YIELDED, CancelAsked, Journal, NotAtRest, RunEnded, RunLost
-from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Succeeded, Suspended
+from penstock_runner.handlers.letting_go import let_go
+from penstock_runner.handlers.outcomes import Failed, Succeeded, Suspended
+from penstock_runner.handlers.stage import Attempt, ClaimedRun
 from penstock_runner.handlers.telling import Teller
-
-CANCEL_SECONDS = 5.0
-"""For stages to let go once their run is cancelled, or its time is over."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +45,15 @@ class Execution:
         self, claimed: ClaimedRun, journal: Journal, run: RunItem, on_closed: Callable[[Execution], None]
     ) -> None:
         """`run` is the image that was claimed: what stood there before this claim."""
-        self._claimed = claimed
+        self._claimed = replace(claimed, leave_behind=self._leave_behind)
         self._journal = journal
         self._run = run
         self._on_closed = on_closed
         self._finished = claimed.plan.finished(run["results"])
         self._active: set[str] = set()
-        self._branches: dict[asyncio.Task[None], None] = {}
+        self._branches: dict[asyncio.Task[None], str] = {}
+        self._left_behind: set[str] = set()
+        self._abandoned: set[asyncio.Task[None]] = set()
         self._teller = Teller(claimed, run)
         self._draining = False
         self._pausing: str | None = None
@@ -62,12 +63,16 @@ class Execution:
         self._stopped = False
         self._may_go_on = False
         self._handed_back = False
+        self._closed = False
         self.key = (claimed.run_id, journal.fence)
         self.session = journal.session
         self.deadline = self._teller.deadline()
 
     def start(self) -> None:
         self._journal.heard = self.heard
+        if self._draining:
+            self._branch(self._rest)
+            return
         if self.deadline <= self._claimed.world.clock.monotonic():
             self.expire()
             return
@@ -128,6 +133,8 @@ class Execution:
 
     async def _end_timed_out(self, others: list[asyncio.Task[None]]) -> None:
         await self._let_go(others)
+        with contextlib.suppress(BlobMissing, BlobCorrupt):
+            await self._claimed.shelf.load(self._run)
         limit = self._claimed.plan.workflow.timeout_seconds
         assert limit is not None
         message = f"the run took longer than the {limit:g} s that its workflow allows"
@@ -136,25 +143,26 @@ class Execution:
         await self._journal.end(TIMED_OUT, [timed_out], {})
 
     async def _let_go(self, branches: list[asyncio.Task[None]]) -> None:
-        for branch in branches:
-            branch.cancel()
-        patience = asyncio.create_task(self._claimed.world.clock.sleep(CANCEL_SECONDS))
-        while branches and not patience.done():
-            await asyncio.wait([*branches, patience], return_when=asyncio.FIRST_COMPLETED)
-            branches = [branch for branch in branches if not branch.done()]
-        patience.cancel()
-        if branches:
+        clock, left_behind = self._claimed.world.clock, self._left_behind
+        self._abandoned.update(await let_go(branches, clock, lambda branch: self._branches[branch] in left_behind))
+        if self._abandoned:
             _log.warning("Run %s ends while a stage of it will not stop.", self.key[0])
 
+    def _leave_behind(self, stage: Stage, attempt: int, outcome: Failed) -> None:
+        """The stage's code ignores the end of its time, so another attempt would run beside it: the run fails. Whatever
+        the code still does, nothing of it is written down."""
+        if stage.name in self._claimed.plan.stages and not self._ending:
+            self._left_behind.add(stage.name)
+            self._branch(self._fail_with, stage, attempt, outcome)
+
     async def _begin(self) -> None:
-        if self._run["results"]:
-            try:
-                await self._claimed.shelf.load(self._run)
-            except (BlobMissing, BlobCorrupt) as error:
-                await self._fail("ResultLost", f"The result of a finished stage cannot be read: {error}")
-                return
+        try:
+            await self._claimed.shelf.load(self._run)
+        except (BlobMissing, BlobCorrupt) as error:
+            await self._fail("ResultLost", f"The result of a finished stage cannot be read: {error}")
+            return
         if (problem := input_problem(self._claimed.plan.workflow, self._claimed.project)) is not None:
-            await self._fail("InvalidInput", problem)
+            await self._end_failed(RunFailure(None, "InvalidInput", problem))
             return
         if (failure := failing(self._run)) is not None:
             await self._end_failed(failure)
@@ -174,8 +182,11 @@ class Execution:
 
     async def _follow(self, stage: Stage) -> None:
         """The stage, and then whatever it alone has let start."""
+        branch = asyncio.current_task()
+        assert branch is not None
         while True:
             self._active.add(stage.name)
+            self._branches[branch] = stage.name
             ended = await (self._one(stage) if stage.each is None else self._each(stage))
             self._active.discard(stage.name)
             if ended is None:
@@ -289,8 +300,6 @@ class Execution:
         """For what is not the fault of one stage."""
         await self._journal.end(FAILED, [self._teller.run_failed(RunFailure(None, error, message))], {})
 
-    # --- rest -----------------------------------------------------------------------------------------
-
     async def _rest(self) -> None:
         """Nothing of the run is under way, and it is not over: it is paused or handed back, goes on, or waits."""
         self._may_go_on = False
@@ -305,19 +314,11 @@ class Execution:
                     self._may_go_on = True
                     await self._begin_again(ready)
                 else:
-                    await self._journal.rest(WAITING, *self._waiting())
+                    await self._journal.rest(WAITING, *self._teller.run_waiting(self._finished))
             except NotAtRest:
                 self._handed_back = False
                 continue
             return
-
-    def _waiting(self) -> tuple[FactItem, int | None]:
-        """What is told of it, and when the run goes on by itself: at the latest when its time is over."""
-        over_at = self._teller.over_at()
-        until = self._claimed.waiting.until([] if over_at is None else [over_at])
-        stages = [stage.name for stage in self._claimed.plan.startable(self._finished)]
-        text = None if until is None else to_text(until)
-        return fact("RunWaiting", self._teller.now(), stages=stages, until=text), until
 
     def _ready(self) -> list[Stage]:
         """The stages that could be under way and are not."""
@@ -345,11 +346,9 @@ class Execution:
             self._active.update(stage.name for stage in ready)
             self._branch(self._begin_again, ready)
 
-    # --- branches -----------------------------------------------------------------------------------
-
     def _branch(self, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         task = asyncio.create_task(self._guard(work, *arguments))
-        self._branches[task] = None
+        self._branches[task] = ""
         task.add_done_callback(self._branch_is_over)
 
     async def _guard(self, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
@@ -382,15 +381,19 @@ class Execution:
 
     def _branch_is_over(self, task: asyncio.Task[None]) -> None:
         del self._branches[task]
-        if self._branches:
+        if not self._abandoned.issuperset(self._branches):
             return
         over = self._journal.ended is not None or self.session.fenced or self._handed_back
         if over or (self._stopped and not self._draining):
             self._close()
-        else:
+        elif not self._branches:
             self._branch(self._rest)
 
     def _close(self) -> None:
+        """At once where all that is left of it are stages that will not stop."""
+        if self._closed:
+            return
+        self._closed = True
         self._claimed.watchdog.release(self)
         self._claimed.progress.stop()
         self._teller.record_span(self._journal)

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from penstock_runner.authoring import FAILURE_HOOK, FailureHook, RunFailure, Stage, StageContext
 from penstock_runner.domain.plan import TryAgain, after_failure
-from penstock_runner.handlers.stage import Attempt, ClaimedRun, Failed, Suspended
+from penstock_runner.handlers.outcomes import Failed, Suspended
+from penstock_runner.handlers.stage import Attempt, ClaimedRun
 
 HOOK_SECONDS_MAX = 60.0
 HOOK_ATTEMPTS_MAX = 3

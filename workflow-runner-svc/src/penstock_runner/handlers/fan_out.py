@@ -11,16 +11,8 @@ from penstock_runner.authoring import Stage
 from penstock_runner.domain.items import item_name, items_of, joined, summed
 from penstock_runner.domain.output import OUTPUT_BYTES_MAX
 from penstock_runner.handlers.journal import Journal
-from penstock_runner.handlers.stage import (
-    Attempt,
-    AttemptOutcome,
-    ClaimedRun,
-    Failed,
-    Given,
-    Succeeded,
-    Suspended,
-    failed,
-)
+from penstock_runner.handlers.outcomes import AttemptOutcome, Failed, Succeeded, Suspended, failed
+from penstock_runner.handlers.stage import Attempt, ClaimedRun, Given
 
 
 class Ended(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from penstock_runner.domain.wording import valid_text
 from penstock_runner.handlers.journal import CancelAsked, Journal, NotAtRest, RunEnded, RunLost
 from penstock_runner.ports import World
 
@@ -25,7 +26,7 @@ class Progress:
         """Raises ValueError for a fraction that is none."""
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction}")
-        text = self._world.redact(line[: 8 * LINE_CHARS_MAX])[:LINE_CHARS_MAX]
+        text = valid_text(self._world.redact(line[: 8 * LINE_CHARS_MAX])[:LINE_CHARS_MAX])
         # An item holds whole numbers only.
         thousandths = None if fraction is None else round(fraction * 1000)
         self._journal.progress[stage] = [thousandths, text]

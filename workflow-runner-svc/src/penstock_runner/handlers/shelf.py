@@ -34,13 +34,17 @@ class Shelf:
         self._usages: dict[str, dict[str, int] | None] = {}
         self._names: set[str] = set()
         self._versions: dict[str, list[str]] = {}
+        self._loaded = False
 
     async def load(self, run: RunItem) -> None:
-        """For a run that resumes. Raises BlobMissing or BlobCorrupt: a result that cannot be trusted."""
+        """For a run that resumes; once. Raises BlobMissing or BlobCorrupt: a result that cannot be trusted."""
+        if self._loaded:
+            return
         for stage in run["results"]:
             result = result_of(run, stage)
             stored = decode_result(await self._read(result) if isinstance(result, BlobRef) else result)
             self.add(stage, bytes(stored.output), stored.artifacts, stored.usage)
+        self._loaded = True
 
     def add(
         self, stage: str, output: bytes, artifacts: Sequence[StoredArtifact], usage: dict[str, int] | None = None

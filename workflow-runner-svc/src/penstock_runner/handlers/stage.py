@@ -9,16 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn
 
 from opentelemetry.trace import SpanContext
 from pydantic import ValidationError
 
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.results import StoredArtifact
-from penstock_backbone.records.runs import MESSAGE_CHARS_MAX
 from penstock_backbone.records.waits import APPROVAL, SIGNAL, SIGNAL_NAME_PATTERN, TIMER
-from penstock_backbone.vocabulary import BlobRef
 from penstock_events.facts import Artifact
 from penstock_runner.authoring import (
     HERE_SECONDS,
@@ -35,54 +33,32 @@ from penstock_runner.domain.output import outputs_from, text_of
 from penstock_runner.domain.plan import Plan
 from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.handlers.other_projects import OtherProjects
+from penstock_runner.handlers.outcomes import (
+    AttemptOutcome,
+    Failed,
+    StageCancelled,
+    StageTimeout,
+    Succeeded,
+    Suspended,
+    failed,
+)
 from penstock_runner.handlers.progress import Progress
 from penstock_runner.handlers.shelf import Shelf
 from penstock_runner.handlers.stage_log import StageLog
 from penstock_runner.handlers.waiting import Waiting, approval_key, signal_key, sleep_key
 from penstock_runner.handlers.watchdog import Watchdog
-from penstock_runner.ports import Job, JobFailed, World
+from penstock_runner.ports import Job, World
 from penstock_runner.stage_output import finish, speaker
 
-ERROR_CHARS_MAX = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Succeeded:
-    """`output` is the JSON text of the result; `stored` is what the run's item keeps of it."""
-
-    output: bytes
-    stored: str | BlobRef
-    artifacts: tuple[StoredArtifact, ...]
-    usage: dict[str, int] | None
-    duration_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """`final`: trying again cannot help."""
-
-    error: str
-    message: str
-    final: bool
-    duration_ms: int
-    usage: dict[str, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Suspended:
-    """The attempt goes on later, from its beginning. `waits`: the key of what it waits for; None: it was stopped at a
-    checkpoint of its own."""
-
-    waits: str | None
-
-
-AttemptOutcome: TypeAlias = Succeeded | Failed | Suspended
+CANCELS_MAX = 2
+AGAIN_SECONDS = 2.0
+"""For code that is cancelled because its time is over to clean up, before it is cancelled once more, or left behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
     """What all attempts of one claimed run share. `first` are the stages whose start the claim has told of. `stopping` is
-    set while nothing new is to be begun."""
+    set while nothing new is to be begun. `leave_behind` is told of an attempt whose code will not end."""
 
     world: World
     watchdog: Watchdog
@@ -96,6 +72,7 @@ class ClaimedRun:
     waiting: Waiting
     stopping: asyncio.Event
     trace: SpanContext | None
+    leave_behind: Callable[[Stage, int, Failed], None] = lambda *_: None
 
 
 class Given(NamedTuple):
@@ -112,7 +89,7 @@ class Attempt:
     watchdog ends when it takes too long."""
 
     __slots__ = (
-        "_artifacts", "_asked", "_claimed", "_expired", "_given", "_log", "_slept", "_stage", "_suspended", "_task",
+        "_artifacts", "_asked", "_cancels", "_claimed", "_given", "_log", "_slept", "_stage", "_suspended", "_task",
         "attempt", "deadline", "usage",
     )  # fmt: skip
 
@@ -123,7 +100,7 @@ class Attempt:
         self._log: StageLog | None = None
         self._artifacts: dict[str, StoredArtifact] = {}
         self.usage = UsageTotal()
-        self._expired = False
+        self._cancels = 0
         self._slept = self._asked = 0
         self._suspended: Suspended | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -270,7 +247,9 @@ class Attempt:
             outcome = self._suspended or await self._succeeded(text, _milliseconds(clock.monotonic() - began))
         except StageSuspended:
             outcome = self._suspended
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
             seconds = clock.monotonic() - began
             outcome = self._suspended or failed(
                 error, self._stage, claimed.world.redact, _milliseconds(seconds), self.usage.total
@@ -286,10 +265,25 @@ class Attempt:
         self._claimed.watchdog.watch(self)
 
     def expire(self) -> None:
-        """The time is over: the stage's code is cancelled where it waits."""
+        """The time is over: the stage's code is cancelled where it waits, and once more when it goes on all the same. If
+        not even that ends it, it is left behind."""
         assert self._task is not None
-        self._expired = True
+        if self._cancels == CANCELS_MAX:
+            error = StageTimeout(
+                f"{self._too_long()}, and its code does not end when it is cancelled: let CancelledError pass, or make it "
+                "a plain def"
+            )
+            seconds = self._stage.timeout_seconds + CANCELS_MAX * AGAIN_SECONDS
+            ours = failed(error, self._stage, self._claimed.world.redact, _milliseconds(seconds), self.usage.total)
+            self._claimed.leave_behind(self._stage, self.attempt, ours)
+            return
+        self._cancels += 1
         self._task.cancel()
+        self.deadline = self._claimed.world.clock.monotonic() + AGAIN_SECONDS
+        self._claimed.watchdog.watch(self)
+
+    def _too_long(self) -> str:
+        return f"the stage took longer than {self._stage.timeout_seconds:g} s"
 
     async def _call(self) -> bytes:
         """The JSON text of the result. An attempt that was expired, or is being stopped, stays so, whatever its code
@@ -306,12 +300,12 @@ class Attempt:
         finally:
             self._claimed.watchdog.release(self)
             self._claimed.progress.forget(self._given.name)
-            if self._expired:
+            for _ in range(self._cancels):
                 task.uncancel()
             if task.cancelling():
                 raise asyncio.CancelledError
-            if self._expired:
-                raise StageTimeout(f"the stage took longer than {self._stage.timeout_seconds:g} s")
+            if self._cancels:
+                raise StageTimeout(self._too_long())
 
     async def _run_here(self) -> object:
         """On the loop. What the code prints meanwhile, in this task, is its log's."""
@@ -355,34 +349,6 @@ class Attempt:
             attributes={"penstock.run": claimed.run_id, "penstock.stage": self.stage, "penstock.attempt": self.attempt},
             error=error,
         )
-
-
-class StageTimeout(Exception):
-    """An attempt took longer than its stage allows."""
-
-
-class StageCancelled(Exception):
-    """Nobody stopped the run: something that the stage awaits was cancelled."""
-
-
-def failed(
-    error: BaseException,
-    stage: Stage,
-    redact: Callable[[str], str],
-    duration_ms: int,
-    usage: dict[str, int] | None = None,
-) -> Failed:
-    name, final = type(error).__name__, isinstance(error, (FinalError, *stage.final_errors))
-    if isinstance(error, JobFailed):
-        name, final = error.error, error.final
-    message = redact((str(error) or repr(error))[: 8 * MESSAGE_CHARS_MAX])
-    return Failed(
-        error=name[:ERROR_CHARS_MAX],
-        message=message[:MESSAGE_CHARS_MAX].encode(errors="replace").decode(),
-        final=final,
-        duration_ms=duration_ms,
-        usage=usage,
-    )
 
 
 def to_nanoseconds(moment: datetime) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from penstock_backbone.records.runs import MESSAGE_CHARS_MAX, SUCCEEDED, FactItem, RunItem, fact
-from penstock_backbone.records.times import to_ms
+from penstock_backbone.records.times import to_ms, to_text
 from penstock_runner.authoring import RunFailure, Stage
+from penstock_runner.domain.wording import valid_text
 from penstock_runner.handlers.fan_out import Ended
 from penstock_runner.handlers.journal import Journal
-from penstock_runner.handlers.stage import ClaimedRun, Failed, Succeeded, to_nanoseconds
+from penstock_runner.handlers.outcomes import Failed, Succeeded
+from penstock_runner.handlers.stage import ClaimedRun, to_nanoseconds
 
 
 class Teller:
@@ -50,8 +52,16 @@ class Teller:
         return fact("StageFailed", self.now(), **told, final=retry_in_ms is None, retry_in_ms=retry_in_ms)
 
     def run_failed(self, failure: RunFailure) -> FactItem:
-        message = failure.message[:MESSAGE_CHARS_MAX]
+        message = valid_text(failure.message[:MESSAGE_CHARS_MAX])
         return fact("RunFailed", self.now(), stage=failure.stage, error=failure.error, message=message)
+
+    def run_waiting(self, finished: Container[str]) -> tuple[FactItem, int | None]:
+        """What is told of it, and when the run goes on by itself: at the latest when its time is over."""
+        over_at = self.over_at()
+        until = self._claimed.waiting.until([] if over_at is None else [over_at])
+        stages = [stage.name for stage in self._claimed.plan.startable(finished)]
+        text = None if until is None else to_text(until)
+        return fact("RunWaiting", self.now(), stages=stages, until=text), until
 
     def run_succeeded(self, at: int) -> FactItem:
         """The duration counts from the first start, so only what other runners have done is taken by the wall clock."""

@@ -18,6 +18,7 @@ from penstock_backbone.records.waits import (
     is_over,
 )
 from penstock_runner.authoring import FinalError
+from penstock_runner.domain.wording import valid_text
 from penstock_runner.handlers.journal import Journal
 from penstock_runner.ports import World
 
@@ -49,7 +50,7 @@ class Waiting:
             now = to_ms(self._world.clock.now())
             wait: WaitItem = {"k": kind, "n": attempt, "at": now}
             if about:
-                wait["q"] = about
+                wait["q"] = valid_text(about)
             if seconds is not None:
                 wait["until"] = now + round(seconds * 1000)
             waits[key] = wait
