@@ -87,12 +87,12 @@ async def test_a_bad_trace_starts_nothing(scratch: Path) -> None:
 
 async def test_a_replay_that_would_take_days_starts_nothing(scratch: Path) -> None:
     trace = scratch / "trace.csv"
-    trace.write_text(TRACE.replace("1400", "14000"))
+    trace.write_text(TRACE.replace("1400", "34000"))
     process = await begin(scratch, "--trace", str(trace), "--speed", "1")
     said, complained = await ended(process)
     assert (said, process.returncode) == ("", 1)
     assert complained == (
-        "penstock: This replay would take 3 h 56 min, and an hour is the most: choose --speed 4 or more, or draw the arrivals "
+        "penstock: This replay would take 9 h 30 min, and six hours are the most: choose --speed 2 or more, or draw the arrivals "
         "together with --busy 90.\n"
     )
 

@@ -36,6 +36,7 @@ def test_a_run_that_failed_says_why_even_if_it_never_held_a_slot() -> None:
     told = read([event(1, "ProjectCreated"), event(2, "RunFailed", stage=None, error="E", message="no luck")])
     assert (told.ended, told.error, told.holds) == (True, "no luck", [])
     assert read([event(1, "ProjectCreated"), event(2, "RunCancelled", reason="enough")]).error == "enough"
+    assert read([event(1, "ProjectCreated"), event(2, "RunTimedOut", timeout_ms=1)]).error == "RunTimedOut"
 
 
 def test_a_story_without_an_end_has_not_ended() -> None:

@@ -45,6 +45,7 @@ few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
         ("Weather Bot", "", "weather_bot"),
         ("class", "json", "json_agent"),
         ("../../etc/passwd", "todo list", "todo_list_agent"),
+        ("", "A tool that converts temperatures between Celsius and Kelvin", "converts_temperatures_agent"),
     ],
 )
 def test_packages_are_named_after_what_is_asked_for(name: str, requirement: str, package: str) -> None:
@@ -118,6 +119,20 @@ def test_a_tool_answers_or_says_what_it_needs_whatever_it_is_given(tool: str, re
 )
 def test_the_language_is_recognised(text: str, language: str) -> None:
     assert language_of(text) == language
+
+
+@pytest.mark.parametrize(
+    ("requirement", "title"),
+    [
+        ("Build an agent that reads invoices.", "Reads invoices"),
+        ("I want a small bot which tells me the weather, and what to wear", "Tells me the weather, and what to wear"),
+        ("An agent to sort letters", "Sort letters"),
+        ("Build an agent named Ada that reads files", "Build an agent named Ada that reads files"),
+        ("开发一个数据脱敏工具。", "开发一个数据脱敏工具"),
+    ],
+)
+def test_a_title_is_what_is_asked_for_without_the_asking(requirement: str, title: str) -> None:
+    assert title_of("", requirement) == title
 
 
 def test_signs_lose_their_meaning_in_markdown() -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,9 +16,13 @@ from tests.runner.building.packages import lay_out, manifest, ruff_says
 from tests.runner.building.requirements_said import SAID
 from tests.runner.building.runs import Context, built
 
+from penstock_runner.authoring import Workflow
+from penstock_runner.workflows.agent_build.workflow import build_agent_build
 from penstock_runner.workflows.building.drafter.naming import PACKAGE_PATTERN
+from penstock_runner.workflows.building.drafting import Workshop
 from penstock_runner.workflows.building.inspection import Inspection, inspect
 from penstock_runner.workflows.building.packaging import Package
+from penstock_runner.workflows.tool_build.workflow import build_tool_build
 
 PROVENANCE = "drafted offline from templates, no model was used"
 
@@ -166,6 +171,17 @@ def test_what_the_draft_cannot_do_is_said_openly(runs: dict[str, Context]) -> No
     assert "PDF 文件：请先转换" in texts(runs["documents"])["README.md"]
     assert "数据库：请导出" in texts(runs["topology"])["README.md"]
     assert "sending messages" in texts(runs["mixed"])["README.md"]
+
+
+WEATHER = "I want a bot that tells me the weather forecast of a city and suggests what to wear."
+
+
+@pytest.mark.parametrize("build", [build_agent_build, build_tool_build], ids=["agent", "tool"])
+def test_a_requirement_that_no_tool_fits_is_not_promised(build: Callable[[Workshop], Workflow]) -> None:
+    readme = texts(built(WEATHER, build=build))["README.md"]
+    assert "What this draft does not do\n\n- what was asked for: no tool of the offline drafter fits it" in readme
+    assert "Try it with the words" not in readme
+    assert "what was asked for: no tool" not in texts(built("Summarise my documents.", build=build))["README.md"]
 
 
 def test_markdown_in_a_name_or_requirement_stays_text(runs: dict[str, Context]) -> None:

@@ -122,7 +122,7 @@ def test_which_tools_come_and_go(base: Artifacts, change: str, tools: tuple[str,
 def test_what_has_changed_is_told_file_by_file_and_as_a_difference(base: Artifacts) -> None:
     run = update(base, CHANGE)
     said = run.artifacts["changes.md"].decode()
-    assert said.startswith(f"# {ENGLISH} 0.1.0 → 0.2.0\n")
+    assert said.startswith("# Greets customers and answers questions from documents 0.1.0 → 0.2.0\n")
     assert "| `tests/test_greeting.py` | removed | 0 | 33 |" in said
     assert f"| `{NAME}/agent.py` |" not in said
     difference = run.artifacts["changes.diff"].decode()

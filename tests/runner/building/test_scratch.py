@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock_runner.workflows.building.scratch import ABANDONED_SECONDS, PREFIX, new_folder, remove
+from penstock_runner.workflows.building.scratch import ABANDONED_SECONDS, PREFIX, new_folder, remove, remove_abandoned
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,7 @@ def test_what_a_killed_runner_has_left_is_removed_by_the_next_and_what_another_u
     for path in (left, foreign):
         os.utime(path, (0, path.stat().st_mtime - ABANDONED_SECONDS - 10))
     mine = new_folder()
+    remove_abandoned(mine)
     assert set(place.iterdir()) == {used, foreign, mine}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-ENDS = frozenset({"RunSucceeded", "RunFailed", "RunCancelled"})
+ENDS = frozenset({"RunSucceeded", "RunFailed", "RunCancelled", "RunTimedOut"})
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from penstock_backbone.ports import Clock
 from penstock_runner.workflows.building import limited_child
 from penstock_runner.workflows.building.documents import OUTPUT_CHARS_MAX, SourceFile
-from penstock_runner.workflows.building.scratch import new_folder, remove
+from penstock_runner.workflows.building.scratch import new_folder, remove, remove_abandoned
 from penstock_runner.workflows.building.workbench import NotImported, Outcome, Ran, Refused, TookTooLong
 
 TESTS_SECONDS_MAX = 60.0
@@ -61,8 +61,9 @@ class ChildWorkbench:
                 "The tests of generated code run WITHOUT a sandbox, they can read this user's files: %s", reason
             )
         async with self._places:
-            folder = await asyncio.to_thread(new_folder)
+            folder = new_folder()
             try:
+                await asyncio.to_thread(remove_abandoned, folder)
                 _lay_out(folder, files)
                 return await self._run(folder, _modules(files), confined=reason is None)
             finally:

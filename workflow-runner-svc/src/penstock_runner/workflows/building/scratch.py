@@ -17,11 +17,13 @@ _LOG = logging.getLogger(__name__)
 
 
 def new_folder() -> Path:
-    """A new one; what runners that were killed have left is removed meanwhile."""
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    for other in _abandoned(folder):
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def remove_abandoned(newest: Path) -> None:
+    """What runners that were killed have left beside this folder, which is in use."""
+    for other in _abandoned(newest):
         remove(other)
-    return folder
 
 
 def remove(folder: Path) -> None:

@@ -27,7 +27,7 @@ def requirements(project: ProjectInput, planned: ProjectPlan) -> RequirementsAna
         requirements=points(project.requirement),
         keywords=tuple(word[:100] for word in extract(readable(project.requirement))),
         capabilities=tuple(capabilities(project)),
-        not_covered=not_covered(project.requirement, planned.language),
+        not_covered=not_covered(project, planned.language),
     )
 
 

@@ -13,6 +13,7 @@ from penstock_runner.workflows.agent_build.documents import (
     ToolSet,
 )
 from penstock_runner.workflows.building.documents import ProjectPlan, SourceFile
+from penstock_runner.workflows.building.drafter.asked import fits
 from penstock_runner.workflows.building.drafter.library.agent import route
 from penstock_runner.workflows.building.drafter.library.tools import TOOLS
 from penstock_runner.workflows.building.drafter.markdown import in_markdown, quoted
@@ -84,7 +85,7 @@ def readme(project: ProjectInput, planned: ProjectPlan, analysed: RequirementsAn
             offers=tuple((tool.name, tool.title) for tool in designed.tools),
             not_covered=analysed.not_covered,
             commands=tuple(f"python -m {planned.package} {shlex.quote(tool.example)}" for tool in designed.tools),
-            points=tuple(point.text for point in analysed.requirements),
+            points=tuple(point.text for point in analysed.requirements if fits(analysed.not_covered)),
             hint=wording(planned.language).model,
         )
     )

@@ -46,7 +46,7 @@ def requirements(given: Assignment[Any]) -> RequirementsUpdate:
     asked = points(known.change)[:CHANGES_MAX]
     return RequirementsUpdate(
         changes=tuple(Requirement(id=f"R{count + number}", text=one.text) for number, one in enumerate(asked, start=1)),
-        not_covered=not_covered(known.requirement, known.language),
+        not_covered=not_covered(_asked(known.requirement), known.language),
         design=_design_after(known),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from penstock_runner.authoring import ProjectInput
 from penstock_runner.workflows.building.documents import ProjectPlan, Requirement
-from penstock_runner.workflows.building.drafter.catalog import CARDS, LACKS
+from penstock_runner.workflows.building.drafter.catalog import CARDS, LACKS, NOTHING_FITS
 from penstock_runner.workflows.building.drafter.library.agent import words_used
 from penstock_runner.workflows.building.drafter.library.tools import TOOLS
 from penstock_runner.workflows.building.drafter.naming import AGENTS, package_name
@@ -38,8 +39,15 @@ def tools_asked_for(project: ProjectInput) -> dict[str, list[str]]:
     return {name: used[name] for name in wanted}
 
 
-def not_covered(requirement: str, language: str) -> tuple[str, ...]:
+def not_covered(project: ProjectInput, language: str) -> tuple[str, ...]:
     """What no tool of the library can do, said openly."""
-    lowered = readable(requirement).lower()
-    lacks = (lack for lack in LACKS if any(word in lowered for word in lack.words))
+    lowered = readable(project.requirement).lower()
+    lacks = [lack for lack in LACKS if any(word in lowered for word in lack.words)]
+    if not tools_asked_for(project):
+        lacks.insert(0, NOTHING_FITS)
     return tuple(lack.chinese if language == "zh" else lack.english for lack in lacks)
+
+
+def fits(lacks: Sequence[str]) -> bool:
+    """Whether any tool was found for what was asked, read from what is said to be not covered."""
+    return not {NOTHING_FITS.english, NOTHING_FITS.chinese} & set(lacks)

@@ -131,6 +131,12 @@ class Lack:
     chinese: str
 
 
+NOTHING_FITS = Lack(
+    (),
+    "what was asked for: no tool of the offline drafter fits it, and those above are only a beginning. Add your own, or let "
+    "a model draft it",
+    "需求本身：离线起草器没有合适的工具，上面的工具只是起点。请添加自己的工具，或由模型起草",
+)
 LACKS = (
     Lack(
         ("pdf",),

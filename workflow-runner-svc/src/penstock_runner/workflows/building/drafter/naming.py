@@ -38,7 +38,10 @@ def package_name(name: str, requirement: str, endings: tuple[str, ...] = AGENTS)
     ending = endings[0]
     if words and words[-1] in endings:
         ending = words.pop()
-    stem = "_".join(words)[:_STEM_CHARS_MAX].strip("_")
+    stem = words[0][:_STEM_CHARS_MAX] if words else ""
+    for word in words[1:]:
+        if len(stem) + 1 + len(word) <= _STEM_CHARS_MAX:
+            stem = f"{stem}_{word}"
     if not stem or all(word in endings for word in words):
         digest = hashlib.sha256(f"{name}\0{requirement}".encode("utf-8", "replace")).hexdigest()
         return f"{ending}_{digest[:_HASH_CHARS]}"

@@ -17,6 +17,12 @@ _UNPRINTABLE = re.compile(
 _LINE_END = re.compile("\r\n?|[\x85\u2028\u2029]")
 _WORD = re.compile(r"[a-záéíóúüñàâçèêëîïôùûäöß]+")
 _CLAUSE_END = re.compile(r"(?<=\w{4})[，。；：！？]|(?<=\w{4})[,;:.!?](?:\s|$)")
+_LEAD_IN = re.compile(
+    r"(?:please )?(?:(?:(?:i|we) (?:want|need|would like)|build|create|make|develop|write)(?: me| us)? )?"
+    r"an? (?:[\w-]+ ){0,3}?(?:agent|assistant|bot|chatbot|tool)(?: that| which| to) (?=\w)",
+    re.IGNORECASE,
+)
+"""What a title need not say. Of bounded length, so that matching it takes no time."""
 _MEANT_SIGNS = re.compile(r"\w")
 
 # Words so frequent that two of them in a requirement tell its language.
@@ -75,10 +81,16 @@ def points_of(requirement: str) -> list[str]:
 
 
 def title_of(name: str, requirement: str) -> str:
-    """The project's name; without one, the requirement's first clause."""
+    """The project's name; without one, the requirement's first sentence, or of a long one the first clause."""
     given = shorten(readable(name), TITLE_CHARS_MAX)
-    clause = _CLAUSE_END.split(points_of(requirement)[0], maxsplit=1)[0]
-    return given if _MEANT_SIGNS.search(given) else shorten(clause, TITLE_CHARS_MAX) or "?"
+    if _MEANT_SIGNS.search(given):
+        return given
+    sentence = points_of(requirement)[0]
+    if lead := _LEAD_IN.match(sentence):
+        sentence = sentence[lead.end()].upper() + sentence[lead.end() + 1 :]
+    if len(sentence) > TITLE_CHARS_MAX:
+        sentence = _CLAUSE_END.split(sentence, maxsplit=1)[0]
+    return shorten(sentence.rstrip(".。"), TITLE_CHARS_MAX) or "?"
 
 
 def shorten(text: str, chars_max: int) -> str:

@@ -14,7 +14,8 @@ _POINTS_SHOWN_MAX = 3
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """`offers`: name and title of everything it does; `hint`: one more line on its use."""
+    """`offers`: name and title of everything it does; `points`: what of the requirement its tools know;
+    `hint`: one more line on its use."""
 
     project: ProjectInput
     plan: ProjectPlan
@@ -38,9 +39,12 @@ def written(contents: Contents) -> str:
         lines += [f"## {phrases.not_covered}", "", *(f"- {lack}" for lack in contents.not_covered), ""]
     lines += [
         f"## {phrases.use}", "", "```sh", *contents.commands, "```", "",
-        phrases.try_it, "",
-        *(f"- {in_markdown(point)}" for point in contents.points[:_POINTS_SHOWN_MAX]), "",
+        *_to_try(phrases.try_it, contents.points[:_POINTS_SHOWN_MAX]),
         contents.hint, "",
         f"## {phrases.tests}", "", "```sh", "python -m pytest", "```", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _to_try(line: str, points: tuple[str, ...]) -> list[str]:
+    return [line, "", *(f"- {in_markdown(point)}" for point in points), ""] if points else []

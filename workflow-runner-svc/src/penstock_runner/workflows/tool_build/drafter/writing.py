@@ -42,10 +42,10 @@ def plan(given: Assignment[Any]) -> ProjectPlan:
 
 
 def requirements(given: Assignment[Any]) -> ToolRequirements:
-    text = given.project.requirement
+    project = given.project
     return ToolRequirements(
-        requirements=asked.points(text),
-        not_covered=asked.not_covered(text, given.document(ProjectPlan).language),
+        requirements=asked.points(project.requirement),
+        not_covered=asked.not_covered(project, given.document(ProjectPlan).language),
     )
 
 
@@ -102,7 +102,7 @@ def readme(given: Assignment[Any]) -> ToolReadme:
         offers=((FUNCTIONS[tool], CARDS[tool].title(planned.language)),),
         not_covered=analysed.not_covered,
         commands=(f"python -m {planned.package} {shlex.quote(_example(tool, planned.language))}",),
-        points=tuple(point.text for point in analysed.requirements),
+        points=tuple(point.text for point in analysed.requirements if asked.fits(analysed.not_covered)),
         hint=wording(planned.language).calling.format(planned.package, FUNCTIONS[tool]),
     )
     return ToolReadme(files=(SourceFile(path="README.md", text=written(contents)),))

@@ -1,4 +1,4 @@
-"""Describes the number columns of a table."""
+"""Describes the number columns of a table, and adds them up by the words beside them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ EXAMPLES = (
 NUMBER_MAX = 1e100
 ROWS_MAX = 100_000
 COLUMNS_MAX = 200
+GROUPS_MAX, GROUP_COLUMNS_MAX = 20, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +51,66 @@ def number(text: str) -> float | None:
 
 def describe(text: str) -> list[Column]:
     """One entry a column that has numbers, in the order of the table; the first row names the columns."""
-    reader = csv.reader(io.StringIO(text.strip()))
-    try:
-        header = next(reader, [])[:COLUMNS_MAX]
-        rows = [row for row, _ in zip(reader, range(ROWS_MAX), strict=False)]
-    except csv.Error as error:
-        raise ToolError("This is not a readable table. Give comma-separated rows with a header.") from error
+    header, rows = _table(text)
     columns = []
     for index, name in enumerate(header):
-        cells = (number(row[index]) for row in rows if index < len(row))
-        values = [value for value in cells if value is not None]
+        values = [value for row in rows if (value := _value(row, index)) is not None]
         if values:
             columns.append(
                 Column(
-                    name.strip(), len(values), min(values), max(values), statistics.fmean(values),
+                    name, len(values), min(values), max(values), statistics.fmean(values),
                     statistics.median(values), values[-1] - values[0],
                 )
             )  # fmt: skip
     return columns
 
 
+def totals(text: str) -> dict[tuple[str, str], dict[str, float]]:
+    """For (number column, column of words that come again): the sum for each word, the largest first."""
+    header, rows = _table(text)
+    groups = []
+    for index in range(len(header)):
+        cells = [row[index].strip() for row in rows if index < len(row)]
+        if 1 < len(set(cells)) <= min(GROUPS_MAX, len(cells) - 1) and all(number(cell) is None for cell in cells):
+            groups.append(index)
+    found = {}
+    for index, name in enumerate(header):
+        for group in groups[:GROUP_COLUMNS_MAX]:
+            sums: dict[str, float] = {}
+            for row in rows:
+                if (value := _value(row, index)) is not None and group < len(row):
+                    word = row[group].strip()
+                    sums[word] = sums.get(word, 0.0) + value
+            if sums:
+                found[name, header[group]] = dict(sorted(sums.items(), key=lambda item: -item[1]))
+    return found
+
+
+def _table(text: str) -> tuple[list[str], list[list[str]]]:
+    reader = csv.reader(io.StringIO(text.strip()))
+    try:
+        header = [name.strip() for name in next(reader, [])[:COLUMNS_MAX]]
+        return header, [row for row, _ in zip(reader, range(ROWS_MAX), strict=False)]
+    except csv.Error as error:
+        raise ToolError("This is not a readable table. Give comma-separated rows with a header.") from error
+
+
+def _value(row: list[str], index: int) -> float | None:
+    return number(row[index]) if index < len(row) else None
+
+
+def _material(request: str, desk: Desk) -> str:
+    """All of the request when it begins with a table's head and a row of its numbers: then its first line is no order."""
+    lines = [line.split(",") for line in request.strip().splitlines()[:2]]
+    begins = (
+        len(lines) == 2 and 1 < len(lines[0]) == len(lines[1]) and any(number(cell) is not None for cell in lines[1])
+    )
+    return request if begins and not desk.files else desk.material(request)
+
+
 def answer(request: str, desk: Desk) -> str:
-    columns = describe(desk.material(request))
+    text = _material(request, desk)
+    columns = describe(text)
     if not columns:
         raise ToolError("No column of numbers was found. Give comma-separated rows with a header, or a .csv file.")
     lines = [
@@ -79,4 +118,7 @@ def answer(request: str, desk: Desk) -> str:
         f"mean={column.mean:g} median={column.median:g} change={column.change:+g}"
         for column in columns
     ]
+    by = in_language_of(request, "{} by {}: ", "{}（按{}合计）：")
+    for (name, group), sums in totals(text).items():
+        lines.append(by.format(name, group) + ", ".join(f"{word} {value:g}" for word, value in sums.items()))
     return "\n".join([in_language_of(request, "Columns:", "各列："), *lines])
