@@ -185,7 +185,8 @@ StageFunction: TypeAlias = Callable[[StageContext], Awaitable[BaseModel]]
 """An `async def`: runs on the runner's loop, for work that waits."""
 BlockingFunction: TypeAlias = Callable[[BlockingContext], BaseModel]
 """A plain `def`: may block and compute. It runs in a worker process, whose crash or hang touches no other run, and so
-it must stand at the top of its module."""
+it must stand at the top of its module. The process serves other runs afterwards: its current folder and environment are
+put back, and when threads or processes are left in it, another takes its place."""
 ItemFunction: TypeAlias = Callable[[StageContext, Any], Awaitable[BaseModel]]
 BlockingItemFunction: TypeAlias = Callable[[BlockingContext, Any], BaseModel]
 """For a stage with `each`: the same two, with the item of the list."""

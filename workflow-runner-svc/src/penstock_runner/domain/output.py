@@ -1,4 +1,4 @@
-"""The JSON text of what a stage returned, or why it has none."""
+"""What stages return and put, as it is stored, or why it cannot be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from pydantic_core import PydanticSerializationError
 from penstock_runner.authoring import FinalError, OutputModel
 
 OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+ARTIFACT_BYTES_MAX = 64 * 1024 * 1024
+
+
+def artifact_bytes(name: str, data: object) -> bytes:
+    """What is to be stored under this name. Raises FinalError when it is too large."""
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(f"an artifact is bytes, and not {type(data).__name__}")
+    checked = bytes(data)
+    if len(checked) > ARTIFACT_BYTES_MAX:
+        raise FinalError(f"The artifact {name} has {len(checked)} bytes, and {ARTIFACT_BYTES_MAX} are possible.")
+    return checked
 
 
 def outputs_from(text: bytes, model: type[OutputModel]) -> list[OutputModel]:

@@ -11,10 +11,10 @@ from penstock_backbone.records.runs import RESULT_INLINE_BYTES_MAX, RunItem, res
 from penstock_backbone.vocabulary import BlobRef
 from penstock_events.facts import Artifact
 from penstock_runner.authoring import FinalError
+from penstock_runner.domain.output import artifact_bytes
 from penstock_runner.handlers.patience import repeated
 from penstock_runner.ports import World
 
-ARTIFACT_BYTES_MAX = 64 * 1024 * 1024
 ARTIFACTS_MAX = 128
 """Of one run: RunSucceeded lists them all and stays under 64 KB."""
 ARTIFACT_NAME_CHARS_MAX = 200
@@ -78,8 +78,7 @@ class Shelf:
         problem = name_problem(name)
         if problem is not None:
             raise FinalError(problem)
-        if len(data) > ARTIFACT_BYTES_MAX:
-            raise FinalError(f"The artifact {name} has {len(data)} bytes, and {ARTIFACT_BYTES_MAX} are possible.")
+        data = artifact_bytes(name, data)
         self._names.add(name)
         if len(self._names) > ARTIFACTS_MAX:
             raise FinalError(f"The run puts more than {ARTIFACTS_MAX} artifacts: put an archive instead.")

@@ -45,9 +45,11 @@ from penstock_runner.adapters.workers.messages import (
     end_of_output,
     framed,
 )
+from penstock_runner.adapters.workers.surroundings import Surroundings
 from penstock_runner.authoring import FinalError, ProjectInput, StageStopped
-from penstock_runner.domain.output import outputs_from, text_of
+from penstock_runner.domain.output import artifact_bytes, outputs_from, text_of
 from penstock_runner.domain.usage import UsageTotal
+from penstock_runner.domain.wording import valid_text
 
 PARENT_DEATH_SIGNAL = 1
 """prctl's PR_SET_PDEATHSIG."""
@@ -66,6 +68,8 @@ class Line:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._lock = threading.RLock()
+        # What a stage forks must not speak in its place.
+        os.register_at_fork(after_in_child=control.close)
 
     def tell(self, message: Heard) -> None:
         with self._lock:
@@ -135,11 +139,12 @@ class WorkerContext:
     def progress(self, fraction: float | None, line: str = "") -> None:
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction}")
-        self._line.tell(Came(fraction, line[:LINE_CHARS_MAX]))
+        self._line.tell(Came(fraction, valid_text(line[:LINE_CHARS_MAX])))
 
     def put_artifact(self, name: str, data: bytes) -> Artifact:
-        answer = self._line.ask(AskPut(name, data))
-        return Artifact(name=name, size=len(data), sha256=answer.sha256)
+        checked = artifact_bytes(name, data)
+        answer = self._line.ask(AskPut(name, checked))
+        return Artifact(name=name, size=len(checked), sha256=answer.sha256)
 
     def get_artifact(self, name: str, of: str | None = None) -> bytes:
         return self._line.ask(AskGet(name, of)).data
@@ -151,10 +156,16 @@ class _Saying(logging.Handler):
     def __init__(self, line: Line) -> None:
         super().__init__()
         self._line = line
+        self._pid = os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
+        """A process that the stage has forked prints it: the line to the runner is not its own."""
         try:
-            self._line.tell(Said(record.levelno, self.format(record)[:LINE_CHARS_MAX]))
+            text = valid_text(self.format(record)[:LINE_CHARS_MAX])
+            if os.getpid() == self._pid:
+                self._line.tell(Said(record.levelno, text))
+            else:
+                os.write(2, f"{text}\n".encode())
         except Exception:  # noqa: BLE001  # as every logging.Handler: a log line never breaks the work
             self.handleError(record)
 
@@ -166,6 +177,7 @@ class Worker:
         self._busy = False
         self._stopped = False
         self._memory_at_start = _peak_bytes()
+        self._pid = os.getpid()
 
     def stop(self, *_: object) -> None:
         """SIGTERM: the stage may clean up; without one the process ends at once."""
@@ -190,17 +202,22 @@ class Worker:
 
     def _outcome(self, work: Work) -> Done | Broke:
         with self._job():
+            before = Surroundings.now()
             try:
                 run, model, final_errors, arguments = pickle.loads(work.code)  # noqa: S301  # from our own runner
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # the module may do anything when it is imported
-                return self._broke(error, ())
+                # What a module changes when it is imported stays: all its stages shall find it.
+                before = Surroundings.now()
+            except StageStopped:
+                os._exit(0)
+            except BaseException as error:  # noqa: BLE001  # the module may do anything when it is imported
+                return self._broke(error, (), before)
             try:
                 output = text_of(run(WorkerContext(self._line, work), *arguments), model)
             except StageStopped:
                 os._exit(0)
-            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  # its failure, not ours
-                return self._broke(error, final_errors)
-            return Done(output, self._grown_bytes())
+            except BaseException as error:  # noqa: BLE001  # its failure, not ours
+                return self._broke(error, final_errors, before)
+            return Done(output, self._grown_bytes(), before.restored())
 
     @contextlib.contextmanager
     def _job(self) -> Iterator[None]:
@@ -210,20 +227,21 @@ class Worker:
             yield
         finally:
             self._busy = False
-            if self._stopped:
+            if self._stopped or os.getpid() != self._pid:
                 os._exit(0)
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
             with contextlib.suppress(Exception):
                 sys.stderr.flush()
-            os.write(1, end_of_output(self._jobs))
+            with contextlib.suppress(OSError):
+                os.write(1, end_of_output(self._jobs))
 
-    def _broke(self, error: BaseException, final_errors: tuple[type[BaseException], ...]) -> Broke:
-        message = str(error) or repr(error)
+    def _broke(
+        self, error: BaseException, final_errors: tuple[type[BaseException], ...], before: Surroundings
+    ) -> Broke:
+        message = valid_text((str(error) or repr(error))[:LINE_CHARS_MAX])
         final = isinstance(error, (FinalError, *final_errors))
-        return Broke(
-            type(error).__name__, message[:LINE_CHARS_MAX].encode(errors="replace").decode(), final, self._grown_bytes()
-        )
+        return Broke(type(error).__name__, message, final, self._grown_bytes(), before.restored())
 
     def _grown_bytes(self) -> int:
         return max(0, _peak_bytes() - self._memory_at_start)

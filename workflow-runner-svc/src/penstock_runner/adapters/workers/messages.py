@@ -83,10 +83,12 @@ class Used(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """`grown_bytes`: how much more memory the worker has needed at its peak than when it was new."""
+    """`grown_bytes`: how much more memory the worker has needed at its peak than when it was new. `left`: what the stage
+    has left behind in its process, in words."""
 
     output: bytes
     grown_bytes: int
+    left: str
 
 
 class Broke(msgspec.Struct, frozen=True, tag=True):
@@ -94,6 +96,7 @@ class Broke(msgspec.Struct, frozen=True, tag=True):
     message: str
     final: bool
     grown_bytes: int
+    left: str
 
 
 Heard: TypeAlias = AskOutput | AskPut | AskGet | Said | Came | Used | Done | Broke

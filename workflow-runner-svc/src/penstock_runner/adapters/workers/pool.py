@@ -104,11 +104,13 @@ class WorkerPool:
     def _give_back(self, worker: WorkerProcess, *, spent: bool) -> None:
         self._busy.discard(worker)
         spent = spent or worker.jobs >= JOBS_MAX or worker.grown_bytes >= GROWN_BYTES_MAX
-        if spent:
+        if worker.left:
+            _log.info("A worker is replaced, because a stage has left this in it: %s.", worker.left)
+        elif spent:
             _log.info(
                 "A worker is replaced after %d jobs; it had grown by %d MB.", worker.jobs, worker.grown_bytes >> 20
             )
-        if spent or not worker.alive or len(self._idle) >= IDLE_MAX:
+        if spent or worker.left or not worker.alive or len(self._idle) >= IDLE_MAX:
             self._end(worker)
         else:
             self._idle.append(worker)

@@ -17,6 +17,7 @@ from typing import assert_never
 from penstock_backbone.errors import BackboneError
 from penstock_runner.adapters.workers import messages
 from penstock_runner.adapters.workers.child import serve
+from penstock_runner.adapters.workers.family import descendants, kill
 from penstock_runner.adapters.workers.messages import (
     FRAME_BYTES_MAX,
     LENGTH,
@@ -52,6 +53,7 @@ PRINTED_LINE_BYTES_MAX = 16 * 1024
 class WorkerProcess:
     def __init__(self, process: BaseProcess, control: socket.socket, printed: socket.socket) -> None:
         self._process = process
+        self._pid = process.pid
         self._control = control
         self._printed = printed
         self._exited = asyncio.Event()
@@ -60,6 +62,7 @@ class WorkerProcess:
         self._all_printed = asyncio.Event()
         self.jobs = 0
         self.grown_bytes = 0
+        self.left = ""
 
     @classmethod
     async def started(cls, context: ForkServerContext, memory_bytes: int, modules: Sequence[str]) -> WorkerProcess:
@@ -106,19 +109,23 @@ class WorkerProcess:
         finally:
             await self._heard_all()
             self._desk = None
-        self.grown_bytes = outcome.grown_bytes
+        self.grown_bytes, self.left = outcome.grown_bytes, outcome.left
         if isinstance(outcome, Broke):
             raise JobFailed(outcome.error, outcome.message, final=outcome.final)
         return outcome.output
 
     async def end(self) -> None:
         """Asks, and kills what does not listen, with all the processes it has started. Returns when it is gone."""
+        relatives = descendants(self._pid or 0)
         self._signal(os.kill, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(KILL_SECONDS):
                 await self._exited.wait()
         self.kill()
         await self._exited.wait()
+        kill(relatives)
+        with contextlib.suppress(ValueError):
+            self._process.close()
 
     def kill(self) -> None:
         """At once. Its own session is its group, so what the stage has started goes, too."""
@@ -128,10 +135,9 @@ class WorkerProcess:
             self._listening.cancel()
 
     def _signal(self, send: Callable[[int, int], None], number: int) -> None:
-        pid = self._process.pid
-        if pid is not None:
+        if self._pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                send(pid, number)
+                send(self._pid, number)
 
     def _has_exited(self) -> None:
         asyncio.get_running_loop().remove_reader(self._process.sentinel)
