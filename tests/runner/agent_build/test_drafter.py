@@ -133,6 +133,9 @@ def test_the_language_is_recognised(text: str, language: str) -> None:
 )
 def test_a_title_is_what_is_asked_for_without_the_asking(requirement: str, title: str) -> None:
     assert title_of("", requirement) == title
+    assert title_of(requirement, requirement) == title
+    assert title_of(requirement[:8] + "…", requirement) == title, "as the API names a project"
+    assert title_of("Ada", requirement) == "Ada"
 
 
 def test_signs_lose_their_meaning_in_markdown() -> None:

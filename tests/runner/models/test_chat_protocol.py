@@ -64,6 +64,13 @@ async def test_tokens_that_are_told_with_each_piece_count_once_and_a_null_error_
     assert (reply.text, reply.input_tokens, reply.output_tokens) == ("ab", 9, 2)
 
 
+@pytest.mark.parametrize(("told", "cached"), [(60, 60), (1000, 100), (-1, 0), ("60", 0), (None, 0)])
+async def test_input_that_the_service_had_read_before_is_told_apart(told: Any, cached: int) -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": told}}
+    reply, _ = await asked(Answer([said("a", "stop", usage=usage)], headers=STREAM))
+    assert (reply.input_tokens, reply.cached_tokens) == (100, cached)
+
+
 async def test_a_service_that_does_not_stream_is_heard_too() -> None:
     message = {"choices": [{"message": {"role": "assistant", "content": "{}"}, "finish_reason": "stop"}]}
     body = json.dumps(message | {"usage": {"prompt_tokens": 3, "completion_tokens": 1}}).encode()

@@ -328,6 +328,26 @@ def test_a_model_that_the_table_does_not_know_has_no_cost_and_an_own_table_comes
 
 
 @pytest.mark.parametrize(
+    "model",
+    [
+        "anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "eu.anthropic.claude-sonnet-4-20250514-v1:0",
+        "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "arn:aws:bedrock:eu-central-1:123456789012:inference-profile/eu.anthropic.claude-sonnet-4-20250514-v1:0",
+    ],
+)
+def test_a_model_costs_the_same_by_whichever_of_its_names_it_is_asked(model: str) -> None:
+    assert Prices.read(None).microusd(model, 1_000_000, 1_000_000) == 18_000_000
+
+
+def test_input_that_the_service_has_read_before_has_a_price_of_its_own(tmp_path: Path) -> None:
+    assert Prices.read(None).microusd("gpt-4o", 1000, 0, cached_tokens=600) == 400 * 2.5 + 600 * 1.25
+    own = tmp_path / "prices.toml"
+    own.write_text('[models]\n"m" = { input = 2, output = 2 }\n')
+    assert Prices.read(str(own)).microusd("m", 1000, 0, cached_tokens=600) == 2000
+
+
+@pytest.mark.parametrize(
     "text", ["[models", '[models]\n"a" = { input = -1, output = 2 }\n', '[models]\n"a" = 3\n', None]
 )
 def test_a_price_table_that_is_wrong_is_named(tmp_path: Path, text: str | None) -> None:

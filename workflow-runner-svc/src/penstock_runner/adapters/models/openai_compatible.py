@@ -49,11 +49,13 @@ class _Heard:
     finish: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int = 0
 
     def reply(self) -> Reply:
         declined = "".join(self.refusal) or ("its filter stopped it" if self.finish == "content_filter" else None)
         text = "".join(self.pieces)
-        return Reply(text, self.input_tokens, self.output_tokens, self.finish != "length", declined)
+        complete = self.finish != "length"
+        return Reply(text, self.input_tokens, self.output_tokens, complete, declined, self.cached_tokens)
 
 
 class OpenAiCompatible:
@@ -182,6 +184,8 @@ def _hear(data: str | bytes, heard: _Heard) -> None:
         usage = event.get("usage") or {}
         if type(usage.get("prompt_tokens")) is int and type(usage.get("completion_tokens")) is int:
             heard.input_tokens, heard.output_tokens = usage["prompt_tokens"], usage["completion_tokens"]
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+            heard.cached_tokens = min(cached, heard.input_tokens) if type(cached) is int and cached > 0 else 0
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Busy(f"the model's service sent something that is no part of an answer: {data[:100]!r}") from error
     if heard.size > REPLY_BYTES_MAX:

@@ -83,7 +83,7 @@ def points_of(requirement: str) -> list[str]:
 def title_of(name: str, requirement: str) -> str:
     """The project's name; without one, the requirement's first sentence, or of a long one the first clause."""
     given = shorten(readable(name), TITLE_CHARS_MAX)
-    if _MEANT_SIGNS.search(given):
+    if _MEANT_SIGNS.search(given) and not _is_beginning(given, requirement):
         return given
     sentence = points_of(requirement)[0]
     if lead := _LEAD_IN.match(sentence):
@@ -91,6 +91,12 @@ def title_of(name: str, requirement: str) -> str:
     if len(sentence) > TITLE_CHARS_MAX:
         sentence = _CLAUSE_END.split(sentence, maxsplit=1)[0]
     return shorten(sentence.rstrip(".。"), TITLE_CHARS_MAX) or "?"
+
+
+def _is_beginning(name: str, requirement: str) -> bool:
+    """What the API calls a project that nobody has named."""
+    whole = " ".join(readable(requirement).split())
+    return name == whole or (name.endswith("…") and whole.startswith(name[:-1]))
 
 
 def shorten(text: str, chars_max: int) -> str:

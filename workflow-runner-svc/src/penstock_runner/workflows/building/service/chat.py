@@ -38,13 +38,15 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """`complete` False: it was cut off at the service's limit. `declined`: why the model, or a filter of its service,
-    would not answer. Tokens are None where the service did not count them."""
+    would not answer. Tokens are None where the service did not count them; `cached_tokens` are those of the input that it
+    had read before, and may ask less for."""
 
     text: str
     input_tokens: int | None
     output_tokens: int | None
     complete: bool = True
     declined: str | None = None
+    cached_tokens: int = 0
 
 
 class Busy(Exception):

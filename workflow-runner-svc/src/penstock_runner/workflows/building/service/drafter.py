@@ -81,7 +81,7 @@ class ServiceDrafter:
     def _count(self, reply: Reply, used: UsageMeter) -> None:
         if reply.input_tokens is None or reply.output_tokens is None:
             return
-        cost = self._prices.microusd(self._chat.name, reply.input_tokens, reply.output_tokens)
+        cost = self._prices.microusd(self._chat.name, reply.input_tokens, reply.output_tokens, reply.cached_tokens)
         used.add(input_tokens=reply.input_tokens, output_tokens=reply.output_tokens, cost_microusd=cost)
 
     async def _read(

@@ -15,11 +15,13 @@ from penstock_backbone.errors import Fatal
 
 
 class _Price(BaseModel):
-    """In US dollars for a million tokens, which is micro-dollars for one."""
+    """In US dollars for a million tokens, which is micro-dollars for one. `cached`: of input that the service has read
+    before; None: as much as of other input."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     input: float = Field(ge=0)
     output: float = Field(ge=0)
+    cached: float | None = Field(default=None, ge=0)
 
 
 class _Table(BaseModel):
@@ -29,7 +31,8 @@ class _Table(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """By the beginning of a model's name; the longest that fits counts."""
+    """By the beginning of a model's name, with or without the region or the account it is asked in; the longest that fits
+    counts."""
 
     models: Mapping[str, _Price]
 
@@ -55,10 +58,14 @@ class Prices:
                 f'the price table {name} is wrong ({reason}): lines look like "gpt-x" = {{input = 1, output = 2}}'
             ) from error
 
-    def microusd(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
-        """None: nobody said what it costs."""
-        known = [name for name in self.models if model.startswith(name)]
+    def microusd(self, model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> int | None:
+        """`cached_tokens` of the input are counted at their own price. None: nobody said what it costs."""
+        profile = model.rpartition("/")[2]
+        names = (model, profile, profile.partition(".")[2])
+        known = [name for name in self.models if any(called.startswith(name) for called in names)]
         if not known:
             return None
         price = self.models[max(known, key=len)]
-        return round(input_tokens * price.input + output_tokens * price.output)
+        cached = price.input if price.cached is None else price.cached
+        fresh_tokens = input_tokens - cached_tokens
+        return round(fresh_tokens * price.input + cached_tokens * cached + output_tokens * price.output)
