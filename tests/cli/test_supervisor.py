@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from penstock_backbone.system import SystemClock, SystemIds
 from penstock_cli.refusal import Refusal
+from penstock_cli.restart import QUICK_DEATHS_MAX
 from penstock_cli.supervisor import Program, Supervisor
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +106,21 @@ async def test_a_program_that_never_gets_going_ends_everything_with_its_own_word
     assert refusal.value.detail == "The moon is in the wrong phase: wait for a better one."
     assert len(reports) == 4
     assert not any(alive(pid) for pid, _, _ in lives(tmp_path, "api"))
+
+
+async def test_a_runner_that_is_killed_again_and_again_comes_back_each_time(tmp_path: Path) -> None:
+    """Its code is not at fault: a run takes it down, and is given up in the end."""
+    reports: list[str] = []
+
+    def lived() -> list[list[str]]:
+        return lives(tmp_path, "runner-1")
+
+    async with supervisor([program(tmp_path, "runner-1", session=True)], reports, []).running():
+        for count in range(1, QUICK_DEATHS_MAX + 2):
+            await until(functools.partial(lambda count: len(lived()) == count, count))
+            os.kill(int(lived()[-1][0]), signal.SIGKILL)
+        await until(lambda: len(lived()) == QUICK_DEATHS_MAX + 2)
+    assert len(reports) == QUICK_DEATHS_MAX + 1
 
 
 async def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:

@@ -8,20 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.runner.rig import Rig
+from tests.runner.test_execution import of_type
 from tests.runner.test_workers import is_running, read
 
 from penstock_backbone.embedded import EmbeddedEngine
 from penstock_backbone.errors import Fatal
-from penstock_backbone.records.runs import SUCCEEDED
+from penstock_backbone.records.runs import FAILED, RUNNING, SUCCEEDED
 from penstock_backbone.system import SystemClock, SystemIds
 from penstock_runner.bootstrap import Settings
+from penstock_runner.handlers.runner import UNWIND_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("events/src", "workflow-runner-svc/src")
@@ -92,6 +94,36 @@ def test_a_runner_serves_named_workflows_beside_broken_ones_and_ends_with_0_at_s
     assert "Traceback" not in said
 
 
+def test_a_task_of_a_stage_that_exits_does_not_end_the_runner(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_rig(tmp_path) as rig:
+            for name, error in (("exits", "SystemExit"), ("interrupted", "KeyboardInterrupt")):
+                run_id = await rig.submit(name)
+                await rig.until_ended(run_id, state=FAILED)
+                assert of_type(await rig.story(run_id), "RunFailed")[0]["error"] == error
+            await rig.until_ended(await rig.submit("fine"), state=SUCCEEDED)
+
+    told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.exiting_workflows")
+    with process("penstock_backbone.embedded.main", told), process("penstock_runner.main", told) as runner:
+        asyncio.run(story())
+        assert runner.poll() is None
+
+
+def test_a_stage_that_hangs_in_a_thread_or_ignores_its_end_does_not_keep_its_runner_from_ending(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with a_rig(tmp_path) as rig:
+            run_id = await rig.submit("stays")
+            await rig.until(lambda run: run["state"] == RUNNING, run_id)
+
+    told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.exiting_workflows", PENSTOCK_DRAIN_SECONDS="0.2")
+    with process("penstock_backbone.embedded.main", told), process("penstock_runner.main", told) as runner:
+        asyncio.run(story())
+        began = time.monotonic()  # noqa: TID251  # as above
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait(PATIENCE_SECONDS) == 0
+        assert time.monotonic() - began < 0.2 + UNWIND_SECONDS + 3  # noqa: TID251  # as above
+
+
 def test_a_killed_runner_takes_its_workers_with_it_even_one_that_hangs_in_c(tmp_path: Path) -> None:
     told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.blocking_stages")
     with process("penstock_backbone.embedded.main", told), process("penstock_runner.main", told) as runner:
@@ -109,16 +141,23 @@ def wait_for(seen: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen")
 
 
-async def one_run_begins(data: Path, workflow: str, requirement: str) -> None:
+@asynccontextmanager
+async def a_rig(data: Path) -> AsyncIterator[Rig]:
+    """On the store of real processes."""
     clock = SystemClock()
     rig = Rig()
     engine = EmbeddedEngine(data / "s", data / "artifacts", clock)
     rig.clock, rig.ids, rig.engine = clock, SystemIds(), engine  # type: ignore[assignment]  # the real ones
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await rig.submit(workflow, requirement=requirement)
+            yield rig
     finally:
         await engine.close()
+
+
+async def one_run_begins(data: Path, workflow: str, requirement: str) -> None:
+    async with a_rig(data) as rig:
+        await rig.submit(workflow, requirement=requirement)
 
 
 def test_a_runner_without_a_store_waits_for_it_and_can_be_stopped(tmp_path: Path) -> None:
@@ -130,14 +169,7 @@ def test_a_runner_without_a_store_waits_for_it_and_can_be_stopped(tmp_path: Path
 
 
 async def one_run_succeeds(data: Path) -> None:
-    rig = Rig()
-    clock = SystemClock()
-    engine = EmbeddedEngine(data / "s", data / "artifacts", clock)
-    rig.clock, rig.ids, rig.engine = clock, SystemIds(), engine  # type: ignore[assignment]  # the real ones
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            run_id = await rig.submit("sample")
-            await rig.until_ended(run_id, state=SUCCEEDED)
-            await rig.session("ses_")
-    finally:
-        await engine.close()
+    async with a_rig(data) as rig:
+        run_id = await rig.submit("sample")
+        await rig.until_ended(run_id, state=SUCCEEDED)
+        await rig.session("ses_")

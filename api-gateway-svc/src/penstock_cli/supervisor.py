@@ -15,7 +15,7 @@ from typing import Any
 from penstock_backbone.ports import Clock, Ids
 from penstock_cli.data_folder import last_lines, rotate
 from penstock_cli.refusal import Refusal
-from penstock_cli.restart import GiveUp, StartAgain, after_death
+from penstock_cli.restart import KILLS_MAX, QUICK_DEATHS_MAX, REFUSED, GiveUp, StartAgain, after_death
 
 STOP_SECONDS = 1.8
 STORE_STOP_SECONDS = 0.7
@@ -101,7 +101,10 @@ class Supervisor:
             del self._children[program.name]
             if child.session:
                 self._dead_sessions.put_nowait(child.session)
-            verdict = after_death(lived_seconds=self._clock.monotonic() - born, quick_deaths=quick_deaths)
+            verdict = after_death(
+                lived_seconds=self._clock.monotonic() - born, quick_deaths=quick_deaths,
+                quick_deaths_max=KILLS_MAX if child.session and code != REFUSED else QUICK_DEATHS_MAX,
+            )  # fmt: skip
             match verdict:
                 case StartAgain(after_seconds, quick_deaths):
                     words = last_lines(program.log, child.log_start).splitlines() if code > 0 else []

@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 import uvloop
 
@@ -52,11 +53,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         capture()
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 20)
-        uvloop.run(serve(settings, loaded.registry))
+        run_to_its_end(serve(settings, loaded.registry))
     except BackboneError as error:
         print(f"penstock-runner: {error}", file=sys.stderr)  # noqa: T201  # the one line for whoever started it
         return 1
     return 0
+
+
+def run_to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """What a stage's own tasks raise to end the process ends them alone. The loop is not closed: it would wait for stages
+    that do not end, and for their threads."""
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    task = loop.create_task(work)
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if not task.done():
+                _log.warning("A task of a stage has raised %r: it fails alone.", error)
+    task.result()
 
 
 async def serve(settings: Settings, registry: Registry) -> None:
@@ -96,4 +112,11 @@ async def _beat(guard: LoopGuard) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.flush()
+    # Threads that stages have left behind must not keep the process.
+    os._exit(code)
