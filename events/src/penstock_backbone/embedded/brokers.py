@@ -23,6 +23,7 @@ from penstock_backbone.vocabulary import BusEntry, Message, Origin, Outgoing
 
 SPILL_SECONDS = 1.0
 SCAN_RECORDS_MAX = 1000
+MESSAGES_OF_A_LIFE_MAX = 10**12
 
 
 class Streams:
@@ -106,7 +107,9 @@ class Messages:
     def __init__(self, database: Database, inventory: Inventory) -> None:
         self._database = database
         written = database.messages()
-        self._queued = Queued(inventory, next_number=1 + max((message.number for message in written), default=0))
+        # No number comes again, so that a receipt of an earlier life settles nothing of this one.
+        last = max((message.number for message in written), default=0)
+        self._queued = Queued(inventory, next_number=1 + max(last, database.life * MESSAGES_OF_A_LIFE_MAX))
         self._router = Router(inventory)
         self._unwritten: dict[int, Stored] = {}
         self._barriers: deque[_Barrier] = deque()

@@ -1,12 +1,13 @@
 """The SQLite file: items, indexes, the feed, positions and messages, changed in groups with one sync each.
 
     items(tbl, pk, sk → body)      idx(tbl, name, h, r, pk, sk)      feed(seq → at, tbl, pk, sk, body)
-    positions(consumer → seq)      messages(number → queue, body, grp)      progress(items_to → seq)
+    positions(consumer → seq)      messages(number → queue, body, grp)      progress(items_to, lives → seq)
 
 For streamed tables the feed is what a commit makes durable: one append a change. Their items and indexes
 follow a little later, a run's many commits as one row (`items_to` says how far), and are brought up to date
 from the feed when the file is opened. Between two commits everything is staged in memory; a failed commit
-forgets it all and starts again from what the file says.
+forgets changes of items and starts again from what the file says. Messages and positions stay staged: whoever
+settled a record because of them does not come back with it.
 """
 
 from __future__ import annotations
@@ -77,8 +78,10 @@ class Database:
         self._records: list[Record] = []
         self._positions: dict[str, int] = {}
         self._messages: list[Stored] = []
+        self._late_messages: list[Stored] = []
         self._settled: list[int] = []
         self.tail: deque[Record] = deque(maxlen=TAIL_RECORDS_MAX)
+        self.life = self._number("select seq from progress where name = 'lives'")
         self.last_seq = self._number("select coalesce(max(seq), 0) from feed")
         self._trimmed_to = self._number("select coalesce(min(seq) - 1, 0) from feed")
         self._catch_up()
@@ -176,7 +179,7 @@ class Database:
 
     @property
     def has_changes(self) -> bool:
-        """Changes that somebody waits for. Positions and settled messages can wait for a later group."""
+        """Changes that somebody waits for. Positions, settled and late messages can wait for a later group."""
         return bool(self._records or self._messages or self._unstreamed)
 
     def commit(self, at_ms: int) -> list[Record]:
@@ -186,6 +189,8 @@ class Database:
         self._write_staged(at_ms)
         if self._connection.in_transaction:
             self._connection.execute("commit")
+        for staged in (self._late_messages, self._messages, self._settled, self._positions):
+            staged.clear()
         records, self._records = self._records, []
         self.tail.extend(records)
         if len(self._cache) > CACHE_ITEMS_MAX:
@@ -265,9 +270,10 @@ class Database:
             self._index_moves,
             self._unstreamed,
             self._records,
-            self._messages,
         ):
             staged.clear()
+        self._late_messages += self._messages
+        self._messages.clear()
         self.last_seq = self._number("select coalesce(max(seq), 0) from feed")
         self._catch_up()
 
@@ -298,7 +304,8 @@ class Database:
 
     def _write_staged(self, at_ms: int) -> None:
         """Feed, messages and positions."""
-        if not (self._records or self._messages or self._settled or self._positions):
+        messages = [*self._late_messages, *self._messages]
+        if not (self._records or messages or self._settled or self._positions):
             return
         self._begin()
         run = self._connection.executemany
@@ -307,13 +314,10 @@ class Database:
         )
         run(
             "insert or replace into messages values(?, ?, ?, ?)",
-            [(m.number, m.queue, m.body, m.group) for m in self._messages],
+            [(message.number, message.queue, message.body, message.group) for message in messages],
         )
         run("delete from messages where number=?", [(number,) for number in self._settled])
         run("insert or replace into positions values(?, ?)", list(self._positions.items()))
-        self._messages.clear()
-        self._settled.clear()
-        self._positions.clear()
 
 
 def _image_of(body: bytes | None) -> Image:
@@ -347,6 +351,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             )
         connection.executescript(_SCHEMA)
         connection.execute(f"pragma user_version={SCHEMA_VERSION}")
+        connection.execute("insert into progress values('lives', 1) on conflict(name) do update set seq = seq + 1")
     except sqlite3.Error as error:
         raise Fatal(
             f"the data file {path} cannot be opened ({error}): check the folder's rights and free space"

@@ -117,19 +117,21 @@ class Store:
         self._serve_receivers(expired_at=now)
         self._messages.spill(now)
         self._streams.make_durable(self._messages.durable_positions())
-        at_ms = self._now_ms()
         self._ticks += 1
+        try:
+            self._keep_house(self._now_ms())
+        except sqlite3.Error:
+            # Nobody waits for this: the next tick tries again, and writers are told by their own group.
+            self._database.start_again()
+
+    def _keep_house(self, at_ms: int) -> None:
         if self._ticks % FLUSH_TICKS == 0:
             self._database.flush_items()
         if self._ticks % TRIM_TICKS == 0:
             # Whoever wants none of the latest records settles nothing, and holds nothing up all the same.
             self._messages.note_positions(self._streams.settled_positions())
             self._database.trim(self._streams.durable_floor, at_ms - FEED_KEPT_SECONDS * 1000)
-        try:
-            self._database.commit(at_ms)
-        except sqlite3.Error:
-            # Nobody waits for this one: the next tick tries again, and writers are told by their own group.
-            self._database.start_again()
+        self._database.commit(at_ms)
 
     def drop(self, peer: Peer) -> None:
         """The client is gone: others get its turn, and its streams begin again after what was settled."""
