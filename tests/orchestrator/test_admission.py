@@ -239,10 +239,11 @@ async def test_a_damaged_limit_stays_at_its_last_good_value_and_is_logged_once(
 # --- damage ----------------------------------------------------------------------------------------------------
 
 
-async def test_one_damaged_project_does_not_hold_the_others_up() -> None:
+@pytest.mark.parametrize("lost", ["workflow", "run_id", "tenant", "priority", "created"])
+async def test_one_damaged_project_does_not_hold_the_others_up(lost: str) -> None:
     world = World()
     good, bad = await submitted(world, 2)
-    await world.write(Update(project_key(bad), {"at": 1}, remove=("workflow",)))
+    await world.write(Update(project_key(bad), {"broken": True}, remove=(lost,)))
     turn = await world.orchestrator().admission.turn(hints(projects=[good, bad]))
     assert turn.damaged == {bad}
     assert world.held() == {run_of(good)}

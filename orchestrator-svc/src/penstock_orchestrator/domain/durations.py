@@ -25,9 +25,9 @@ class Durations:
         for run in runs:
             if run is None or run.get("state") not in (SUCCEEDED, FAILED) or _was_queued_again(run):
                 continue
-            started, ended = run.get("started_at"), run.get("at")
-            if type(started) is int and type(ended) is int and ended >= started:
-                self._of(run["workflow"]).append(ended - started)
+            started, ended, workflow = run.get("started_at"), run.get("at"), run.get("workflow")
+            if type(started) is int and type(ended) is int and ended >= started and type(workflow) is str:
+                self._of(workflow).append(ended - started)
 
     def recalls(self, workflow: str) -> bool:
         return workflow in self._recalled

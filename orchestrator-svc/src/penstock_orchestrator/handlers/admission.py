@@ -30,6 +30,7 @@ from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, is_leaving, judge
 from penstock_orchestrator.handlers.enqueue import Enqueue, InTheWay
 from penstock_orchestrator.handlers.limits import LimitsInForce
+from penstock_orchestrator.handlers.records import DAMAGE
 from penstock_orchestrator.handlers.resharding import Resharding
 from penstock_orchestrator.handlers.shards import Shards, together
 from penstock_orchestrator.handlers.waits import Waits
@@ -128,9 +129,11 @@ class Admission:
         made = 0
         in_the_way = []
         for run in runs:
-            if run["state"] != QUEUED or "returning" not in run:
+            try:
+                token = await self._made_again(run)
+            except DAMAGE as error:
+                _log.error("The run %s returns and gets no token, because it cannot be read: %r", run.get("pk"), error)
                 continue
-            token = await self._enqueue.again(run, self.shards.ledger)
             match token:
                 case Token():
                     self.shards.wait(token)
@@ -147,6 +150,11 @@ class Admission:
             return False
         finished = not made or await self._decide([])
         return finished and not in_the_way
+
+    async def _made_again(self, run: RunItem) -> Token | InTheWay | None:
+        if run["state"] != QUEUED or "returning" not in run:
+            return None
+        return await self._enqueue.again(run, self.shards.ledger)
 
     async def _enqueue_new(self, projects: Sequence[ProjectItem]) -> set[str]:
         """The ids of those that cannot be enqueued."""
@@ -168,25 +176,32 @@ class Admission:
         return [item for items in await asyncio.gather(*map(self._tables.get, batches)) for item in items]
 
     def _endings(self, runs: dict[str, RunItem | None]) -> list[Operation]:
+        """What cannot be read keeps what it has, and holds nobody else up."""
         endings = []
         for name, run in runs.items():
-            token = self.shards.held_of(name)
-            if token is None:
-                endings += self._withdrawals(run)
-                continue
-            verdict = judge(token.fence, run)
-            match verdict:
-                case Ended():
-                    endings.append(Operation(RELEASE, token.key, token.fence))
-                case Returned():
-                    endings.append(Operation(REQUEUE, token.key, token.fence))
-                case Unclaimed() | Executing():
-                    pass
-                case Unclear():
-                    _log.error("The state of the run %s cannot be read, so its token stays held", name)
-                case _:
-                    assert_never(verdict)
+            try:
+                endings += self._ending(name, run)
+            except DAMAGE as error:
+                _log.error("The run %s cannot be read, so its token stays: %r", name, error)
         return endings
+
+    def _ending(self, name: str, run: RunItem | None) -> list[Operation]:
+        token = self.shards.held_of(name)
+        if token is None:
+            return self._withdrawals(run)
+        verdict = judge(token.fence, run)
+        match verdict:
+            case Ended():
+                return [Operation(RELEASE, token.key, token.fence)]
+            case Returned():
+                return [Operation(REQUEUE, token.key, token.fence)]
+            case Unclaimed() | Executing():
+                pass
+            case Unclear():
+                _log.error("The state of the run %s cannot be read, so its token stays held", name)
+            case _:
+                assert_never(verdict)
+        return []
 
     def _withdrawals(self, run: RunItem | None) -> list[Operation]:
         """Of a run that was cancelled or paused while it waited. Its token is looked up by the run's own word."""

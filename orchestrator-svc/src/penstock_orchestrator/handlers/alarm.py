@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from penstock_backbone.ports import Clock, Tables
@@ -9,10 +10,13 @@ from penstock_backbone.records.runs import WAITING, RunItem, as_run, run_key
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.verbs import wake
 from penstock_backbone.records.waits import RETRY, TIMER, TIMERS_READ_MAX, first_timers, forget_timer, open_waits
-from penstock_backbone.vocabulary import Write
+from penstock_backbone.vocabulary import Item, Write
+from penstock_orchestrator.handlers.records import DAMAGE
 
 EVERY_SECONDS = 1.0
 """Between two looks at the timers, however often the sweep turns, unless more are due than one look reads."""
+
+_log = logging.getLogger(__name__)
 
 
 class Alarm:
@@ -30,22 +34,38 @@ class Alarm:
         self._looks_at = self._clock.monotonic() + EVERY_SECONDS
         now = to_ms(self._clock.now())
         page = await self._tables.query(first_timers())
-        due = [timer for timer in page.items if timer["due"] <= now]
+        due = [timer for timer in page.items if _is_due(timer, now)]
         if not due:
             return set()
         if len(due) == TIMERS_READ_MAX:
             self._looks_at = self._clock.monotonic()
         items = await self._tables.get([run_key(name) for name in dict.fromkeys(timer["run"] for timer in due)])
         runs = {item["pk"]: as_run(item) for item in items if item is not None}
-        waking = [run for run in runs.values() if run["state"] == WAITING and run.get("due", now + 1) <= now]
-        await self._write([wake(run, kind=_kind(run), at=now) for run in waking])
-        returning = {run["pk"] for run in runs.values() if "returning" in run} | {run["pk"] for run in waking}
-        await self._write([forget_timer(timer) for timer in due if timer["run"] not in returning])
+        wakes: list[Write] = []
+        returning: set[str] = set()
+        damaged: set[str] = set()
+        for name, run in runs.items():
+            try:
+                if run["state"] == WAITING and run.get("due", now + 1) <= now:
+                    wakes.append(wake(run, kind=_kind(run), at=now))
+                    returning.add(name)
+                elif "returning" in run:
+                    returning.add(name)
+            except DAMAGE as error:
+                _log.error("The time of the run %s has come, and it cannot be read: %r", name, error)
+                damaged.add(name)
+        await self._write(wakes)
+        await self._write([forget_timer(timer) for timer in due if timer["run"] not in returning | damaged])
         return returning
 
     async def _write(self, writes: Sequence[Write]) -> None:
         if writes:
             await self._tables.write(writes)
+
+
+def _is_due(timer: Item, now: int) -> bool:
+    due = timer.get("due")
+    return type(due) is int and due <= now and type(timer.get("run")) is str
 
 
 def _kind(run: RunItem) -> str:

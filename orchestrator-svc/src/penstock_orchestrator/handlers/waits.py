@@ -32,7 +32,7 @@ class Waits:
         self._waits: dict[str, _Wait] = {}
 
     def begin(self, tokens: Iterable[Token], projects: Sequence[ProjectItem]) -> None:
-        traceparents = {project["run_id"]: project.get("traceparent") for project in projects}
+        traceparents = {project.get("run_id"): project.get("traceparent") for project in projects}
         now = to_ms(self._clock.now())
         for token in tokens:
             traceparent = traceparents.get(token.run)
