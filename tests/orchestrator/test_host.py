@@ -14,7 +14,7 @@ from tests.orchestrator.faults import FaultyEngine
 from tests.orchestrator.world import CountedIds, EvenChance, World, hints, run_of
 
 from penstock_backbone.errors import Retryable
-from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE
+from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, LIMITS
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import board_key
 from penstock_backbone.system import SystemClock
@@ -31,11 +31,17 @@ pytestmark = pytest.mark.anyio
 SECONDS_MAX = 10.0
 
 
+async def never(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
 @contextlib.asynccontextmanager
-async def running(world: World) -> AsyncIterator[Host]:
-    """The host on this world's engine, in real time."""
+async def running(world: World, *, deaf: bool = False) -> AsyncIterator[Host]:
+    """The host on this world's engine, in real time. `deaf`: no message of a queue ever arrives."""
     clock = SystemClock()
     world.engine = MemoryEngine(clock, CountedIds())
+    if deaf:
+        world.engine.queues.receive = never  # type: ignore[assignment, method-assign]  # a fault made by hand
     world.clock = clock  # type: ignore[assignment]  # real time, for once
     given = Surroundings(clock, CountedIds(), EvenChance(), silent())
     host = direct_host(Parts.on(world.engine, given), world.engine, given)
@@ -208,12 +214,28 @@ async def test_what_the_stream_shows_to_be_new_or_over_is_not_read_again() -> No
     for number in (1, 2):
         await world.submit(number)
     engine.tables.calls.clear()
-    await admission.turn(glance(world.engine.storage.feed))
+    await admission.turn(glance(record for record in world.engine.storage.feed if record.key.table != LIMITS))
     assert engine.tables.calls == ["transact", "transact", "write_after"]
     await world.finish("run_0001")
     engine.tables.calls.clear()
-    await admission.turn(glance(world.engine.storage.feed))
+    await admission.turn(glance(record for record in world.engine.storage.feed if record.key.table != LIMITS))
     assert engine.tables.calls == ["write_after"]
     await admission.turn(hints(projects=["prj_0001", "prj_0002"], runs=["run_0001"]))
     assert engine.tables.calls == ["write_after"], "and what the bus says later costs nothing"
     assert world.held() == {"run_0002"}
+
+
+async def test_a_limit_is_in_force_at_once_however_much_stands_in_the_admission_queue_before_it() -> None:
+    """Here nothing of the queue ever arrives, as behind the flood of a hundred thousand projects."""
+    world = World()
+    async with running(world, deaf=True):
+        await world.limit(fleet=1)
+        await world.clock.sleep(0.05)
+        for number in range(1, 5):
+            await world.submit(number)
+        await world.clock.sleep(0.05)
+        assert len(world.held()) == 1
+        await world.limit(fleet=4)
+        async with asyncio.timeout(2.0):
+            while len(world.held()) < 4:
+                await world.clock.sleep(0.01)

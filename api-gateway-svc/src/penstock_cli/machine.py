@@ -13,9 +13,9 @@ from penstock_backbone.engines import Engine, EngineSettings, open_engine
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.ports import Clock, Ids
 from penstock_backbone.records import sessions
-from penstock_backbone.records.limits import FLEET, set_limit
+from penstock_backbone.records.limits import FLEET, change_limit, limit_key, stated
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Write
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Committed, Write
 from penstock_cli.data_folder import DataFolder
 from penstock_cli.preflight import require_endpoint, require_free_port, require_workflows
 from penstock_cli.programs import Wish, programs
@@ -24,6 +24,8 @@ from penstock_cli.supervisor import Supervisor
 
 READY_SECONDS_MAX = 60.0
 LOOK_SECONDS = 0.03
+WHO = "penstock --limit"
+"""Whose word a limit is that was named at the start, in the record of its changes."""
 AWS_ANSWER_SECONDS_MAX = 20.0
 MOURN_SECONDS_MAX = sessions.LEASE_SECONDS
 """Afterwards the orchestrator has found out by itself."""
@@ -61,7 +63,7 @@ async def machine(
             programs(wish, settings, folder), clock=clock, ids=ids, report=report, on_death=bury, hurry=hurry
         )
         async with supervisor.running():
-            await _prepare(engine, wish, supervisor, clock, alone=settings.engine == "embedded")
+            await _prepare(engine, wish, supervisor, clock, ids, alone=settings.engine == "embedded")
             try:
                 async with asyncio.timeout(READY_SECONDS_MAX):
                     await _ready(wish, engine, supervisor, clock)
@@ -92,12 +94,33 @@ async def _engine(settings: EngineSettings, clock: Clock) -> AsyncIterator[Engin
         await engine.close()
 
 
-async def _prepare(engine: Engine, wish: Wish, supervisor: Supervisor, clock: Clock, *, alone: bool) -> None:
+async def _prepare(engine: Engine, wish: Wish, supervisor: Supervisor, clock: Clock, ids: Ids, *, alone: bool) -> None:
     """The limit, if one was named; and the end of all sessions that an earlier life of this data folder left."""
     if wish.limit is not None:
-        await _write(engine, [set_limit(FLEET, limit=wish.limit, at=to_ms(clock.now()))], clock)
+        await limit_fleet(engine, wish.limit, clock, ids)
     if alone:
         await _bury(engine, [name for name in await _open_sessions(engine) if name not in supervisor.sessions()], clock)
+
+
+async def limit_fleet(engine: Engine, limit: int, clock: Clock, ids: Ids) -> None:
+    """As an operator's PUT does it: what else was said of the fleet stays, and the change is on record. Repeated until it
+    is done: the store may be away for a moment, and somebody else may be faster."""
+    change = ids.new("chg")
+    while True:
+        try:
+            (old,) = await engine.tables.get([limit_key(FLEET)])
+            if old is not None and old.get("limit") == limit:
+                return
+            new = stated(FLEET, old)._replace(limit=limit)
+            at = to_ms(clock.now())
+            if (
+                await engine.tables.transact(change_limit(FLEET, old, new, change=change, who=WHO, at=at))
+                == Committed()
+            ):
+                return
+        except Retryable:
+            pass
+        await clock.sleep(LOOK_SECONDS)
 
 
 async def _open_sessions(engine: Engine) -> list[str]:

@@ -139,10 +139,10 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
         """What the bus will say later, told at once: only the bus is relied on, but the idle path saves two round trips."""
         queue.hint(glance(records))
 
-    handlers: dict[str, RecordHandler] = {DISPATCHER: parts.dispatcher, LIMITS_WATCHER: parts.limits_watcher}
     duties = [
         *stream_duties(RELAY, parts.relay, engine, given, see),
-        *(duty for name, handler in handlers.items() for duty in stream_duties(name, handler, engine, given)),
+        *stream_duties(DISPATCHER, parts.dispatcher, engine, given),
+        *stream_duties(LIMITS_WATCHER, parts.limits_watcher, engine, given, see),
         Duty("admission hints", queue.receive),
         Duty("admission", queue.decide),
         Duty("admission done", queue.delete),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from penstock_backbone.inventory import PROJECTS, RUNS, SLOT_FREED, TOKEN_WANTED
+from penstock_backbone.inventory import LIMITS, LIMITS_PK, PROJECTS, RUNS, SLOT_FREED, TOKEN_WANTED
 from penstock_backbone.records.projects import PROJECT_SK, ProjectItem, as_project
 from penstock_backbone.records.runs import PAUSED, QUEUED, RESTING, RUN_SK, TERMINAL, RunItem, as_run
 from penstock_backbone.vocabulary import Outgoing, StreamRecord
@@ -96,8 +96,8 @@ def read_hint(body: str) -> Hints | None:
 
 
 def glance(records: Iterable[StreamRecord]) -> Hints:
-    """What the tables' own records show to be new, over, or back in the line. What a record shows half done is left
-    to later ones."""
+    """What the tables' own records show to be new, over, or back in the line, and whether limits have changed. What a
+    record shows half done is left to later ones."""
     hints = Hints()
     for record in records:
         item = record.item
@@ -107,6 +107,8 @@ def glance(records: Iterable[StreamRecord]) -> Hints:
             _glance_at_run(hints, as_run(item))
         elif record.key.table == PROJECTS and record.key.sk == PROJECT_SK:
             hints.accepted[record.key.pk] = as_project(item)
+        elif record.key.table == LIMITS and record.key.pk == LIMITS_PK:
+            hints.limits = True
     return hints
 
 
