@@ -42,6 +42,6 @@ async def test_a_lost_answer_leaves_one_change(kind: str) -> None:
     world = World()
     engine = FaultyEngine(world.engine)
     getattr(engine.tables, kind).append("transact")
-    await limit_fleet(engine, 8, world.clock, world.ids)  # type: ignore[arg-type]  # one that fails
+    await limit_fleet(engine, 8, world.clock, world.ids)
     assert (await said(world)).limit == 8
     assert await changes(world) == [("penstock --limit", 8)]

@@ -17,6 +17,7 @@ from penstock_backbone.records.limits import (
     board_key,
     in_use_key,
     limit_key,
+    tenant_scope,
 )
 from penstock_backbone.records.projects import project_key
 from penstock_backbone.records.runs import RunItem, as_run
@@ -321,6 +322,25 @@ async def test_when_everything_is_over_the_board_says_so_even_after_a_restart() 
     (board,) = await world.engine.tables.get([board_key("acme")])
     assert board is not None
     assert (board["waiting"], board["held"], board["places"]) == (0, 0, [])
+
+
+async def test_a_tenant_that_is_drained_is_shown_so_even_when_the_orchestrator_died_before_it_could_draw_that() -> None:
+    """And others were let in since, so that the head no longer names it."""
+    world = World()
+    first = world.orchestrator()
+    project = await world.submit(1, tenant="drained")
+    await first.admission.turn(hints(projects=[project]))
+    await first.boards.turn()
+    await world.change(tenant_scope("drained"), Stated(None, paused=True))
+    await world.finish(run_of(project))
+    await first.admission.turn(hints(runs=[run_of(project)], limits=True))
+    await first.admission.turn(hints(projects=[await world.submit(2)]))
+    second = world.orchestrator()
+    await second.admission.turn(hints())
+    await second.boards.turn()
+    (board,) = await world.engine.tables.get([board_key("drained")])
+    assert board is not None
+    assert board["held"] == 0
 
 
 async def test_a_reload_that_finds_nothing_new_draws_nothing() -> None:

@@ -14,12 +14,13 @@ from tests.orchestrator.faults import FaultyEngine
 from tests.orchestrator.world import CountedIds, EvenChance, World, hints, run_of
 
 from penstock_backbone.errors import Retryable
-from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, LIMITS
+from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, LIMITS, LIMITS_PK
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import board_key
+from penstock_backbone.records.tokens import all_tokens
 from penstock_backbone.system import SystemClock
 from penstock_backbone.telemetry import silent
-from penstock_backbone.vocabulary import Outgoing
+from penstock_backbone.vocabulary import Outgoing, Page, Query
 from penstock_orchestrator import bootstrap
 from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
 from penstock_orchestrator.domain.hints import glance
@@ -239,3 +240,31 @@ async def test_a_limit_is_in_force_at_once_however_much_stands_in_the_admission_
         async with asyncio.timeout(2.0):
             while len(world.held()) < 4:
                 await world.clock.sleep(0.01)
+
+
+@pytest.mark.parametrize(("tokens_per_second", "is_often"), [(1_000_000, True), (1, False)])
+async def test_everything_is_read_again_now_and_then_and_the_more_there_is_the_more_seldom(
+    monkeypatch: pytest.MonkeyPatch, tokens_per_second: int, *, is_often: bool
+) -> None:
+    """A million tokens every half minute would leave no time for anything else. The limits are read as often as ever."""
+    monkeypatch.setattr(bootstrap, "RELOAD_SECONDS", 0.02)
+    monkeypatch.setattr(bootstrap, "RELOADED_TOKENS_PER_SECOND_MAX", tokens_per_second)
+    world = World()
+    looks: list[str] = []
+    async with running(world):
+        for number in range(1, 9):
+            await world.submit(number)
+        async with asyncio.timeout(SECONDS_MAX):
+            while len(world.tokens()) < 8:
+                await world.clock.sleep(0.01)
+        await world.clock.sleep(0.1)
+        query = world.engine.tables.query
+
+        async def seen(asked: Query) -> Page:
+            looks.append(asked.pk)
+            return await query(asked)
+
+        world.engine.tables.query = seen  # type: ignore[assignment, method-assign]  # it is only looked at
+        await world.clock.sleep(0.5)
+    assert looks.count(LIMITS_PK) > 5
+    assert (looks.count(all_tokens(0).pk) > 5) is is_often

@@ -146,6 +146,15 @@ def test_looks_are_bounded_and_the_longest_overdue_come_first() -> None:
     assert late not in due
 
 
+def test_the_runs_of_a_dead_runner_are_looked_at_before_all_that_are_overdue() -> None:
+    """With ten thousand runs at work something is always overdue, and they would wait for a whole round of looks."""
+    lost = [token(number) for number in range(5)]
+    watchlist = watching(*lost, *(token(number) for number in range(5, LOOKS_MAX + 50)))
+    for each in lost:
+        watchlist.saw(each, Executing("ses_1"), 9.0, anybody_lives=True)
+    assert set(lost) <= set(watchlist.due(10.0, {"ses_1"}))
+
+
 # --- hints ---------------------------------------------------------------------------------------------------
 
 

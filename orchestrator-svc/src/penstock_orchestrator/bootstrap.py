@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 SERVICE = "penstock-orchestrator"
 RELOAD_SECONDS = 30.0
 """For so long can a lost hint go unnoticed that no other duty finds sooner."""
+RELOADED_TOKENS_PER_SECOND_MAX = 1_000
+"""Where many wait, reading them all again is rarer than that, so that it never costs more than a few hundredths of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,15 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
         await parts.yields.turn()
         await given.clock.sleep(sweep.EVERY_SECONDS)
 
+    reloaded_at = -math.inf
+
     async def reload_turn() -> None:
-        queue.hint(Hints(everything=True))
+        nonlocal reloaded_at
+        now = given.clock.monotonic()
+        due = reloaded_at + parts.admission.shards.tokens / RELOADED_TOKENS_PER_SECOND_MAX
+        if now >= due:
+            reloaded_at = now
+        queue.hint(Hints(everything=now >= due, limits=True))
         await given.clock.sleep(RELOAD_SECONDS)
 
     async def boards_turn() -> None:

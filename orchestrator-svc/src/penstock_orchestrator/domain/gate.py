@@ -46,8 +46,9 @@ class Gate:
         return gate
 
     def obey(self, limits: Limits) -> None:
-        if limits != self.occupancy.limits:
-            self.occupancy.limits = limits
+        """The comparison costs nothing from then on: the limits are the very ones of the next decision."""
+        before, self.occupancy.limits = self.occupancy.limits, limits
+        if limits != before:
             self._picker.limits_changed()
 
     def share(self, everywhere: dict[str, int]) -> None:

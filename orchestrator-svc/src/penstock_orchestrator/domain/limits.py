@@ -45,6 +45,14 @@ class Limits:
     def of_scope(self, scope: str) -> int | None:
         return self.fleet if scope == FLEET else self.scopes.get(scope)
 
+    def closed_tenants(self) -> list[str]:
+        """Those that somebody may wait for until they are drained."""
+        return [
+            scope.removeprefix(_TENANTS)
+            for scope, limit in self.scopes.items()
+            if limit == 0 and scope.startswith(_TENANTS)
+        ]
+
     @property
     def shards(self) -> int | None:
         """How many there shall be; None: as many as there are."""

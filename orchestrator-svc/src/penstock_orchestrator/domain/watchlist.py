@@ -49,9 +49,10 @@ class Watchlist:
         }
 
     def due(self, now: float, dead: set[str]) -> list[Token]:
-        """Whom to look at, the longest overdue first. Grants of unknown runners are due at once when a runner died."""
+        """Whom to look at: the runs of dead runners, then the longest overdue first. Grants of unknown runners are due at
+        once when a runner died."""
         found = [
-            (entry.due, key)
+            (0.0 if entry.session in dead else entry.due, key)
             for key, entry in self._entries.items()
             if entry.due <= now or (dead and (entry.session is None or entry.session in dead))
         ]

@@ -99,6 +99,7 @@ class Shard:
         if not self._was_loaded:
             # What an earlier process has drawn last may show what is over since.
             scopes |= set(filter(is_shared, limits.scopes))
+            self._changes.of(limits.closed_tenants())
         if scopes or not self._was_loaded:
             self._changes.of((), scopes | {FLEET})
         self._was_loaded = True

@@ -68,6 +68,11 @@ class Shards:
             return self._all[0].gate.held
         return {key: token for gate in self.gates for key, token in gate.held.items()}
 
+    @property
+    def tokens(self) -> int:
+        """How many there are, waiting or held, in all shards."""
+        return sum(len(gate.waiting) + len(gate.held) for gate in self.gates)
+
     def home_of(self, tenant: str) -> int:
         return self.ledger.home(tenant)
 
