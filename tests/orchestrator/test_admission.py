@@ -24,6 +24,7 @@ from penstock_backbone.records.runs import RunItem, as_run
 from penstock_backbone.records.tokens import PEND_MAX, head_key
 from penstock_backbone.vocabulary import Delete, Put, Update
 from penstock_orchestrator.domain.durations import Durations
+from penstock_orchestrator.handlers.admission import ENQUEUED_MAX
 
 pytestmark = pytest.mark.anyio
 
@@ -141,15 +142,39 @@ async def test_waiting_runs_are_taken_in_the_order_in_which_they_were_accepted_n
 
 async def test_one_turn_decides_more_than_one_redo_list_can_hold() -> None:
     world = World()
-    await world.limit(fleet=500)
+    await world.limit(fleet=0)
     projects = await submitted(world, 2 * PEND_MAX + 7)
     admission = world.orchestrator().admission
-    await admission.turn(hints(projects=projects))
+    new = hints(projects=projects)
+    while not (await admission.turn(new)).finished:
+        pass
+    await world.limit(fleet=500)
+    await admission.turn(hints(limits=True))
     assert len(world.held()) == len(projects)
     for run in world.held():
         await world.finish(run)
     await admission.turn(hints(runs=[run_of(project) for project in projects]))
     assert world.tokens() == {}
+
+
+async def test_a_flood_of_new_projects_keeps_no_freed_slot_waiting_until_all_of_it_is_enqueued() -> None:
+    world = World()
+    await world.limit(fleet=1)
+    admission = world.orchestrator().admission
+    first, *flood = await submitted(world, 3 * ENQUEUED_MAX)
+    await admission.turn(hints(projects=[first]))
+    await world.finish(run_of(first))
+    new = hints(projects=flood, runs=[run_of(first)])
+    assert not (await admission.turn(new)).finished
+    assert world.held() == {run_of(flood[0])}, "the slot is given away already"
+    assert len(world.tokens()) == ENQUEUED_MAX
+    assert not new.runs, "what is done is not done again"
+    turns = 1
+    while not (await admission.turn(new)).finished:
+        turns += 1
+    assert turns == 2
+    assert len(world.tokens()) == len(flood)
+    assert not new
 
 
 # --- limits ----------------------------------------------------------------------------------------------------

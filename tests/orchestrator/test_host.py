@@ -17,13 +17,16 @@ from penstock_backbone.errors import Retryable
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, LIMITS, LIMITS_PK
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import board_key
+from penstock_backbone.records.projects import project_key
 from penstock_backbone.records.tokens import all_tokens
 from penstock_backbone.system import SystemClock
 from penstock_backbone.telemetry import silent
-from penstock_backbone.vocabulary import Outgoing, Page, Query
+from penstock_backbone.vocabulary import Outgoing, Page, Query, Update
 from penstock_orchestrator import bootstrap
 from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
 from penstock_orchestrator.domain.hints import glance
+from penstock_orchestrator.handlers import admission_queue
+from penstock_orchestrator.handlers.admission import ENQUEUED_MAX
 from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
 from penstock_orchestrator.host import Duty, Host
 
@@ -155,6 +158,46 @@ async def test_a_message_is_deleted_only_when_what_it_points_at_is_done() -> Non
     world.clock.elapsed += 3600
     (left,) = await world.engine.queues.receive(ADMISSION_QUEUE, 10, 0.0)
     assert json.loads(left.body) == bad, "it stays until the queue puts it aside"
+
+
+async def test_messages_are_deleted_as_their_projects_are_enqueued_and_those_of_damaged_ones_are_not() -> None:
+    world = World()
+    queue = AdmissionQueue(world.engine.queues, world.orchestrator().admission)
+    await world.limit(fleet=0)
+    projects = [await world.submit(number) for number in range(1, ENQUEUED_MAX + 50)]
+    await world.write(Update(project_key(projects[0]), {"broken": True}, remove=("workflow",)))
+    for project in projects:
+        body = {
+            "detail-type": "ProjectCreated",
+            "detail": {"metadata": {"project_id": project, "run_id": run_of(project)}},
+        }
+        await world.engine.queues.send(ADMISSION_QUEUE, [Outgoing(json.dumps(body))])
+    for _ in range(3):
+        await queue.receive(0.0)
+    enqueued = []
+    for _ in range(2):
+        await queue.decide()
+        await queue.delete_done()
+        enqueued.append(len(world.tokens()))
+    assert enqueued == [ENQUEUED_MAX - 1, len(projects) - 1]
+    world.clock.elapsed += 3600
+    (left,) = await world.engine.queues.receive(ADMISSION_QUEUE, 10, 0.0)
+    assert projects[0] in left.body
+
+
+async def test_items_that_the_records_show_are_not_kept_while_too_many_are_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission_queue, "UNDONE_ITEMS_MAX", 3)
+    world = World()
+    queue = AdmissionQueue(world.engine.queues, world.orchestrator().admission)
+    await world.limit(fleet=0)
+    for number in range(1, 6):
+        await world.submit(number)
+    for record in world.engine.storage.feed:
+        queue.hint(glance([record]))
+    await queue.decide()
+    assert len(world.tokens()) == 3, "the bus tells of the others"
 
 
 async def test_a_duty_that_fails_is_repeated_with_growing_pauses_and_stops_no_other(

@@ -24,10 +24,11 @@ pytestmark = pytest.mark.anyio
 
 TENANTS = ("acme", "bronze", "clover")
 """Of two shards the second, the first, the first; of three the second, the first, the third."""
-EVERYTHING = Hints(everything=True)
 
 
-async def turn(parts: Parts, with_hints: Hints = EVERYTHING) -> None:
+async def turn(parts: Parts, with_hints: Hints | None = None) -> None:
+    """By default everything is looked at."""
+    with_hints = with_hints or Hints(everything=True)
     while not (await parts.admission.turn(with_hints)).finished:
         pass
 
@@ -62,7 +63,7 @@ async def test_one_shard_asks_for_nothing_more_than_before() -> None:
     await turn(parts, Hints())
     await submit(world, 2)
     engine.tables.calls.clear()
-    await turn(parts, EVERYTHING)
+    await turn(parts)
     assert engine.tables.calls == ["query", "get", "query"]
     engine.tables.calls.clear()
     await turn(parts, hints(projects=["prj_0001", "prj_0002"]))

@@ -54,6 +54,31 @@ class Hints:
         self.accepted |= other.accepted
         self.ended |= other.ended
 
+    @property
+    def items(self) -> int:
+        """How many it holds as they stood in the tables."""
+        return len(self.accepted) + len(self.ended)
+
+    def meets(self, other: Hints) -> bool:
+        """Whether something of it is in the other, too."""
+        return bool(
+            self.projects.keys() & other.projects.keys()
+            or self.runs & other.runs
+            or self.leaving & other.leaving
+            or self.returning & other.returning
+            or (self.limits and other.limits)
+        )
+
+    def took_up(self, projects: Iterable[str]) -> None:
+        for name in projects:
+            self.projects.pop(name, None)
+            self.accepted.pop(name, None)
+
+    def forget_all_but_projects(self) -> None:
+        for ids in (self.runs, self.leaving, self.returning, self.ended):
+            ids.clear()
+        self.limits = self.everything = False
+
 
 class _Metadata(msgspec.Struct):
     project_id: str

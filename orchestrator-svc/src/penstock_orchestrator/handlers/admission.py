@@ -11,6 +11,7 @@ import logging
 from collections import ChainMap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, TypeAlias, assert_never
 
 from penstock_backbone.errors import BackboneError, Retryable
@@ -39,7 +40,8 @@ OVERTAKEN_MAX = 8
 ENQUEUED_REMEMBERED_MAX = 10_000
 """Runs whose next hints, which are repetitions, need not be followed."""
 DECISIONS_MAX = 50
-"""In one turn, so that new hints are not kept waiting by a large backlog."""
+ENQUEUED_MAX = 200
+"""In one turn, so that slots that are freed are not kept waiting by a flood or a backlog of new projects."""
 
 Step: TypeAlias = Literal["done", "more", "overtaken"]
 
@@ -48,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`finished` False: there was more to decide, so the same hints are due again. `damaged`: projects nobody can enqueue."""
+    """`finished` False: there was more to do, so the hints that are left are due again. `damaged`: projects nobody can enqueue."""
 
     finished: bool
     damaged: set[str] = field(default_factory=set)
@@ -71,7 +73,8 @@ class Admission:
         self._enqueued: dict[str, None] = {}
 
     async def turn(self, hints: Hints) -> Turn:
-        """Raises Retryable when it could not be carried through: the same hints are due again."""
+        """What is done is taken out of `hints`. Raises Retryable when it could not be carried through: the same hints are
+        due again."""
         try:
             return await self._turn(hints)
         except BackboneError:
@@ -89,7 +92,8 @@ class Admission:
             await self._load()
         elif hints.limits:
             await self.limits.read()
-        projects, runs = await self._read(hints)
+        accepted, named = self._next_projects(hints)
+        projects, runs = await self._read(hints, accepted, named)
         damaged = await self._enqueue_new(projects) if projects else set()
         endings = self._endings(runs)
         finished = await self._decide(endings)
@@ -97,31 +101,43 @@ class Admission:
             returning = [run for name in sorted(hints.returning) if (run := runs.get(name))]
             finished = await self._return(returning) and finished
         self.durations.note(runs[_run_of(ending)] for ending in endings if ending.op == RELEASE)
-        return Turn(finished, damaged)
+        hints.took_up([*accepted, *named])
+        if finished:
+            hints.forget_all_but_projects()
+        return Turn(finished and not hints, damaged)
 
     async def _load(self) -> None:
         await self.limits.read()
         await self.shards.load(self.limits.now)
         self._waits.forget_all_but(ChainMap(*(gate.waiting for gate in self.shards.gates)))
 
-    async def _read(self, hints: Hints) -> tuple[list[ProjectItem], dict[str, RunItem | None]]:
+    def _next_projects(self, hints: Hints) -> tuple[list[str], list[str]]:
+        """ENQUEUED_MAX of those that may be new: first those that are known as they stand in the table, then by name."""
+        hints.took_up([name for name, item in hints.accepted.items() if item.get("run_id") in self._enqueued])
+        hints.took_up([name for name, run in hints.projects.items() if run in self._enqueued])
+        accepted = list(islice(hints.accepted, ENQUEUED_MAX))
+        others = sorted(name for name in hints.projects if name not in hints.accepted)
+        return accepted, others[: ENQUEUED_MAX - len(accepted)]
+
+    async def _read(
+        self, hints: Hints, accepted: Sequence[str], named: Sequence[str]
+    ) -> tuple[list[ProjectItem], dict[str, RunItem | None]]:
         """What the hints point at, as it is now, as far as there can be anything to do about it.
 
         A project that is not there was never accepted. A run that holds no token here has nothing to give back;
         should another orchestrator have let it in, the next decision meets a moved head and reads everything.
         """
-        accepted = [item for item in hints.accepted.values() if item.get("run_id") not in self._enqueued]
-        projects = sorted(
-            name for name, run in hints.projects.items() if run not in self._enqueued and name not in hints.accepted
-        )
         held = (run for run in hints.runs if self.shards.held_of(run))
         runs = sorted(({*held, *hints.leaving} - hints.ended.keys()) | hints.returning)
-        items = await self._get([*map(project_key, projects), *map(run_key, runs)])
-        found = [as_project(item) for item in items[: len(projects)] if item is not None]
-        if len(found) < len(projects):
-            _log.warning("%d hints name projects that do not exist", len(projects) - len(found))
-        states = [None if item is None else as_run(item) for item in items[len(projects) :]]
-        return [*accepted, *found], {**hints.ended, **dict(zip(runs, states, strict=True))}
+        items = await self._get([*map(project_key, named), *map(run_key, runs)])
+        found = [as_project(item) for item in items[: len(named)] if item is not None]
+        if len(found) < len(named):
+            _log.warning("%d hints name projects that do not exist", len(named) - len(found))
+        states = [None if item is None else as_run(item) for item in items[len(named) :]]
+        return [*(hints.accepted[name] for name in accepted), *found], {
+            **hints.ended,
+            **dict(zip(runs, states, strict=True)),
+        }
 
     async def _return(self, runs: Sequence[RunItem]) -> bool:
         """Makes the tokens of runs that need one again, once those that they had before are gone, and decides again.

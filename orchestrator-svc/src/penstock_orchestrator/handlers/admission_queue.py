@@ -20,21 +20,24 @@ WAIT_SECONDS = 20.0
 UNDONE_MESSAGES_MAX = 2_000
 """Received and not yet decided on; beyond that nothing is received, so that a slow table is not met with more work."""
 
+UNDONE_ITEMS_MAX = 5_000
+"""Projects and ended runs of which somebody in this process has told. They are kept whole, some with tens of kilobytes."""
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Inbox:
-    """`messages` with the projects that each one points at; `hints` of them all and of whoever else had some."""
+    """`messages` with what each one points at; `hints` of them all and of whoever else had some."""
 
     hints: Hints = field(default_factory=Hints)
-    messages: list[tuple[str, set[str]]] = field(default_factory=list)
+    messages: list[tuple[str, Hints]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.hints or self.messages)
 
     def add(self, message: Message, hints: Hints) -> None:
-        self.messages.append((message.receipt, set(hints.projects)))
+        self.messages.append((message.receipt, hints))
         self.hints.merge(hints)
 
     def absorb(self, other: _Inbox) -> None:
@@ -55,7 +58,11 @@ class AdmissionQueue:
         self._has_room.set()
 
     def hint(self, hints: Hints) -> None:
-        """From somebody in this process: the sweep, the clock."""
+        """From somebody in this process: the sweep, the clock, and who reads the tables' records. Items of the latter are
+        left out while many are undone, because messages tell of the same."""
+        if self._arrived.hints.items + self._undone.hints.items >= UNDONE_ITEMS_MAX:
+            hints.accepted.clear()
+            hints.ended.clear()
         if hints:
             self._arrived.hints.merge(hints)
             self._has_hints.set()
@@ -81,12 +88,18 @@ class AdmissionQueue:
         self._has_hints.clear()
         arrived, self._arrived = self._arrived, _Inbox()
         self._undone.absorb(arrived)
-        turn = await self._admission.turn(self._undone.hints)
+        undone = self._undone
+        turn = await self._admission.turn(undone.hints)
         if not turn.finished:
-            self._undone.hints.everything = self._undone.hints.limits = False
-            return
-        done = [receipt for receipt, projects in self._undone.messages if not projects & turn.damaged]
-        self._undone = _Inbox()
+            undone.hints.everything = undone.hints.limits = False
+        done = []
+        left = []
+        for receipt, hints in undone.messages:
+            if hints.meets(undone.hints):
+                left.append((receipt, hints))
+            elif not hints.projects.keys() & turn.damaged:
+                done.append(receipt)
+        undone.messages = left
         self._watch_room()
         if done:
             self._done += done
