@@ -1,0 +1,176 @@
+"""The boards on which the waiting see their place: drawn when something has changed, and true again after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.orchestrator.faults import FaultyEngine
+from tests.orchestrator.test_admission import submitted
+from tests.orchestrator.world import World, hints, run_of
+
+from penstock_backbone.records.limits import (
+    DURATIONS_MAX,
+    Stated,
+    board_key,
+    in_use_key,
+    tenant_scope,
+)
+from penstock_backbone.records.runs import RunItem, as_run
+from penstock_orchestrator.domain.durations import Durations
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_boards_show_who_waits_and_are_drawn_only_when_something_changed() -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    parts = world.orchestrator(engine)
+    await world.limit(fleet=1)
+    projects = await submitted(world, 3)
+    await parts.admission.turn(hints(projects=projects))
+    await parts.boards.turn()
+    (board,) = await world.engine.tables.get([board_key("acme")])
+    assert board is not None
+    assert (board["waiting"], board["held"], board["places"]) == (2, 1, [run_of(project) for project in projects[1:]])
+    engine.tables.calls.clear()
+    await parts.boards.turn()
+    assert engine.tables.calls == []
+
+
+async def test_a_board_that_could_not_be_drawn_stays_due() -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    parts = world.orchestrator(engine)
+    await parts.admission.turn(hints(projects=[await world.submit(1)]))
+    engine.tables.lose_request.append("write")
+    async with asyncio.timeout(1.0):
+        await parts.boards.due()
+        with pytest.raises(Exception, match="lost"):
+            await parts.boards.turn()
+        await parts.boards.due()
+        await parts.boards.turn()
+    (board,) = await world.engine.tables.get([board_key("acme")])
+    assert board is not None
+    assert board["held"] == 1
+
+
+async def test_a_board_is_due_when_somebody_began_to_wait_or_was_let_in_and_not_before() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await parts.admission.turn(hints())
+    await parts.boards.turn()
+    due = asyncio.ensure_future(parts.boards.due())
+    await parts.admission.turn(hints())
+    await world.clock.sleep(0.0)
+    assert not due.done()
+    await parts.admission.turn(hints(projects=[await world.submit(1)]))
+    async with asyncio.timeout(1.0):
+        await due
+
+
+async def test_when_everything_is_over_the_board_says_so_even_after_a_restart() -> None:
+    world = World()
+    first = world.orchestrator()
+    project = await world.submit(1)
+    await first.admission.turn(hints(projects=[project]))
+    await first.boards.turn()
+    await world.finish(run_of(project))
+    await first.admission.turn(hints(runs=[run_of(project)]))
+    second = world.orchestrator()
+    await second.admission.turn(hints())
+    await second.boards.turn()
+    (board,) = await world.engine.tables.get([board_key("acme")])
+    assert board is not None
+    assert (board["waiting"], board["held"], board["places"]) == (0, 0, [])
+
+
+async def test_a_tenant_that_is_drained_is_shown_so_even_when_the_orchestrator_died_before_it_could_draw_that() -> None:
+    """And others were let in since, so that the head no longer names it."""
+    world = World()
+    first = world.orchestrator()
+    project = await world.submit(1, tenant="drained")
+    await first.admission.turn(hints(projects=[project]))
+    await first.boards.turn()
+    await world.change(tenant_scope("drained"), Stated(None, paused=True))
+    await world.finish(run_of(project))
+    await first.admission.turn(hints(runs=[run_of(project)], limits=True))
+    await first.admission.turn(hints(projects=[await world.submit(2)]))
+    second = world.orchestrator()
+    await second.admission.turn(hints())
+    await second.boards.turn()
+    (board,) = await world.engine.tables.get([board_key("drained")])
+    assert board is not None
+    assert board["held"] == 0
+
+
+async def test_a_reload_that_finds_nothing_new_draws_nothing() -> None:
+    world = World()
+    engine = FaultyEngine(world.engine)
+    parts = world.orchestrator(engine)
+    await world.limit(fleet=1)
+    await parts.admission.turn(hints(projects=await submitted(world, 3)))
+    await world.finish(run_of("prj_0001"))
+    await parts.admission.turn(hints(runs=[run_of("prj_0001")]))
+    await parts.boards.turn()
+    await parts.admission.turn(hints(everything=True))
+    engine.tables.calls.clear()
+    await parts.boards.turn()
+    assert len(engine.tables.calls) <= 1
+
+
+async def test_boards_show_how_much_is_in_use_and_how_long_runs_took_even_after_a_restart() -> None:
+    world = World()
+    first = world.orchestrator()
+    await world.limit(fleet=3)
+    projects = await submitted(world, 4)
+    await first.admission.turn(hints(projects=projects))
+    await first.boards.turn()
+    for seconds, project in ((60, projects[0]), (90, projects[1])):
+        await world.claim(run_of(project))
+        world.clock.elapsed += seconds
+        await world.finish(run_of(project))
+        await first.admission.turn(hints(runs=[run_of(project)]))
+        await first.admission.turn(hints(runs=[run_of(project)]))
+    await first.boards.turn()
+    fleet, build, board = await world.engine.tables.get(
+        [in_use_key("fleet"), in_use_key("workflow#build"), board_key("acme")]
+    )
+    assert fleet is not None
+    assert build is not None
+    assert board is not None
+    assert (fleet["held"], build["held"], build["durations"]) == (2, 2, [60_000, 90_000])
+    assert sorted(board["holders"]) == [[run_of(project), "build"] for project in projects[2:]]
+
+    second = world.orchestrator()
+    await second.admission.turn(hints())
+    await world.claim(run_of(projects[2]))
+    world.clock.elapsed += 30
+    await world.finish(run_of(projects[2]))
+    await second.admission.turn(hints(runs=[run_of(projects[2])]))
+    await second.boards.turn()
+    (build,) = await world.engine.tables.get([in_use_key("workflow#build")])
+    assert build is not None
+    assert (build["held"], build["durations"]) == (1, [60_000, 90_000, 30_000])
+
+
+def test_the_sample_of_durations_is_bounded_and_leaves_out_what_was_interrupted() -> None:
+    durations = Durations()
+
+    def run(state: str, attempt: int, took: int) -> RunItem:
+        facts = {"2": {"t": "RunQueued", "at": 900, "d": {}}}
+        run = {
+            "state": state,
+            "attempt": attempt,
+            "workflow": "w",
+            "started_at": 1_000,
+            "at": 1_000 + took,
+            "facts": facts,
+        }
+        return as_run({**run, "queued_at": 900 if attempt == 1 else 950})
+
+    durations.note([None, run("running", 1, 1), run("succeeded", 2, 2), run("failed", 1, 3), run("succeeded", 1, 4)])
+    assert durations.of("w") == [3, 4]
+    durations.note([run("succeeded", 1, number) for number in range(DURATIONS_MAX)])
+    assert durations.of("w") == list(range(DURATIONS_MAX))
+    assert durations.of("unheard of") == []
