@@ -118,6 +118,10 @@ async def test_facts_about_the_requirement_are_not_asked_for_and_cannot_be_inven
         ('{"package": "word_finder"', "not one JSON object"),
         (json.dumps(PLAN | {"package": "Word Finder"}), "package: String should match pattern"),
         (json.dumps({"package": "word_finder"}), "title: Field required"),
+        *[
+            (json.dumps(PLAN | {"package": name}), f"{name} is a name that Python")
+            for name in ("json", "class", "tests")
+        ],
     ],
 )
 async def test_what_is_wrong_with_an_answer_is_told_to_the_model_which_mends_it(broken: str, told: str) -> None:

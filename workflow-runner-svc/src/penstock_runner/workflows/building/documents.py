@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import keyword
+import sys
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 FILE_BYTES_MAX = 256 * 1024
 FILES_MAX = 60
@@ -14,6 +16,12 @@ OUTPUT_CHARS_MAX = 4000
 Line = Annotated[str, Field(max_length=400)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _importable(package: str) -> str:
+    if package in sys.stdlib_module_names or keyword.iskeyword(package) or package in {"tests", "pytest"}:
+        raise ValueError(f"{package} is a name that Python or the tests use, choose another")
+    return package
 
 
 class Document(BaseModel):
@@ -34,7 +42,7 @@ class FileSet(Document):
 class ProjectPlan(Document):
     """The first stage's: what is built, for whom it speaks, and who drafts it. The last three fields are facts."""
 
-    package: Name
+    package: Annotated[Name, AfterValidator(_importable)]
     title: Line
     language: str = Field(pattern=r"^[a-z]{2}$")
     requirement_sha256: Sha256
