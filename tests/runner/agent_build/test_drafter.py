@@ -45,6 +45,7 @@ few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
         ("Weather Bot", "", "weather_bot"),
         ("class", "json", "json_agent"),
         ("../../etc/passwd", "todo list", "todo_list_agent"),
+        ("", "Create an assistant that keeps my notes", "keeps_notes_assistant"),
         ("", "A tool that converts temperatures between Celsius and Kelvin", "converts_temperatures_agent"),
     ],
 )

@@ -97,7 +97,8 @@ def test_a_chinese_request_changes_a_chinese_agent_and_what_was_changed_can_be_c
     assert (manifest(third).version, manifest(third).language) == ("0.3.0", "zh")
     said = second.artifacts["changes.md"].decode()
     assert "## 修改内容" in said
-    assert "| `tests/test_pii_masking.py` | 新增 | 31 | 0 |" in said
+    lines = len(files_of(second)["tests/test_pii_masking.py"].splitlines())
+    assert f"| `tests/test_pii_masking.py` | 新增 | {lines} | 0 |" in said
     assert "联网实时数据源" in said, "what is still not covered"
 
 

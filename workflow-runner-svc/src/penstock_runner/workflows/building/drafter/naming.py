@@ -38,6 +38,8 @@ def package_name(name: str, requirement: str, endings: tuple[str, ...] = AGENTS)
     ending = endings[0]
     if words and words[-1] in endings:
         ending = words.pop()
+    elif len(words) > 1 and words[0] in endings:
+        ending = words.pop(0)
     stem = words[0][:_STEM_CHARS_MAX] if words else ""
     for word in words[1:]:
         if len(stem) + 1 + len(word) <= _STEM_CHARS_MAX:

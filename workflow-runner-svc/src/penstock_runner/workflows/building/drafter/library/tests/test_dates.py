@@ -19,6 +19,8 @@ TODAY = date(2026, 3, 31)
         ("今天 3 天后", "2026-04-03 Friday"),
         ("2 weeks before 2026-01-15", "2026-01-01 Thursday"),
         ("today", "2026-03-31 Tuesday"),
+        ("How long is it until 2026-05-01?", "2026-05-01 Friday, in 31 days"),
+        ("距离2026年3月1日", "2026-03-01 Sunday，30 天前"),
     ],
 )
 def test_dates_are_calculated(request_text: str, reply: str) -> None:

@@ -58,7 +58,7 @@ def calculate(text: str, today: date) -> str:
         raise ToolError("There is no date in the request. Give one such as 2026-05-01.")
     start = days[0] if days else today
     if step is None:
-        return f"{start.isoformat()} {start:%A}"
+        return f"{start.isoformat()} {start:%A}{_from_today(text, (start - today).days)}"
     before, count, unit, after = step.groups()
     back = (before or "").lower() in {"-", "minus", "before"} or (after or "").lower() in {"前", "ago", "before"}
     try:
@@ -66,6 +66,16 @@ def calculate(text: str, today: date) -> str:
     except (ValueError, OverflowError) as error:
         raise ToolError("That is beyond the calendar. Ask for a nearer date.") from error
     return f"{moved.isoformat()} {moved:%A}"
+
+
+def _from_today(text: str, days: int) -> str:
+    if days == 0:
+        return ""
+    return in_language_of(
+        text,
+        f", in {days} days" if days > 0 else f", {-days} days ago",
+        f"，{abs(days)} 天{'后' if days > 0 else '前'}",
+    )
 
 
 def answer(request: str, desk: Desk) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -36,12 +36,15 @@ class Desk:
     today: date = date(2000, 1, 1)
     open_url: OpenUrl | None = None
 
-    def material(self, request: str) -> str:
-        """The text to work on: the given files, else what follows the first colon or line of the request."""
+    def material(self, request: str, words: Sequence[str]) -> str:
+        """The text to work on: the given files, else the request, without the order before its first colon or line. An
+        order uses one of the tool's `words`, and no number: what else stands there is part of the text."""
         if self.files:
             return "\n\n".join(read_text(path) for path in self.files)
         mark = _INSTRUCTION_END.search(request[:INSTRUCTION_CHARS_MAX])
-        rest = request[mark.end() :].strip() if mark else ""
+        head = request[: mark.start()].lower() if mark else ""
+        is_order = any(word.strip() in head for word in words) and not any(sign.isdigit() for sign in head)
+        rest = request[mark.end() :].strip() if mark and is_order else ""
         return rest or request.strip()
 
 

@@ -87,7 +87,9 @@ def _word_text(path: Path) -> str:
 def answer(request: str, desk: Desk) -> str:
     readings = [read(path) for path in desk.files]
     if not readings:
-        readings = [parse(in_language_of(request, "the text given", "所给文本"), "markdown", desk.material(request))]
+        readings = [
+            parse(in_language_of(request, "the text given", "所给文本"), "markdown", desk.material(request, WORDS))
+        ]
     lines = []
     for reading in readings:
         unit = in_language_of(request, "characters", "个字符")

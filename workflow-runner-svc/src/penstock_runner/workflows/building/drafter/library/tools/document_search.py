@@ -55,7 +55,7 @@ def answer(request: str, desk: Desk) -> str:
         documents = {path.name: read_text(path) for path in desk.files}
         query = request
     else:
-        text = desk.material(request)
+        text = desk.material(request, WORDS)
         query = request.removesuffix(text) or request
         documents = {in_language_of(request, "the text given", "所给文本"): text}
     hits = search(documents, query)

@@ -56,7 +56,7 @@ def write(kind: str, about: list[str], *, chinese: bool) -> str:
 
 
 def answer(request: str, desk: Desk) -> str:
-    about = extract(desk.material(request), 3)
+    about = extract(desk.material(request, WORDS), 3)
     if not about:
         raise ToolError("There is nothing to write about. Put a few words after a colon.")
     note = in_language_of(request, "(first draft from a pattern)", "（由模板写出的初稿）")

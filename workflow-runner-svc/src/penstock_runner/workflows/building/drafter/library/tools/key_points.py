@@ -52,7 +52,7 @@ def sort_points(text: str) -> Points:
 
 
 def answer(request: str, desk: Desk) -> str:
-    found = sort_points(desk.material(request))
+    found = sort_points(desk.material(request, WORDS))
     blocks = (
         (in_language_of(request, "Points:", "要点："), found.points),
         (in_language_of(request, "Risks:", "风险："), found.risks),

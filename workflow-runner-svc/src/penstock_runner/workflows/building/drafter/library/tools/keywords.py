@@ -41,7 +41,7 @@ def extract(text: str, count: int = KEYWORDS) -> list[str]:
 
 
 def answer(request: str, desk: Desk) -> str:
-    found = extract(desk.material(request))
+    found = extract(desk.material(request, WORDS))
     if not found:
         raise ToolError("There are no words to choose from. Put the text after a colon or give a file.")
     return in_language_of(request, "Keywords: ", "关键词：") + ", ".join(found)

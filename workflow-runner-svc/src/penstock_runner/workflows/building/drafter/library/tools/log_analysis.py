@@ -51,7 +51,7 @@ def analyse(text: str) -> Analysis:
 
 
 def answer(request: str, desk: Desk) -> str:
-    found = analyse(desk.material(request))
+    found = analyse(desk.material(request, WORDS))
     if not found.levels:
         raise ToolError("No line names a level such as ERROR or INFO. Give a log file or paste its lines.")
     counts = ", ".join(f"{level} {count}" for level, count in sorted(found.levels.items()))

@@ -1,4 +1,4 @@
-"""Hides personal data: mail addresses, phone numbers, identity and card numbers, network addresses."""
+"""Hides personal data: mail addresses, phone numbers, identity, account (IBAN) and card numbers, network addresses."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ EXAMPLES = (
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _IDENTITY = re.compile(r"(?<!\d)\d{17}[\dXx](?!\d)")
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+_ACCOUNT = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
+_ABROAD = re.compile(r"(?<![\w.+])\+\d(?:[ ()-]{0,2}\d){6,14}(?!\d)")
 _PHONE = re.compile(r"(?<![\d.])(?:\+\d{1,3}[ -]?)?(?:1[3-9]\d{9}|\(?\d{3}\)?[ -]\d{3,4}[ -]\d{4})(?![\d.])")
 _ADDRESS = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 
@@ -54,13 +56,14 @@ def mask(text: str) -> Masked:
         return pattern.sub(hide, source)
 
     for pattern, kind in (
-        (_MAIL, "mail"), (_IDENTITY, "identity"), (_CARD, "card"), (_PHONE, "phone"), (_ADDRESS, "address"),
+        (_MAIL, "mail"), (_IDENTITY, "identity"), (_ACCOUNT, "account"), (_CARD, "card"), (_ABROAD, "phone"),
+        (_PHONE, "phone"), (_ADDRESS, "address"),
     ):  # fmt: skip
         text = replace(pattern, kind, text)
     return Masked(text, dict(counts))
 
 
 def answer(request: str, desk: Desk) -> str:
-    masked = mask(desk.material(request))
+    masked = mask(desk.material(request, WORDS))
     found = ", ".join(f"{kind} {count}" for kind, count in sorted(masked.counts.items())) or "0"
     return f"{masked.text}\n{in_language_of(request, 'Hidden: ', '已隐藏：')}{found}"

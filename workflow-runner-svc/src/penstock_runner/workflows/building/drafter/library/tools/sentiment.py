@@ -57,7 +57,7 @@ def judge(text: str) -> Verdict:
 
 
 def answer(request: str, desk: Desk) -> str:
-    verdict = judge(desk.material(request))
+    verdict = judge(desk.material(request, WORDS))
     if verdict.score > 0:
         name = in_language_of(request, "friendly", "正面")
     elif verdict.score < 0:

@@ -39,7 +39,7 @@ def summarise(text: str, count: int = SENTENCES) -> list[str]:
 
 
 def answer(request: str, desk: Desk) -> str:
-    material = desk.material(request)
+    material = desk.material(request, WORDS)
     if not tokens(material):
         raise ToolError("There is no text to summarise. Put it after a colon or give a file.")
     title = in_language_of(request, "Summary:", "摘要：")

@@ -105,7 +105,7 @@ def _material(request: str, desk: Desk) -> str:
     begins = (
         len(lines) == 2 and 1 < len(lines[0]) == len(lines[1]) and any(number(cell) is not None for cell in lines[1])
     )
-    return request if begins and not desk.files else desk.material(request)
+    return request if begins and not desk.files else desk.material(request, WORDS)
 
 
 def answer(request: str, desk: Desk) -> str:

@@ -37,7 +37,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 def answer(request: str, desk: Desk) -> str:
     values: dict[str, str] = {}
     template = []
-    for line in desk.material(request).splitlines():
+    for line in desk.material(request, WORDS).splitlines():
         found = _VALUE.match(line)
         if found:
             values[found.group(1)] = found.group(2)

@@ -68,7 +68,7 @@ def parse(text: str) -> TodoList:
 
 
 def answer(request: str, desk: Desk) -> str:
-    found = parse(desk.material(request))
+    found = parse(desk.material(request, WORDS))
     if not found.tasks:
         raise ToolError("There are no tasks in the request. List them with semicolons between.")
     left = sum(not task.done for task in found.tasks)
