@@ -16,6 +16,9 @@ from penstock_runner.ports import Desk, Job, JobFailed
 class InlineWorkers:
     """A stage takes no time here, so nothing can end it half-way. What it puts is stored when it has returned."""
 
+    def near(self) -> None:
+        """There is nothing to be kept warm."""
+
     async def run(self, job: Job, desk: Desk) -> bytes:
         desk.begin()
         return await self.answer(job, desk)

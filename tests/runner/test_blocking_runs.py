@@ -8,7 +8,8 @@ import os
 from collections.abc import Awaitable, Callable
 
 from tests.runner.blocking_stages import WORKFLOWS, Found
-from tests.runner.rig import Rig
+from tests.runner.inline_workers import InlineWorkers
+from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
 from tests.runner.test_execution import of_type
 
@@ -28,7 +29,6 @@ def in_real_time(test: Callable[[Rig], Awaitable[None]]) -> Callable[[], None]:
         rig.clock = clock = SystemClock()  # type: ignore[assignment]  # the real one
         rig.engine = MemoryEngine(clock, rig.ids)
         rig.workers = pool = WorkerPool(WorkerSettings(8, 2 << 30, ("tests.runner.blocking_stages",)))
-        await pool.warm()
         try:
             async with asyncio.timeout(60):
                 await test(rig)
@@ -44,6 +44,25 @@ def in_real_time(test: Callable[[Rig], Awaitable[None]]) -> Callable[[], None]:
 
     del wrapper.__wrapped__  # pytest would look for the rig among its fixtures
     return wrapper
+
+
+class CountingWorkers(InlineWorkers):
+    def __init__(self) -> None:
+        self.told = 0
+
+    def near(self) -> None:
+        self.told += 1
+
+
+@virtual
+async def test_a_claimed_run_says_that_a_blocking_stage_is_near_only_where_one_is(rig: Rig) -> None:
+    rig.workers = counting = CountingWorkers()
+    waiting = workflow(stage("only"), name="waiting")
+    rig.start(waiting, BLOCKING)
+    await rig.until_ended(await rig.submit(waiting), state=SUCCEEDED)
+    assert counting.told == 0
+    await rig.until_ended(await rig.submit(BLOCKING), state=SUCCEEDED)
+    assert counting.told == 1
 
 
 @in_real_time

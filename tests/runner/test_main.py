@@ -22,8 +22,11 @@ from penstock_backbone.embedded import EmbeddedEngine
 from penstock_backbone.errors import Fatal
 from penstock_backbone.records.runs import FAILED, RUNNING, SUCCEEDED
 from penstock_backbone.system import SystemClock, SystemIds
+from penstock_runner import bootstrap
+from penstock_runner.adapters.workers.pool import WorkerPool
 from penstock_runner.bootstrap import Settings
 from penstock_runner.handlers.runner import UNWIND_SECONDS
+from penstock_runner.registry import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("events/src", "workflow-runner-svc/src")
@@ -122,6 +125,27 @@ def test_a_stage_that_hangs_in_a_thread_or_ignores_its_end_does_not_keep_its_run
         runner.send_signal(signal.SIGTERM)
         assert runner.wait(PATIENCE_SECONDS) == 0
         assert time.monotonic() - began < 0.2 + UNWIND_SECONDS + 3  # noqa: TID251  # as above
+
+
+def test_a_runner_starts_no_worker_before_it_serves_and_keeps_one_warm_soon_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is killed often would be busy with starting them; one that stays has a worker for its first stage."""
+    monkeypatch.setattr(bootstrap, "WARM_AFTER_SECONDS", 0.5)
+    told = Settings.from_environment(environment(tmp_path))
+    serves = load((), ["tests.runner.blocking_stages"]).registry
+
+    async def story() -> None:
+        began = time.monotonic()  # noqa: TID251  # as above
+        async with asyncio.timeout(PATIENCE_SECONDS), bootstrap.open_runner(told, serves) as runner:
+            workers = runner._world.workers
+            assert isinstance(workers, WorkerPool)
+            assert workers._starting is None
+            while not workers._idle:
+                await SystemClock().sleep(0.02)
+            assert time.monotonic() - began > 0.5  # noqa: TID251  # as above
+
+    asyncio.run(story())
 
 
 def test_a_killed_runner_takes_its_workers_with_it_even_one_that_hangs_in_c(tmp_path: Path) -> None:

@@ -277,11 +277,37 @@ def test_a_job_waits_for_a_place_and_its_time_begins_with_the_place(tmp_path: Pa
     asyncio.run(story())
 
 
-def test_a_warm_worker_waits_when_there_are_blocking_stages(tmp_path: Path) -> None:
+def test_a_warm_worker_waits_for_a_blocking_stage_that_is_near(tmp_path: Path) -> None:
     async def story() -> None:
         async with workers(modules=("tests.runner.blocking_stages", "no.such.module")) as pool, asyncio.timeout(60):
-            await pool.warm()
+            pool.near()
+            pool.near()
+            while not pool._idle:
+                await SystemClock().sleep(0.01)
             (waiting,) = pool._idle
+            pool.near()
             assert await pid_of(pool) == waiting._process.pid
+            assert pool._idle == [waiting]
+
+    asyncio.run(story())
+
+
+def test_a_job_takes_the_worker_that_is_being_started_for_it() -> None:
+    async def story() -> None:
+        async with workers(modules=("tests.runner.blocking_stages",)) as pool, asyncio.timeout(60):
+            pool.near()
+            pids = await asyncio.gather(pid_of(pool), pid_of(pool))
+            assert len(pool._idle) == len(set(pids)) == 2
+
+    asyncio.run(story())
+
+
+def test_a_worker_that_is_being_started_when_the_pool_closes_ends_with_it() -> None:
+    async def story() -> None:
+        async with workers(modules=("tests.runner.blocking_stages",)) as pool:
+            pool.near()
+            starting = pool._starting
+            assert starting is not None
+        await until_gone(starting.result()._pid or 0)
 
     asyncio.run(story())

@@ -140,6 +140,7 @@ class SimulatedWorkers:
         self._process = process
         self._places = asyncio.Semaphore(count)
         self._inline = InlineWorkers()
+        self.near = self._inline.near
 
     async def run(self, job: Job, desk: Desk) -> bytes:
         """Whoever is cancelled waits for the end of the worker, which is asked, and killed when it does not listen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -26,6 +27,9 @@ WORKER_MEMORY_MB_DEFAULT = 2048
 WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX = 128, 1024 * 1024
 DRAFT_PACE_SECONDS_MAX = 60.0
 SERVICE = "workflow-runner"
+WARM_AFTER_SECONDS = 5.0
+"""A runner that has lived so long keeps a worker warm for its first blocking stage. Before, only a claimed run that has one
+makes it start one: a runner that comes back from its death has better things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,11 @@ def runner_on(
     )  # fmt: skip
 
 
+async def _warm_later(workers: WorkerPool, clock: Clock) -> None:
+    await clock.sleep(WARM_AFTER_SECONDS)
+    workers.near()
+
+
 @contextlib.asynccontextmanager
 async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[Runner]:
     """Raises BackboneError with a sentence for people when the engine cannot be opened."""
@@ -139,8 +148,8 @@ async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[R
         WorkerSettings(settings.capacity, settings.worker_memory_mb * 1024 * 1024, registry.blocking_modules())
     )
     given = Surroundings(clock, SystemIds(), SystemChance(), telemetry, workers, Redaction.of_environment(os.environ))
+    warming = asyncio.create_task(_warm_later(workers, clock)) if registry.blocking_modules() else None
     try:
-        await workers.warm()
         yield runner_on(
             engine,
             given,
@@ -150,6 +159,8 @@ async def open_runner(settings: Settings, registry: Registry) -> AsyncIterator[R
             drain_seconds=settings.drain_seconds,
         )
     finally:
+        if warming is not None:
+            warming.cancel()
         await workers.close()
         telemetry.shutdown()
         await engine.close()

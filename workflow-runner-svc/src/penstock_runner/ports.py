@@ -68,6 +68,10 @@ class WorkerLost(Exception):
 class Workers(Protocol):
     """Where blocking stages run, one job a worker."""
 
+    def near(self) -> None:
+        """Somebody will soon have a job: a worker should wait for it."""
+        ...
+
     async def run(self, job: Job, desk: Desk) -> bytes:
         """The JSON text of the result. Raises JobFailed or WorkerLost. Cancelled, it ends the stage whatever that
         does, within KILL_SECONDS, and returns only when nothing of it runs any more."""

@@ -238,6 +238,8 @@ class Claims:
             return
         world, plan, fence = self._world, candidate.claim.plan, candidate.dispatch.fence
         run = without(candidate.run, candidate.claim.cleared)
+        if plan.blocking - run["results"].keys():
+            world.workers.near()
         journal = Journal(world, session, run, fence, seq=write.set["seq"])
         claimed = ClaimedRun(
             world=world,

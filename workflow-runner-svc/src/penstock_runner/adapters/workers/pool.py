@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """`modules`: those of the blocking stages; none, and no process is ever started before a job asks for it."""
+    """`modules`: those of the blocking stages, which a worker imports before its first job."""
 
     workers_max: int
     memory_bytes: int
@@ -45,11 +45,14 @@ class WorkerPool:
         self._idle: list[WorkerProcess] = []
         self._busy: set[WorkerProcess] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[WorkerProcess] | None = None
 
-    async def warm(self) -> None:
-        """One worker waits for the first job, if a workflow has blocking stages at all."""
-        if self._settings.modules:
-            self._idle.append(await self._start())
+    def near(self) -> None:
+        """One worker is started, unless one waits; the job that comes first takes it, even before it is ready."""
+        if self._idle or self._starting is not None or len(self._busy) >= self._settings.workers_max:
+            return
+        self._starting = self._begin()
+        self._starting.add_done_callback(self._is_warm)
 
     async def run(self, job: Job, desk: Desk) -> bytes:
         async with self._places:
@@ -76,6 +79,10 @@ class WorkerPool:
         for worker in (*self._idle, *self._busy):
             worker.kill()
         self._idle.clear()
+        if (starting := self._starting) is not None:
+            self._starting = None
+            await asyncio.wait([starting])
+            _kill_started(starting)
         if self._ending:
             await asyncio.wait(self._ending)
 
@@ -92,14 +99,26 @@ class WorkerPool:
 
     async def _start(self) -> WorkerProcess:
         """A caller that is cancelled meanwhile leaves nothing behind."""
-        starting = asyncio.create_task(
-            WorkerProcess.started(self._context, self._settings.memory_bytes, self._settings.modules)
-        )
+        starting, self._starting = self._starting or self._begin(), None
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             starting.add_done_callback(_kill_started)
             raise
+
+    def _begin(self) -> asyncio.Task[WorkerProcess]:
+        return asyncio.create_task(
+            WorkerProcess.started(self._context, self._settings.memory_bytes, self._settings.modules)
+        )
+
+    def _is_warm(self, started: asyncio.Task[WorkerProcess]) -> None:
+        if self._starting is not started or started.cancelled():
+            return
+        self._starting = None
+        if (error := started.exception()) is None:
+            self._idle.append(started.result())
+        else:
+            _log.warning("No worker could be started ahead of its job: %r", error)
 
     def _give_back(self, worker: WorkerProcess, *, spent: bool) -> None:
         self._busy.discard(worker)
