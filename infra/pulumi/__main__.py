@@ -10,5 +10,6 @@ from penstock_infra.topology import build
 topology = build(load())
 
 pulumi.export("api_url", topology.api_url)
+pulumi.export("event_bus", topology.event_bus)
 pulumi.export("alarm_topic", topology.alarm_topic)
 pulumi.export("repositories", topology.repositories)

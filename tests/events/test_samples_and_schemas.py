@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from penstock_backbone.aws.settings import Names
+from penstock_backbone.inventory import INVENTORY
 from penstock_events import schemas
 from penstock_events.codec import Event, decode, encode
 from penstock_events.facts import FACTS, Fact
@@ -87,6 +89,12 @@ def test_the_asyncapi_document_names_every_fact() -> None:
     assert document["asyncapi"] == "3.0.0"
     assert set(document["channels"]["bus"]["messages"]) == set(FACTS)
     assert set(document["components"]["messages"]) == set(FACTS)
+
+
+def test_the_bus_is_named_as_a_stack_names_it() -> None:
+    channel = json.loads(schemas.documents()["asyncapi.json"])["channels"]["bus"]
+    assert set(channel["parameters"]) == {"stack"}
+    assert channel["address"].format(stack="acme-penstock") == Names("acme-penstock", INVENTORY).bus
 
 
 def test_a_fact_without_words_of_its_own_does_not_borrow_its_parents() -> None:

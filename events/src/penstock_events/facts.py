@@ -78,7 +78,7 @@ class StageStarted(Fact):
 
 
 class StageCompleted(Fact):
-    """The stage's result is durable; it will never run again."""
+    """The stage's result is durable; it runs again only when somebody retries the run from it."""
 
     stage: str
     attempt: int = Field(ge=1)

@@ -16,10 +16,10 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from penstock_events.envelope import EVENT_BYTES_MAX, Metadata
 from penstock_events.facts import FACTS, Fact
 
-CONTRACT_VERSION = "1.0.0"
+CONTRACT_VERSION = "1.0.1"
 """The last number rises with a wording, the middle one with a new fact or field, the first with a fact's new version."""
 EVENT_SOURCE = "penstock"
-BUS_ADDRESS = "penstock"
+BUS_ADDRESS = "{stack}-penstock"
 FOLDER = Path("events/schemas")
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -82,6 +82,12 @@ def _asyncapi() -> dict[str, Any]:
             "bus": {
                 "address": BUS_ADDRESS,
                 "title": "The event bus",
+                "parameters": {
+                    "stack": {
+                        "description": "What every name of the stack begins with; `pulumi stack output event_bus` says the whole.",
+                        "examples": ["acme-penstock"],
+                    }
+                },
                 "description": (
                     f"An Amazon EventBridge bus. `source` is {EVENT_SOURCE!r}, `detail-type` is the fact's type, and "
                     f"`detail` is the payload described here, at most {EVENT_BYTES_MAX} bytes."

@@ -25,6 +25,7 @@ class Topology:
     """What an operator wants to know afterwards."""
 
     api_url: pulumi.Output[str]
+    event_bus: pulumi.Output[str]
     alarm_topic: pulumi.Output[str]
     repositories: dict[str, pulumi.Output[str]]
 
@@ -54,6 +55,7 @@ def build(configuration: Configuration) -> Topology:
     alarms = Alarms(configuration, watched, account)
     return Topology(
         api_url=api.url,
+        event_bus=messaging.bus.name,
         alarm_topic=alarms.topic.arn,
         repositories={service: found.repository_url for service, found in images.repositories.items()},
     )
