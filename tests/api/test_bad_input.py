@@ -48,6 +48,7 @@ BODIES: list[tuple[Any, str, str]] = [
     ({"requirement": REQUIREMENT, "name": ""}, "#/name", "must have 1 to 200 characters"),
     ({"requirement": REQUIREMENT, "name": "   "}, "#/name", "must have 1 to 200 characters"),
     ({"requirement": REQUIREMENT, "name": "n" * 201}, "#/name", "and has 201"),
+    ({"requirement": REQUIREMENT, "name": "\u200d" * 9}, "#/name", "must have 1 to 200 characters, and has 0"),
     ({"requirement": REQUIREMENT, "name": None}, "#/name", "must be a string"),
     ({"requirement": REQUIREMENT, "name": ["n"]}, "#/name", "must be a string"),
     ({"requirement": REQUIREMENT, "tags": "a"}, "#/tags", "must be a list of strings"),
@@ -70,7 +71,7 @@ BODIES: list[tuple[Any, str, str]] = [
     (None, "#", "must be an object"),
 ]
 UNPRINTABLE = [
-    "\n", "\r", "\t", "\0", "\x1b", "\x7f", "\x85", "\u200b", "\u200d", "\u202e", "\u2028", "\u2029", "\ufeff", "\ue000",
+    "\n", "\r", "\t", "\0", "\x1b", "\x7f", "\x85", "\u200b", "\u202e", "\u2028", "\u2029", "\ufeff", "\ue000", "\ufdd0",
     "\U000e0001", "\uffff",
 ]  # fmt: skip
 

@@ -73,13 +73,31 @@ async def test_a_requirement_keeps_its_lines_and_tabs_in_any_language() -> None:
         body = await submitted(client, requirement="\ufeff做一个智能助手:\r\n\t读取退款申请👩‍💻\r并起草回复。  ")
         detail = (await client.get(f"/v1/projects/{body['id']}")).json()
         assert detail["requirement"] == "\ufeff做一个智能助手:\n\t读取退款申请👩‍💻\n并起草回复。"
-        assert body["name"] == "做一个智能助手: 读取退款申请👩💻 并起草回复。"
+        assert body["name"] == "做一个智能助手: 读取退款申请👩‍💻 并起草回复。"
 
 
 @pytest.mark.parametrize("length", [10, 10_000])
 async def test_the_limits_of_a_requirement_are_inside(length: int) -> None:
     async with world("agent_build") as (_, client):
         await submitted(client, requirement="长" * length)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "می\u200cخواهم",
+        "क्\u200dष",
+        "👩\u200d💻 helper",
+        "\U0001fae8 shaking",
+        "\U0001fae9 of next year",
+        "\U000323b0 a rare name",
+    ],
+    ids=["Persian", "Hindi", "joined emoji", "emoji of 2022", "emoji of 2024", "letter of 2025"],
+)
+async def test_names_and_tags_are_spelt_as_people_spell_them_with_letters_younger_than_this_python(name: str) -> None:
+    async with world("agent_build") as (_, client):
+        body = await submitted(client, name=name, tags=[name])
+        assert (body["name"], body["tags"]) == (name, [name])
 
 
 async def test_the_limits_of_names_and_tags_are_inside() -> None:
@@ -141,6 +159,8 @@ async def test_the_trace_of_the_request_goes_with_the_project() -> None:
         ("字" * 100, "字" * (DERIVED_NAME_CHARS_MAX - 1) + "…"),
         ("short " + "x" * 100, "short " + "x" * (DERIVED_NAME_CHARS_MAX - 7) + "…"),
         ("\u200b" * 20, "Untitled"),
+        ("\u200d " * 20, "Untitled"),
+        ("می‌خواهم کتاب بخوانم", "می‌خواهم کتاب بخوانم"),
     ],
 )
 def test_a_name_is_made_of_the_first_words(requirement: str, name: str) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, JsonValue, ValidationError
 
 from penstock_api.domain.text import (
+    BLANKS,
     code_point,
     first_control,
     first_unprintable,
@@ -89,7 +90,7 @@ def valid_line(text: str, chars_max: int) -> str:
         raise ValueError(
             f"holds the character {code_point(found)}: control and separator characters may not be used",
         )
-    text = text.strip()
+    text = text.strip(BLANKS)
     if not 1 <= len(text) <= chars_max:
         raise ValueError(f"must have 1 to {chars_max} characters, and has {len(text):,}")
     return text
@@ -198,12 +199,12 @@ def parsed(model: type[Body], body: bytes) -> Body | Violations | NotJson:
 
 def derived_name(requirement: str) -> str:
     """The requirement's first words on one line."""
-    line = without_unprintable(" ".join(requirement[: 8 * DERIVED_NAME_CHARS_MAX].split())).strip()
+    line = without_unprintable(" ".join(requirement[: 8 * DERIVED_NAME_CHARS_MAX].split())).strip(BLANKS)
     if len(line) <= DERIVED_NAME_CHARS_MAX:
         return line or "Untitled"
     cut = line[:DERIVED_NAME_CHARS_MAX]
     between_words = cut.rfind(" ")
-    return (cut[:between_words] if between_words >= DERIVED_NAME_CHARS_MIN else cut[:-1]).rstrip() + "…"
+    return (cut[:between_words] if between_words >= DERIVED_NAME_CHARS_MIN else cut[:-1]).rstrip(BLANKS) + "…"
 
 
 def _message(error: Mapping[str, Any]) -> str:

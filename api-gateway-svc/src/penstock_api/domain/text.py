@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
+JOINERS = "\u200c\u200d"
+"""Persian and Indian words are misspelt without them, and emoji fall apart."""
+BLANKS = JOINERS + "".join(chr(point) for point in range(0x3001) if chr(point).isspace())
+"""What says nothing at the end of a line."""
 _CONTROL_BESIDES_NEWLINE_AND_TAB = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def first_unprintable(text: str) -> str | None:
-    """The first control, format, unassigned or line-separating character (Unicode C*, Zl, Zp), newlines included."""
+    """The first control, format, private or line-separating character (Unicode C*, Zl, Zp), newlines included."""
     if text.isprintable():
         return None
     return next((character for character in text if _is_unprintable(character)), None)
@@ -36,5 +40,14 @@ def without_unprintable(text: str) -> str:
 
 
 def _is_unprintable(character: str) -> bool:
+    if character in JOINERS:
+        return False
     category = unicodedata.category(character)
+    if category == "Cn":
+        return _is_noncharacter(ord(character))
     return category[0] == "C" or category in ("Zl", "Zp")
+
+
+def _is_noncharacter(point: int) -> bool:
+    """All else that Python's tables do not know may be a letter or an emoji that is younger than they are."""
+    return 0xFDD0 <= point <= 0xFDEF or point & 0xFFFE == 0xFFFE
