@@ -31,7 +31,7 @@ class Client:
         self._last = body
 
     def ask(self, request: wire.Request) -> Any:
-        self._store.announce(self._store.run_group([(self, 1, request)]))
+        self._store.announce(self._store.run_group([(self, 1, request)], lambda: None))
         return self._last
 
     def write(self, pk: str, sk: str) -> None:

@@ -16,6 +16,7 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -75,6 +76,7 @@ class Database:
         self._unflushed: dict[Key, Image] = {}
         self._index_moves: dict[tuple[str, Key], tuple[IndexEntry | None, IndexEntry | None]] = {}
         self._unstreamed: set[Key] = set()
+        self._staged: set[Key] = set()
         self._records: list[Record] = []
         self._positions: dict[str, int] = {}
         self._messages: list[Stored] = []
@@ -105,10 +107,12 @@ class Database:
         return image.item if image else None
 
     def prepare(self, key: Key, item: Item | None) -> Image:
+        """What a request brought was decoded for this process alone."""
         return prepare_image(item, self._indexes[key.table])
 
     def store(self, key: Key, change: Image, old: Item | None) -> None:
         self._keep(key, change, old)
+        self._staged.add(key)
         if key.table in self._streamed:
             self.last_seq += 1
             self._records.append(Record(self.last_seq, key, change.body if change.item is not None else None))
@@ -180,7 +184,16 @@ class Database:
     @property
     def has_changes(self) -> bool:
         """Changes that somebody waits for. Positions, settled and late messages can wait for a later group."""
-        return bool(self._records or self._messages or self._unstreamed)
+        return bool(self._staged or self._messages)
+
+    @property
+    def has_messages(self) -> bool:
+        """Staged, and not yet durable."""
+        return bool(self._messages)
+
+    def are_durable(self, keys: Iterable[Key]) -> bool:
+        """Whether what these items are now would outlive the process."""
+        return self._staged.isdisjoint(keys)
 
     def commit(self, at_ms: int) -> list[Record]:
         """Makes everything staged durable with one sync; the records are now on the feed. After sqlite3.Error: start_again."""
@@ -191,6 +204,7 @@ class Database:
             self._connection.execute("commit")
         for staged in (self._late_messages, self._messages, self._settled, self._positions):
             staged.clear()
+        self._staged.clear()
         records, self._records = self._records, []
         self.tail.extend(records)
         if len(self._cache) > CACHE_ITEMS_MAX:
@@ -269,6 +283,7 @@ class Database:
             self._unflushed,
             self._index_moves,
             self._unstreamed,
+            self._staged,
             self._records,
         ):
             staged.clear()
@@ -309,15 +324,16 @@ class Database:
             return
         self._begin()
         run = self._connection.executemany
-        run(
-            "insert into feed values(?, ?, ?, ?, ?, ?)", [(r.seq, at_ms, *_parts(r.key), r.body) for r in self._records]
-        )
-        run(
-            "insert or replace into messages values(?, ?, ?, ?)",
-            [(message.number, message.queue, message.body, message.group) for message in messages],
-        )
-        run("delete from messages where number=?", [(number,) for number in self._settled])
-        run("insert or replace into positions values(?, ?)", list(self._positions.items()))
+        if self._records:
+            changes = [(r.seq, at_ms, *_parts(r.key), r.body) for r in self._records]
+            run("insert into feed values(?, ?, ?, ?, ?, ?)", changes)
+        if messages:
+            rows = [(message.number, message.queue, message.body, message.group) for message in messages]
+            run("insert or replace into messages values(?, ?, ?, ?)", rows)
+        if self._settled:
+            run("delete from messages where number=?", [(number,) for number in self._settled])
+        if self._positions:
+            run("insert or replace into positions values(?, ?)", list(self._positions.items()))
 
 
 def _image_of(body: bytes | None) -> Image:

@@ -101,7 +101,7 @@ class StoreServer:
 
     def _run_group(self) -> None:
         waiting, self._waiting = self._waiting, []
-        records = self.store.run_group(waiting)
+        records = self.store.run_group(waiting, self._flush)
         self._flush()
         self.store.announce(records)
         self._flush()

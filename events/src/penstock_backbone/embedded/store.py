@@ -1,6 +1,7 @@
-"""Executes requests in their order of arrival, commits them as one group, then answers.
+"""Executes requests in their order of arrival, and commits them as one group.
 
-Nothing is answered before its group is durable, reads included: nobody ever sees what could be lost.
+Nobody ever sees what could be lost: an answer that tells of what the group has changed, a read's included, waits until
+that is durable. Every other answer is sent before the disk is waited for.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -45,6 +46,8 @@ class Waiter(NamedTuple):
     until: float
 
 
+Asked: TypeAlias = tuple[Peer, int, wire.Request]
+
 _log = logging.getLogger(__name__)
 
 _LATER = object()
@@ -73,35 +76,61 @@ class Store:
             wire.CountRequests: self._count,
         }  # fmt: skip
 
-    def run_group(self, requests: list[tuple[Peer, int, wire.Request]]) -> list[Record]:
-        """What it has changed: to be announced once the answers are on their way, for which somebody waits."""
+    def run_group(self, requests: Sequence[Asked], flush: Callable[[], None]) -> list[Record]:
+        """What it has changed: to be announced once the answers are on their way, for which somebody waits. `flush` is
+        called for the answers that need not wait for the disk, if there are others that do."""
         self._requests += len(requests)
+        waiting = dict(enumerate(requests))
+        records: list[Record] = []
         try:
-            answers = self._execute(requests)
-            records = self._commit() if self._database.has_changes else []
+            answers = self._execute(waiting)
+            if self._database.has_changes:
+                if self._receivers and not self._database.has_messages:
+                    self._serve_receivers()
+                flush()
+                records = self._commit()
         except sqlite3.Error as error:
-            self._fail(requests, f"the data file could not be written ({error}): free some space and try again")
+            self._fail(waiting.values(), f"the data file could not be written ({error}): free some space and try again")
         except Exception as error:  # noqa: BLE001  # a group is applied as a whole or not at all, whatever went wrong in it
             _log.exception("a group of %d requests failed", len(requests))
-            self._fail(requests, f"the store failed ({type(error).__name__}): see its log")
+            self._fail(waiting.values(), f"the store failed ({type(error).__name__}): see its log")
         else:
             for peer, request_id, kind, body in answers:
                 peer.reply(request_id, kind, body)
-            return records
-        return []
+        return records
 
-    def _execute(self, requests: list[tuple[Peer, int, wire.Request]]) -> list[tuple[Peer, int, int, Any]]:
+    def _execute(self, waiting: dict[int, Asked]) -> list[tuple[Peer, int, int, Any]]:
+        """The answers that must wait for the commit. What is answered at once is taken out of `waiting`."""
         answers: list[tuple[Peer, int, int, Any]] = []
-        for peer, request_id, request in requests:
+        for place, (peer, request_id, request) in list(waiting.items()):
+            kind = wire.ANSWER
             try:
                 answer = self._handlers[type(request)](peer, request_id, request)
-                if answer is not _LATER:
-                    answers.append((peer, request_id, wire.ANSWER, answer))
             except BackboneError as error:
-                answers.append((peer, request_id, wire.FAILURE, [type(error).__name__, str(error)]))
+                kind, answer = wire.FAILURE, [type(error).__name__, str(error)]
+            if answer is _LATER:
+                continue
+            if self._must_wait(request):
+                answers.append((peer, request_id, kind, answer))
+            else:
+                del waiting[place]
+                peer.reply(request_id, kind, answer)
         return answers
 
-    def _fail(self, requests: list[tuple[Peer, int, wire.Request]], sentence: str) -> None:
+    def _must_wait(self, request: wire.Request) -> bool:
+        """Whether the answer may tell of something that is not durable yet. What a stream gives is, and a settled position
+        or message is only repeated when it is lost."""
+        match request:
+            case wire.GetItems(keys=keys):
+                return not self._database.are_durable(keys)
+            case wire.Send() | wire.Publish() | wire.Receive():
+                return self._database.has_messages
+            case wire.WriteItems() | wire.WriteAfter() | wire.Transact() | wire.QueryItems():
+                return self._database.has_changes
+            case _:
+                return False
+
+    def _fail(self, requests: Collection[Asked], sentence: str) -> None:
         """Nothing of the group has happened; its readers need not wait either."""
         self._database.start_again()
         group = {(id(peer), request_id) for peer, request_id, _ in requests}

@@ -1,4 +1,4 @@
-"""A new image of an item: a private copy, encoded and measured, ready to be stored."""
+"""A new image of an item: encoded and measured, ready to be stored."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ class Image:
 
 
 def prepare_image(item: Item | None, indexes: Sequence[Index]) -> Image:
-    """A private copy of the item, checked (Invalid) and measured (TooLarge)."""
+    """Checked (Invalid) and measured (TooLarge). The item is kept as it is: for whoever alone has it."""
     if item is None:
         return Image(None, b"", 0)
     if indexes:
         check_indexed(item, indexes)
     body = msgspec.msgpack.encode(item)
     check_item_size(item, encoded_bytes=len(body))
-    return Image(msgspec.msgpack.decode(body), body, len(body))
+    return Image(item, body, len(body))
+
+
+def prepare_private_image(item: Item | None, indexes: Sequence[Index]) -> Image:
+    """The same of a copy: its caller may go on changing what it gave."""
+    image = prepare_image(item, indexes)
+    return image if image.item is None else Image(msgspec.msgpack.decode(image.body), image.body, image.size)

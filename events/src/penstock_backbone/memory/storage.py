@@ -8,7 +8,7 @@ import msgspec
 
 from penstock_backbone.inventory import Inventory
 from penstock_backbone.local.feed import SEQUENCE_DIGITS
-from penstock_backbone.local.images import Image, prepare_image
+from penstock_backbone.local.images import Image, prepare_private_image
 from penstock_backbone.vocabulary import Item, Key, StreamRecord
 
 
@@ -36,7 +36,7 @@ class MemoryStorage:
         return self._items[key].size
 
     def prepare(self, key: Key, item: Item | None) -> Image:
-        return prepare_image(item, self._indexes[key.table])
+        return prepare_private_image(item, self._indexes[key.table])
 
     def store(self, key: Key, change: Image, old: Item | None) -> None:
         for name, place in self._places(key, old):
