@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, get_current_span
 
-from penstock_backbone.telemetry import SpanStore, parent_of, silent, start
+from penstock_backbone.telemetry import SpanStore, Telemetry, context_from, parent_of, silent, start
+from penstock_backbone.telemetry.tracing import _CountingProcessor
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -29,6 +33,22 @@ def test_a_recorded_span_is_stored_with_its_parent_times_attributes_and_error(tm
     assert good["span_id"] != bad["span_id"]
 
 
+def test_a_collector_is_told_of_which_kind_a_recorded_span_is() -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    processor = _CountingProcessor(exporter)
+    provider.add_span_processor(processor)
+    telemetry = Telemetry(provider.get_tracer("penstock"), None, provider, processor)
+    parent = parent_of(PARENT)
+    for name, kind in (("wait", SpanKind.CONSUMER), ("draft", SpanKind.INTERNAL)):
+        telemetry.record(
+            name, parent=parent, started_nanoseconds=0, ended_nanoseconds=1, attributes=ATTRIBUTES, kind=kind
+        )
+    telemetry.shutdown()
+    assert {span.name: span.kind for span in exporter.get_finished_spans()} == {
+        "wait": SpanKind.CONSUMER, "draft": SpanKind.INTERNAL,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("traceparent", [None, "nonsense", PARENT[:-2] + "00"])
 def test_nothing_is_recorded_outside_a_trace_or_in_one_that_is_not_sampled(
     tmp_path: Path, traceparent: str | None
@@ -43,3 +63,16 @@ def test_nothing_is_recorded_outside_a_trace_or_in_one_that_is_not_sampled(
 
 def test_a_silent_service_records_nothing() -> None:
     silent().record("draft", parent=parent_of(PARENT), started_nanoseconds=0, ended_nanoseconds=1, attributes={})
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        PARENT, PARENT[:-2] + "00", PARENT[:-2] + "ff", PARENT.upper(), PARENT + "\n", f" {PARENT}", f"{PARENT}-more",
+        f"01{PARENT[2:]}", f"01{PARENT[2:]}-more", f"ff{PARENT[2:]}", f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"00-{TRACE}-{'0' * 16}-01", "nonsense", "", None,
+    ],
+)  # fmt: skip
+def test_a_parent_is_read_as_the_library_reads_it(traceparent: str | None) -> None:
+    context = get_current_span(context_from(traceparent)).get_span_context()
+    assert parent_of(traceparent) == (context if context.is_valid else None)

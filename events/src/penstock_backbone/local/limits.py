@@ -56,7 +56,11 @@ def _check_map(value: dict[Any, Any], depth: int) -> None:
             raise Invalid(f"a map's names are non-empty text, not {name!r}")
         if not name.isascii():
             _check_text(name)
-        if type(part) is not str or not part.isascii():
+        kind = type(part)
+        if kind is str:
+            if not part.isascii():
+                _check_text(part)
+        elif kind is not int or not -INTEGER_MAX <= part <= INTEGER_MAX:
             check_value(part, depth + 1)
 
 
@@ -120,16 +124,23 @@ def _check_paths(paths: Iterable[str]) -> None:
     seen = set(names)
     if len(seen) < len(names):
         raise Invalid("an update names the same path twice")
+    if "pk" in seen or "sk" in seen:
+        raise Invalid("an update cannot change an item's key")
     for path in names:
-        if path in ("pk", "sk"):
-            raise Invalid("an update cannot change an item's key")
-        if not path or path.startswith("/") or path.endswith("/") or "//" in path:
-            raise Invalid(f"{path!r} is not a path: names with '/' between them")
-        cut = path.find("/")
-        while cut >= 0:
-            if path[:cut] in seen:
-                raise Invalid(f"the paths {path[:cut]!r} and {path!r} overlap")
-            cut = path.find("/", cut + 1)
+        if "/" in path:
+            _check_nested(path, seen)
+        elif not path:
+            raise Invalid("'' is not a path: names with '/' between them")
+
+
+def _check_nested(path: str, seen: set[str]) -> None:
+    if path[0] == "/" or path[-1] == "/" or "//" in path:
+        raise Invalid(f"{path!r} is not a path: names with '/' between them")
+    cut = path.find("/")
+    while cut >= 0:
+        if path[:cut] in seen:
+            raise Invalid(f"the paths {path[:cut]!r} and {path!r} overlap")
+        cut = path.find("/", cut + 1)
 
 
 def check_query(query: Query, tables: Mapping[str, Table]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,17 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import NoOpTracer, Span, SpanContext, Status, StatusCode, Tracer, get_current_span
+from opentelemetry.trace import (
+    NoOpTracer,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    get_current_span,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from penstock_backbone.telemetry.span_store import SpanStore, StoredSpan
@@ -26,6 +37,8 @@ SHUTDOWN_SECONDS_MAX = 0.8
 ATTRIBUTE_CHARS_MAX = 2_000
 ATTRIBUTES_MAX = 64
 
+_OURS = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
+"""What current_traceparent makes. Read here, it costs a tenth of what the library's reader takes for all versions."""
 _NO_PARENT = Context()
 _propagator = TraceContextTextMapPropagator()
 _span_ids = RandomIdGenerator()
@@ -57,6 +70,7 @@ class Telemetry:
         ended_nanoseconds: int,
         attributes: Mapping[str, str | int],
         error: str | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
     ) -> None:
         """A span that is over already, under `parent` (see parent_of), for a fifth of what starting and ending one
         costs. Nothing happens without a parent, or when nobody collects spans or this trace. Times since 1970.
@@ -72,6 +86,7 @@ class Telemetry:
             parent=parent,
             resource=self._provider.resource,
             attributes=attributes,
+            kind=kind,
             status=_unset if error is None else Status(StatusCode.ERROR, error[:ATTRIBUTE_CHARS_MAX]),
             start_time=started_nanoseconds,
             end_time=ended_nanoseconds,
@@ -128,7 +143,12 @@ def context_from(traceparent: str | None) -> Context:
 
 def parent_of(traceparent: str | None) -> SpanContext | None:
     """The parent for Telemetry.record; None when it is absent or malformed."""
-    context = get_current_span(context_from(traceparent)).get_span_context()
+    ours = _OURS.fullmatch(traceparent) if traceparent else None
+    if ours is None:
+        context = get_current_span(context_from(traceparent)).get_span_context()
+    else:
+        trace, span, flags = (int(part, 16) for part in ours.groups())
+        context = SpanContext(trace, span, is_remote=True, trace_flags=TraceFlags(flags))
     return context if context.is_valid else None
 
 

@@ -11,7 +11,7 @@ from penstock_backbone.ports import Clock
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.tokens import GRANT, Operation
-from penstock_backbone.telemetry import Telemetry, context_from
+from penstock_backbone.telemetry import Telemetry, parent_of
 from penstock_orchestrator.domain.token import Token
 
 WAITS_MAX = 20_000
@@ -27,7 +27,7 @@ class _Wait(NamedTuple):
 
 class Waits:
     def __init__(self, telemetry: Telemetry, clock: Clock) -> None:
-        self._tracer = telemetry.tracer
+        self._telemetry = telemetry
         self._clock = clock
         self._waits: dict[str, _Wait] = {}
 
@@ -49,15 +49,15 @@ class Waits:
             wait = self._waits.pop(operation.token, None) if operation.op == GRANT else None
             if wait is None:
                 continue
-            span = self._tracer.start_span(
+            self._telemetry.record(
                 "admission",
-                context=context_from(wait.traceparent),
+                parent=parent_of(wait.traceparent),
                 kind=SpanKind.CONSUMER,
+                started_nanoseconds=wait.since * NANOSECONDS_OF_MILLISECOND,
+                ended_nanoseconds=now * NANOSECONDS_OF_MILLISECOND,
                 attributes={
                     "penstock.run": wait.token.run,
                     "penstock.tenant": wait.token.tenant,
                     "penstock.fence": operation.fence,
                 },
-                start_time=wait.since * NANOSECONDS_OF_MILLISECOND,
             )
-            span.end(now * NANOSECONDS_OF_MILLISECOND)
