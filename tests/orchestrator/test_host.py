@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from tests.orchestrator.faults import FaultyEngine
@@ -27,7 +27,7 @@ from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
 from penstock_orchestrator.domain.hints import glance
 from penstock_orchestrator.handlers import admission_queue
 from penstock_orchestrator.handlers.admission import ENQUEUED_MAX
-from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
+from penstock_orchestrator.handlers.admission_queue import DELETE_SECONDS, AdmissionQueue
 from penstock_orchestrator.host import Duty, Host
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +116,7 @@ async def test_a_raised_limit_is_obeyed_at_once() -> None:
 async def test_hints_that_arrive_during_a_turn_are_taken_together_in_the_next() -> None:
     world = World()
     parts = world.orchestrator()
-    queue = AdmissionQueue(world.engine.queues, parts.admission)
+    queue = AdmissionQueue(world.engine.queues, parts.admission, world.clock)
     projects = [await world.submit(number) for number in range(1, 31)]
     await world.limit(fleet=50)
     for project in projects:
@@ -131,10 +131,35 @@ async def test_hints_that_arrive_during_a_turn_are_taken_together_in_the_next() 
     assert await world.engine.queues.receive(ADMISSION_QUEUE, 10, 0.0) == []
 
 
+async def test_messages_that_are_done_within_a_moment_are_deleted_together() -> None:
+    world = World()
+    parts = world.orchestrator()
+    deleted: list[int] = []
+
+    class Queues:
+        receive = world.engine.queues.receive
+
+        async def delete(self, queue: str, receipts: Sequence[str]) -> None:
+            deleted.append(len(receipts))
+            await world.engine.queues.delete(queue, receipts)
+
+    queue = AdmissionQueue(Queues(), parts.admission, world.clock)  # type: ignore[arg-type]  # only what is used
+    for number in (1, 2):
+        project = await world.submit(number)
+        body = {"detail-type": "ProjectCreated", "detail": {"metadata": {"project_id": project, "run_id": "r"}}}
+        await world.engine.queues.send(ADMISSION_QUEUE, [Outgoing(json.dumps(body))])
+        await queue.receive(0.0)
+        await queue.decide()
+    began = world.clock.elapsed
+    await queue.delete()
+    assert world.clock.elapsed - began == pytest.approx(DELETE_SECONDS)
+    assert deleted == [2]
+
+
 async def test_a_message_is_deleted_only_when_what_it_points_at_is_done() -> None:
     world = World()
     parts = world.orchestrator()
-    queue = AdmissionQueue(world.engine.queues, parts.admission)
+    queue = AdmissionQueue(world.engine.queues, parts.admission, world.clock)
     project = await world.submit(1)
     body = {"detail-type": "ProjectCreated", "detail": {"metadata": {"project_id": project, "run_id": "r"}}}
     bad = {"detail-type": "ProjectCreated"}
@@ -162,7 +187,7 @@ async def test_a_message_is_deleted_only_when_what_it_points_at_is_done() -> Non
 
 async def test_messages_are_deleted_as_their_projects_are_enqueued_and_those_of_damaged_ones_are_not() -> None:
     world = World()
-    queue = AdmissionQueue(world.engine.queues, world.orchestrator().admission)
+    queue = AdmissionQueue(world.engine.queues, world.orchestrator().admission, world.clock)
     await world.limit(fleet=0)
     projects = [await world.submit(number) for number in range(1, ENQUEUED_MAX + 50)]
     await world.write(Update(project_key(projects[0]), {"broken": True}, remove=("workflow",)))
@@ -190,7 +215,7 @@ async def test_items_that_the_records_show_are_not_kept_while_too_many_are_undon
 ) -> None:
     monkeypatch.setattr(admission_queue, "UNDONE_ITEMS_MAX", 3)
     world = World()
-    queue = AdmissionQueue(world.engine.queues, world.orchestrator().admission)
+    queue = AdmissionQueue(world.engine.queues, world.orchestrator().admission, world.clock)
     await world.limit(fleet=0)
     for number in range(1, 6):
         await world.submit(number)

@@ -62,10 +62,11 @@ def consumer(world: World, handler: RecordHandler, streams: Any = None, queues: 
 
 
 async def turn(relay: StreamConsumer) -> None:
-    """Everything that there is to read is read, and one batch of it handled, as long as there is something."""
+    """Everything that there is to read is read, and one batch of it handled and settled, as long as there is something."""
     await relay.read(0.0)
     if relay._waiting:
         await relay.handle()
+        await relay.settle_done()
 
 
 async def world_with(count: int) -> World:
@@ -207,6 +208,33 @@ async def test_records_whose_reading_or_settling_failed_come_again() -> None:
     world.engine.reopen()
     await turn(relay)
     assert handler.batches == [names(1, 2, 3), names(4)], "what was handled is settled by the next call"
+
+
+async def test_who_is_shown_the_records_has_a_turn_before_they_are_handled() -> None:
+    world = await world_with(1)
+    order: list[str] = []
+    seeing: list[asyncio.Task[None]] = []
+
+    async def seen() -> None:
+        order.append("seen")
+
+    def handled(_: Sequence[StreamRecord]) -> None:
+        order.append("handled")
+
+    relay = StreamConsumer(
+        INVENTORY.consumer(RELAY),
+        Handler(handled),
+        world.engine.streams,
+        world.engine.queues,
+        clock=world.clock,
+        chance=EvenChance(),
+        see=lambda _: seeing.append(asyncio.create_task(seen())),
+    )
+    handling = asyncio.create_task(relay.handle())
+    await world.clock.sleep(0)
+    await relay.read(0.0)
+    await handling
+    assert order == ["seen", "handled"]
 
 
 async def test_records_are_read_ahead_within_a_bound_and_seen_before_they_are_handled() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ def start_telemetry(settings: EngineSettings, environment: Mapping[str, str]) ->
 
 def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
     """Every duty calls its handler itself."""
-    queue = AdmissionQueue(engine.queues, parts.admission)
+    queue = AdmissionQueue(engine.queues, parts.admission, given.clock)
 
     async def sweep_turn() -> None:
         queue.hint(await parts.sweep.turn())
@@ -149,10 +150,17 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
         """What the bus will say later, told at once: only the bus is relied on, but the idle path saves two round trips."""
         queue.hint(glance(records))
 
+    consumers = [
+        stream_consumer(RELAY, parts.relay, engine, given, see),
+        stream_consumer(DISPATCHER, parts.dispatcher, engine, given),
+        stream_consumer(LIMITS_WATCHER, parts.limits_watcher, engine, given, see),
+    ]
+
+    async def settle() -> None:
+        await asyncio.gather(*(consumer.settle_done() for consumer in consumers))
+
     duties = [
-        *stream_duties(RELAY, parts.relay, engine, given, see),
-        *stream_duties(DISPATCHER, parts.dispatcher, engine, given),
-        *stream_duties(LIMITS_WATCHER, parts.limits_watcher, engine, given, see),
+        *stream_duties(consumers),
         Duty("admission hints", queue.receive),
         Duty("admission", queue.decide),
         Duty("admission done", queue.delete),
@@ -160,17 +168,17 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
         Duty("reload", reload_turn),
         Duty("boards", boards_turn),
     ]
-    return Host(duties, [queue.delete_done, parts.boards.turn], given.clock, given.chance)
+    return Host(duties, [queue.delete_done, settle, parts.boards.turn], given.clock, given.chance)
 
 
-def stream_duties(
+def stream_consumer(
     name: str,
     handler: RecordHandler,
     engine: Engine,
     given: Surroundings,
     see: Callable[[Sequence[StreamRecord]], None] = unseen,
-) -> Sequence[Duty]:
-    consumer = StreamConsumer(
+) -> StreamConsumer:
+    return StreamConsumer(
         INVENTORY.consumer(name),
         handler,
         engine.streams,
@@ -179,7 +187,18 @@ def stream_duties(
         chance=given.chance,
         see=see,
     )
-    return [Duty(f"{name} records", consumer.read), Duty(name, consumer.handle)]
+
+
+def stream_duties(consumers: Sequence[StreamConsumer]) -> list[Duty]:
+    return [
+        duty
+        for consumer in consumers
+        for duty in (
+            Duty(f"{consumer.name} records", consumer.read),
+            Duty(consumer.name, consumer.handle),
+            Duty(f"{consumer.name} done", consumer.settle),
+        )
+    ]
 
 
 def open_container(environment: Mapping[str, str]) -> LambdaContainer:

@@ -19,7 +19,7 @@ from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCHER, INVENTORY, 
 from penstock_backbone.ports import Queues
 from penstock_backbone.vocabulary import StreamRecord
 from penstock_orchestrator import lambdas
-from penstock_orchestrator.bootstrap import Surroundings, stream_duties
+from penstock_orchestrator.bootstrap import Surroundings, stream_consumer, stream_duties
 from penstock_orchestrator.handlers.records import Failure
 from penstock_orchestrator.host import Duty, Host
 
@@ -110,12 +110,12 @@ def lambda_host(
         await functions["sweep"]({})
         await given.clock.sleep(TICK_SECONDS)
 
+    consumers = [
+        stream_consumer(name, RecordsToFunction(functions[name], names), engine, given)
+        for name in (RELAY, DISPATCHER, LIMITS_WATCHER)
+    ]
     duties = [
-        *(
-            duty
-            for name in (RELAY, DISPATCHER, LIMITS_WATCHER)
-            for duty in stream_duties(name, RecordsToFunction(functions[name], names), engine, given)
-        ),
+        *stream_duties(consumers),
         Duty("admission", MessagesToFunction(functions["admission"], engine.queues, names).turn),
         Duty("sweep", tick),
     ]
@@ -123,4 +123,4 @@ def lambda_host(
     async def close() -> None:
         await asyncio.gather(*(function.close() for function in functions.values()))
 
-    return Host(duties, [], given.clock, given.chance), close
+    return Host(duties, [consumer.settle_done for consumer in consumers], given.clock, given.chance), close

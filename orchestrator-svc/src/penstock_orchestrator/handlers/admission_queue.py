@@ -11,12 +11,14 @@ import logging
 from dataclasses import dataclass, field
 
 from penstock_backbone.inventory import ADMISSION_QUEUE
-from penstock_backbone.ports import Queues
+from penstock_backbone.ports import Clock, Queues
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Message
 from penstock_orchestrator.domain.hints import Hints, read_hint
 from penstock_orchestrator.handlers.admission import Admission
 
 WAIT_SECONDS = 20.0
+DELETE_SECONDS = 0.1
+"""For so long deleting waits for more that is done: nobody waits for it."""
 UNDONE_MESSAGES_MAX = 2_000
 """Received and not yet decided on; beyond that nothing is received, so that a slow table is not met with more work."""
 
@@ -46,9 +48,10 @@ class _Inbox:
 
 
 class AdmissionQueue:
-    def __init__(self, queues: Queues, admission: Admission) -> None:
+    def __init__(self, queues: Queues, admission: Admission, clock: Clock) -> None:
         self._queues = queues
         self._admission = admission
+        self._clock = clock
         self._arrived = _Inbox()
         self._undone = _Inbox()
         self._done: list[str] = []
@@ -106,8 +109,9 @@ class AdmissionQueue:
             self._has_done.set()
 
     async def delete(self) -> None:
-        """The messages that are done, once there are some."""
+        """The messages that are done, a moment after there were some."""
         await self._has_done.wait()
+        await self._clock.sleep(DELETE_SECONDS)
         self._has_done.clear()
         await self.delete_done()
 

@@ -24,8 +24,10 @@ from penstock_orchestrator.handlers.records import Failure, RecordHandler
 
 WAIT_SECONDS = 20.0
 AHEAD_BATCHES_MAX = 2
+SETTLE_SECONDS = 0.1
+"""For so long settling waits for more that is done: nobody else waits for it, and one call settles it all."""
 UNSETTLED_RECORDS_MAX = 500
-"""Handled and not yet settled: while more is waiting, settling can wait too, and one call settles it all."""
+"""Handled and not yet settled: beyond that it is settled at once."""
 REASON_CHARS_MAX = 1_000
 
 _log = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ def unseen(_: Sequence[StreamRecord]) -> None:
 
 
 class StreamConsumer:
-    """Two duties: `read` fills a small store of records, `handle` empties it. Whatever fails, no record is skipped.
+    """Three duties: `read` fills a small store of records, `handle` empties it, and `settle` says what is done. Whatever
+    fails, no record is skipped.
 
     `see` is shown the records as they are read. `given_up` counts the records that went to the failures queue.
     """
@@ -62,6 +65,7 @@ class StreamConsumer:
         self._waiting: deque[StreamRecord] = deque()
         self._has_records = asyncio.Event()
         self._has_room = asyncio.Event()
+        self._has_done = asyncio.Event()
         self._readings = 0
         self._is_behind = False
         self._done: str | None = None
@@ -69,6 +73,7 @@ class StreamConsumer:
         self._limit = definition.batch_records
         self._failing = ""
         self._attempts = 0
+        self.name = definition.name
         self.given_up = 0
 
     async def read(self, wait_seconds: float = WAIT_SECONDS) -> None:
@@ -81,7 +86,7 @@ class StreamConsumer:
             self._has_room.clear()
             await self._has_room.wait()
         if self._is_behind:
-            await self._settle()
+            await self.settle_done()
             await self._streams.rewind(name)
             self._waiting.clear()
             self._readings += 1
@@ -90,13 +95,14 @@ class StreamConsumer:
         self._is_behind = False
         if records:
             self._see(records)
+            # Whoever saw them has its turn first, and the handler's work does not keep its request back.
+            await self._clock.sleep(0)
             self._waiting.extend(records)
             self._has_records.set()
 
     async def handle(self) -> None:
         """One batch of what was read, once there is something. Raises BackboneError when the surroundings are broken."""
         if not self._waiting:
-            await self._settle()
             self._has_records.clear()
             await self._has_records.wait()
         records = list(islice(self._waiting, self._limit))
@@ -110,8 +116,16 @@ class StreamConsumer:
             self._limit = min(self._definition.batch_records, self._limit * 2)
         if reading == self._readings:
             self._forget(records[:done])
-            if not self._waiting or self._unsettled_records >= UNSETTLED_RECORDS_MAX:
-                await self._settle()
+            if self._unsettled_records >= UNSETTLED_RECORDS_MAX:
+                await self.settle_done()
+
+    async def settle(self) -> None:
+        """What is done, a moment after something was."""
+        await self._has_done.wait()
+        await self._clock.sleep(SETTLE_SECONDS)
+        await self.settle_done()
+        if self._done is None:
+            self._has_done.clear()
 
     def _forget(self, done: Sequence[StreamRecord]) -> None:
         for _ in done:
@@ -120,8 +134,9 @@ class StreamConsumer:
             self._done = done[-1].sequence
             self._unsettled_records += len(done)
             self._has_room.set()
+            self._has_done.set()
 
-    async def _settle(self) -> None:
+    async def settle_done(self) -> None:
         """Does nothing the second time. When it fails, the next one settles more."""
         through = self._done
         if through is None:
