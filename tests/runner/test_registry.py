@@ -125,6 +125,44 @@ FAULTY = {
         'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Handle),)),)\n',
         "workflow w, stage a: its output Handle cannot be written as JSON:", 15,
     ),
+    "attempts_in_words": (
+        'WORKFLOWS = (Workflow("w", "1", (\n    Stage("a", work, Word, attempts_max="3"),\n)),)\n',
+        "workflow w, stage a: attempts_max is '3', and must be a whole number", 16,
+    ),
+    "half_an_attempt": (
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Word, at_once=2.5),)),)\n',
+        "workflow w, stage a: at_once is 2.5, and must be a whole number", 15,
+    ),
+    "no_time": (
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Word, timeout_seconds=None),)),)\n',
+        "workflow w, stage a: timeout_seconds is None, and must be a number", 15,
+    ),
+    "run_time_in_words": (
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Word),), timeout_seconds="1 h"),)\n',
+        "workflow w: timeout_seconds is '1 h', and must be a number", 15,
+    ),
+    "title": (
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Word, title=5),)),)\n',
+        "workflow w, stage a: its title must be text of up to 100 characters", 15,
+    ),
+    "long_title": (
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Word, title="x" * 101),)),)\n',
+        "workflow w, stage a: its title must be text of up to 100 characters", 15,
+    ),
+    "each": (
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Word, each=5),)),)\n',
+        'workflow w, stage a: each is 5, and must be "stage.field" with the name of a stage', 15,
+    ),
+    "needs_a_number": (
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Word, needs=5),)),)\n',
+        "workflow w, stage a: needs must be a tuple of names, not 5", 15,
+    ),
+    "schema": (
+        ('class Odd(BaseModel):\n    @classmethod\n    def __get_pydantic_json_schema__(cls, core, handler):\n'
+        '        raise KeyError("oops")\n'
+        'WORKFLOWS = (Workflow("w", "1", (Stage("a", work, Odd),)),)\n'),
+        "workflow w, stage a: its output Odd cannot be written as JSON: KeyError: 'oops'", 19,
+    ),
 }  # fmt: skip
 """Each with its sentence and the line that is at fault."""
 
@@ -139,6 +177,17 @@ def test_a_mistake_is_told_with_its_file_and_line_and_the_other_workflows_are_se
     (problem,) = loaded.problems
     assert problem.startswith(f"wf_{fault}: {sentence}")
     assert problem.endswith(f"({folder}/wf_{fault}.py, line {line})")
+
+
+def test_a_module_that_is_no_file_and_one_that_panics_take_no_others_with_them(folder: Path) -> None:
+    (folder / "wf_panics.py").write_text("class Panic(BaseException): ...\nraise Panic('at a bad moment')\n")
+    (folder / "wf_fine.py").write_text(GOOD.format(name="fine"))
+    loaded = load((), ["time", "wf_panics", "wf_fine"])
+    assert [plan.workflow.name for plan in loaded.registry.newest()] == ["fine"]
+    assert loaded.problems == [
+        "time: must have WORKFLOWS, a tuple of Workflow",
+        f"wf_panics: could not be loaded ({folder}/wf_panics.py, line 2): Panic: at a bad moment",
+    ]
 
 
 def test_an_installed_package_names_its_workflow_modules_in_its_entry_points(folder: Path) -> None:

@@ -92,11 +92,14 @@ def module_names(text: str) -> tuple[str, ...]:
 def _load_module(registry: Registry, name: str) -> list[str]:
     try:
         module = importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever the module does wrong, the others are served
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever the module does wrong, the others are served
         return [f"could not be loaded ({_where(error)}): {type(error).__name__}: {str(error)[:500]}"]
     workflows = getattr(module, "WORKFLOWS", None)
     if not isinstance(workflows, tuple):
-        return [f"must have WORKFLOWS, a tuple of Workflow ({module.__file__})"]
+        file = getattr(module, "__file__", None)
+        return [str(Problem("must have WORKFLOWS, a tuple of Workflow", file or ""))]
     return _add_all(registry, workflows)
 
 
@@ -107,8 +110,9 @@ def _add_all(registry: Registry, workflows: Iterable[Workflow]) -> list[str]:
 def _add(registry: Registry, workflow: Workflow) -> str | None:
     try:
         problem = registry.add(workflow)
-    except (TypeError, ValueError, AttributeError) as error:
-        return f"{workflow!r:.100} is not a usable Workflow: {error}"
+    except Exception as error:  # noqa: BLE001  # what an author can write is endless, and the others are served
+        told = f"{workflow!r:.100} is not a usable Workflow: {type(error).__name__}: {error}"
+        return str(Problem(told, getattr(workflow, "where", "")))
     return str(problem) if problem else None
 
 

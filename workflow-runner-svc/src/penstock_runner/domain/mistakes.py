@@ -22,6 +22,7 @@ TIMEOUT_SECONDS_MAX = 24 * 3600.0
 RUN_TIMEOUT_SECONDS_MAX = 30 * 24 * 3600.0
 BACKOFF_SECONDS_MAX = 60.0
 AT_ONCE_MAX = 64
+TITLE_CHARS_MAX = 100
 ITEMS_MAX = 100
 """Of the list of a stage with `each`: each finished one stands in the run's item for a while."""
 
@@ -69,7 +70,9 @@ def _of_workflow(workflow: Workflow) -> Iterator[str]:
     used = {repr(name) for names in lists if isinstance(names, tuple) for name in names}
     if len(used) > RESOURCES_MAX:
         yield f"its stages use {len(used)} resources, and up to {RESOURCES_MAX} are possible"
-    if workflow.timeout_seconds is not None and not 0 < workflow.timeout_seconds <= RUN_TIMEOUT_SECONDS_MAX:
+    if workflow.timeout_seconds is not None and not _is_number(workflow.timeout_seconds):
+        yield f"timeout_seconds is {workflow.timeout_seconds!r:.60}, and must be a number, or None for no limit"
+    elif workflow.timeout_seconds is not None and not 0 < workflow.timeout_seconds <= RUN_TIMEOUT_SECONDS_MAX:
         yield (
             f"timeout_seconds is {workflow.timeout_seconds}, and up to {RUN_TIMEOUT_SECONDS_MAX:.0f} are possible, "
             "or None for no limit"
@@ -120,9 +123,25 @@ def _of_names(workflow: Workflow) -> Iterator[tuple[str, str]]:
 
 
 def _of_stage(stage: Stage, names: Container[str]) -> Iterator[str]:
+    if not isinstance(stage.title, str) or len(stage.title) > TITLE_CHARS_MAX:
+        yield f"its title must be text of up to {TITLE_CHARS_MAX} characters"
+    if stage.each is not None and not isinstance(stage.each, str):
+        yield f'each is {stage.each!r:.60}, and must be "stage.field" with the name of a stage'
     yield from _of_function(stage)
     yield from _of_output(stage)
     yield from _of_needs(stage, names)
+    yield from _of_numbers(stage)
+    if not isinstance(stage.final_errors, tuple) or not all(map(_is_error, stage.final_errors)):
+        yield "final_errors must be a tuple of exception classes"
+    yield from _of_resources(stage)
+
+
+def _of_numbers(stage: Stage) -> Iterator[str]:
+    for field in ("attempts_max", "at_once", "backoff_seconds", "jitter", "timeout_seconds"):
+        value, whole = getattr(stage, field), field in ("attempts_max", "at_once")
+        if not _is_number(value) or (whole and not isinstance(value, int)):
+            yield f"{field} is {value!r:.60}, and must be a {'whole ' if whole else ''}number"
+            return
     if not 1 <= stage.attempts_max <= ATTEMPTS_MAX:
         yield f"attempts_max is {stage.attempts_max}, and 1 to {ATTEMPTS_MAX} are possible"
     if not 0 <= stage.backoff_seconds <= BACKOFF_SECONDS_MAX:
@@ -133,9 +152,6 @@ def _of_stage(stage: Stage, names: Container[str]) -> Iterator[str]:
         yield f"timeout_seconds is {stage.timeout_seconds}, and up to {TIMEOUT_SECONDS_MAX:.0f} are possible"
     if not 1 <= stage.at_once <= AT_ONCE_MAX:
         yield f"at_once is {stage.at_once}, and 1 to {AT_ONCE_MAX} are possible"
-    if not isinstance(stage.final_errors, tuple) or not all(map(_is_error, stage.final_errors)):
-        yield "final_errors must be a tuple of exception classes"
-    yield from _of_resources(stage)
 
 
 def _of_resources(stage: Stage) -> Iterator[str]:
@@ -183,12 +199,17 @@ def _no_json(model: type[BaseModel]) -> str | None:
         model.model_json_schema(mode="serialization")
     except (PydanticUserError, NameError) as error:
         return str(error).splitlines()[0]
+    except Exception as error:  # noqa: BLE001  # a model may have code of its author's that makes its schema
+        return f"{type(error).__name__}: {error}"
     return None
 
 
 def _of_needs(stage: Stage, names: Container[str]) -> Iterator[str]:
     if isinstance(stage.needs, str):
         yield f'needs=("{stage.needs}",) was probably meant: needs is a tuple of names'
+        return
+    if not isinstance(stage.needs, (tuple, list, set, frozenset, type(None))):
+        yield f"needs must be a tuple of names, not {stage.needs!r:.60}"
         return
     for need in stage.needs or ():
         if need == stage.name:
@@ -199,6 +220,10 @@ def _of_needs(stage: Stage, names: Container[str]) -> Iterator[str]:
 
 def _matches(pattern: str, text: object) -> bool:
     return isinstance(text, str) and re.fullmatch(pattern, text) is not None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_error(kind: object) -> bool:
