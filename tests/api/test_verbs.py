@@ -179,6 +179,19 @@ async def test_a_retry_can_begin_from_a_finished_stage_only() -> None:
         assert (await ask(client, project, "retry", {"from_stage": "analysis"})).status_code == 200
 
 
+async def test_a_retry_cannot_begin_from_an_item_of_a_list() -> None:
+    """What is finished of an unfinished stage is kept, and nothing of it can be named."""
+    async with world(WORKFLOW) as (made, client):
+        project = await submitted(client)
+        claimed = await made.claim(await made.enqueue(project["id"]))
+        claimed = await made.commit(
+            claimed, fact("StageStarted", claimed["at"], stage="analysis", attempt=2), results={"analysis.0": "{}"}
+        )
+        await made.fail(claimed, stage="analysis", error="ValueError", message="no")
+        refused = await ask(client, project, "retry", {"from_stage": "analysis.0"})
+        assert_problem(refused, 400, "invalid-request")
+
+
 async def test_what_a_stage_had_asked_before_the_run_failed_it_asks_again() -> None:
     async with world(WORKFLOW) as (made, client):
         project = await waiting(made, client, QUESTION)

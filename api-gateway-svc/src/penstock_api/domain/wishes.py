@@ -27,6 +27,8 @@ from penstock_backbone.records.runs import (
 from penstock_backbone.records.waits import ANSWERS_MAX, APPROVAL, SIGNAL, answer_key, open_waits
 from penstock_backbone.vocabulary import Write
 
+ITEM_MARK = "."
+"""In the name of a result: it is an item's of an unfinished stage."""
 FACTS_FOR_RETRY = 100
 """A run whose story has no room for so many more facts is not begun anew."""
 
@@ -178,7 +180,7 @@ def _retry(wish: Retry, run: RunItem | None, now: int) -> Step | Verdict:
         return Refusal(NOT_OVER, "The run is not over: cancel it first, or wait for its end.")
     if wish.from_stage is None and run["state"] == SUCCEEDED:
         return _over(run, "name the finished stage to begin from")
-    if wish.from_stage is not None and wish.from_stage not in run["results"]:
+    if wish.from_stage is not None and (wish.from_stage not in run["results"] or ITEM_MARK in wish.from_stage):
         return Refusal(NOT_FINISHED, f"The stage {wish.from_stage} has not finished: what is unfinished runs anyway.")
     if run["seq"] > FACTS_MAX - FACTS_FOR_RETRY:
         return Refusal(FULL, "The run's story is too long to be continued: submit the project again.")
