@@ -10,7 +10,7 @@ import pytest
 from tests.runner.building.test_workbench import package, workbench
 
 from penstock_backbone.system import SystemClock
-from penstock_runner.workflows.building import limited_child
+from penstock_runner.workflows.building import child_workbench, limited_child
 from penstock_runner.workflows.building.child_workbench import ChildWorkbench, Limits
 from penstock_runner.workflows.building.workbench import Outcome, Ran, Refused, TookTooLong
 
@@ -195,12 +195,27 @@ def test_it():
 """
 
 
+MANY_FOLDERS = """
+import os
+def test_it():
+    for number in range(1_000_000): os.makedirs(f"{number % 100}/{number}")
+"""
+
+
 @pytest.mark.parametrize("text", [MANY_FILES, NAMELESS_FILES, MUCH_OUTPUT], ids=["files", "nameless files", "output"])
 async def test_what_is_written_in_all_has_a_limit(text: str) -> None:
     outcome = await workbench().run_tests(package(text, reported="-s"))
     assert isinstance(outcome, Ran)
     assert outcome.exit_code != 0
     assert outcome.output.endswith("It was ended: it had written more than 256 MB.\n")
+
+
+async def test_how_many_files_and_folders_are_made_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_workbench, "ENTRIES_MAX", 500)
+    outcome = await workbench().run_tests(package(MANY_FOLDERS))
+    assert isinstance(outcome, Ran)
+    assert outcome.exit_code != 0
+    assert outcome.output.endswith("It was ended: it had made more than 500 files and folders.\n")
 
 
 async def test_megabytes_of_output_are_read_and_cut() -> None:

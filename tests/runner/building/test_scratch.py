@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from penstock_runner.workflows.building.scratch import ABANDONED_SECONDS, PREFIX, new_folder, remove, remove_abandoned
+from penstock_runner.workflows.building.scratch import (
+    ABANDONED_SECONDS,
+    PREFIX,
+    holds_more,
+    new_folder,
+    remove,
+    remove_abandoned,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +68,18 @@ def test_what_a_killed_runner_has_left_is_removed_by_the_next_and_what_another_u
 def test_a_folder_that_cannot_be_removed_is_told_in_the_log(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     remove(place / "never")
     assert "cannot be removed whole" in caplog.text
+
+
+def test_files_and_folders_are_counted_at_any_depth_that_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_folder()
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "c").touch()
+    (folder / "a" / "loop").symlink_to(folder)
+    assert not holds_more(folder, 4)
+    assert holds_more(folder, 3)
+    with monkeypatch.context() as inside:
+        inside.chdir(folder)
+        for _ in range(50):
+            Path("x" * 100).mkdir()
+            os.chdir("x" * 100)
+    assert holds_more(folder, 1000), "beyond the longest path nothing can be counted"

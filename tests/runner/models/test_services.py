@@ -110,6 +110,18 @@ async def test_an_answer_that_was_cut_off_at_the_limit_says_so(client: Client, a
     [
         (chat, refusal(429, **{"Retry-After": "7"}), 7.0),
         (chat, refusal(429, **{"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), None),
+        (
+            chat,
+            refusal(429, **{"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "Wed, 21 Oct 2026 07:27:20 GMT"}),
+            40.0,
+        ),
+        (
+            chat,
+            refusal(429, **{"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": "Thu, 22 Oct 2026 07:28:00 GMT"}),
+            0.0,
+        ),
+        (chat, refusal(429, **{"Retry-After": "soon", "Date": "Wed, 21 Oct 2026 07:27:20 GMT"}), None),
+        (chat, refusal(429, **{"Retry-After": "nan"}), 0.0),
         (chat, refusal(500), None),
         (chat, refusal(503, **{"Retry-After": "2"}), 2.0),
         (chat, completion("{", cut=True, finish=None), None),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import ssl
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -122,9 +124,7 @@ class OpenAiCompatible:
         text = await head_of(response, REFUSAL_CHARS_MAX)
         status = response.status_code
         if status in _LATER or status >= 500:
-            raise Busy(
-                f"{self.name} answers {status} at the moment", _after_seconds(response.headers.get("retry-after"))
-            )
+            raise Busy(f"{self.name} answers {status} at the moment", _after_seconds(response.headers))
         if status in (400, 422):
             for option, named in _OPTIONS.items():
                 if option not in without and named.search(text):
@@ -192,9 +192,11 @@ def _hear(data: str | bytes, heard: _Heard) -> None:
         raise Unusable("The model's answer is too long to be a document.")
 
 
-def _after_seconds(text: str | None) -> float | None:
-    """Of Retry-After in seconds; a date is not worth a clock that may be wrong."""
-    try:
-        return max(0.0, float(text)) if text else None
-    except ValueError:
-        return None
+def _after_seconds(headers: httpx.Headers) -> float | None:
+    """Of Retry-After, in seconds or as a date, which is compared with the service's own clock."""
+    wanted = headers.get("retry-after", "")
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(wanted))
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(wanted) - parsedate_to_datetime(headers.get("date"))).total_seconds())
+    return None

@@ -16,7 +16,7 @@ from pathlib import Path
 from penstock_backbone.ports import Clock
 from penstock_runner.workflows.building import limited_child
 from penstock_runner.workflows.building.documents import OUTPUT_CHARS_MAX, SourceFile
-from penstock_runner.workflows.building.scratch import new_folder, remove, remove_abandoned
+from penstock_runner.workflows.building.scratch import holds_more, new_folder, remove, remove_abandoned
 from penstock_runner.workflows.building.workbench import NotImported, Outcome, Ran, Refused, TookTooLong
 
 TESTS_SECONDS_MAX = 60.0
@@ -25,6 +25,8 @@ CHILDREN_MAX = 2
 """At once, in one runner: each keeps a core busy, and the others' stages want one, too."""
 WRITTEN_BYTES_MAX = 256 * 1024 * 1024
 LOOK_SECONDS = 0.1
+ENTRIES_MAX, LOOKS_A_COUNT = 10_000, 5
+"""Files and folders, whose removal takes milliseconds each on some disks; they are counted every few looks."""
 _OUTPUT_BYTES_MAX = 4 * OUTPUT_CHARS_MAX
 _READ_BYTES = 16 * 1024
 _LOG = logging.getLogger(__name__)
@@ -78,14 +80,14 @@ class ChildWorkbench:
                 _child(folder, self._limits, modules, confined=confined) as child,
             ):
                 assert child.stdout is not None
-                watching = asyncio.create_task(self._watch(child.pid))
+                watching = asyncio.create_task(self._watch(child.pid, folder))
                 try:
                     while block := await child.stdout.read(_READ_BYTES):
                         output += block
                         del output[:-_OUTPUT_BYTES_MAX]
                     exit_code = await child.wait()
-                    if watching.done() and await watching:
-                        output += f"\nIt was ended: it had written more than {WRITTEN_BYTES_MAX >> 20} MB.\n".encode()
+                    if watching.done() and (why := await watching):
+                        output += f"\nIt was ended: {why}.\n".encode()
                 finally:
                     watching.cancel()
         except TimeoutError:
@@ -94,14 +96,20 @@ class ChildWorkbench:
             return NotImported(_shown(output, folder))
         return Ran(exit_code, _shown(output, folder), round((self._clock.monotonic() - started) * 1000))
 
-    async def _watch(self, pid: int) -> bool:
-        """Ends the child when it has written too much, wherever to: files may be many, and need no name. Whether it did."""
+    async def _watch(self, pid: int, folder: Path) -> str:
+        """Ends the child when it has made or written too much, wherever to: files may be many, or have no name. Why it
+        did so; "" when the child has ended by itself."""
+        looks = 0
         while (written := _written(pid)) is not None:
-            if written > WRITTEN_BYTES_MAX:
+            why = f"it had written more than {WRITTEN_BYTES_MAX >> 20} MB" if written > WRITTEN_BYTES_MAX else ""
+            if looks % LOOKS_A_COUNT == 0 and await asyncio.to_thread(holds_more, folder, ENTRIES_MAX):
+                why = f"it had made more than {ENTRIES_MAX:,} files and folders"
+            if why:
                 _kill(pid)
-                return True
+                return why
+            looks += 1
             await self._clock.sleep(LOOK_SECONDS)
-        return False
+        return ""
 
 
 @contextlib.asynccontextmanager

@@ -26,6 +26,25 @@ def remove_abandoned(newest: Path) -> None:
         remove(other)
 
 
+def holds_more(folder: Path, most: int) -> bool:
+    """Than so many files and folders, at any depth; also where it cannot be seen, since nothing honest hides there."""
+    seen, waiting = 0, [str(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    seen += 1
+                    if seen > most:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
 def remove(folder: Path) -> None:
     """Not by shutil.rmtree, which recurses, and stops at a folder that may not be read: each folder within is moved to the
     top and made readable before it is looked into. A few hundred thousand files take seconds: off the loop, please."""
