@@ -29,9 +29,13 @@ Process = asyncio.subprocess.Process
 CLOCK = SystemClock()
 
 
-async def start(module: str, **environment: str) -> Process:
+async def start(module: str, open_files: int | None = None, **environment: str) -> Process:
+    """`open_files`: how many it may have to begin with."""
+    command = [sys.executable, "-m", module]
+    if open_files is not None:
+        command = ["sh", "-c", f'ulimit -Sn {open_files} && exec "$@"', "sh", *command]
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, env={**os.environ, **environment},
+        *command, env={**os.environ, **environment},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
@@ -47,14 +51,15 @@ async def ended(process: Process) -> AsyncIterator[Process]:
 
 
 @contextlib.asynccontextmanager
-async def api_process(folder: Path) -> AsyncIterator[tuple[Process, str]]:
+async def api_process(folder: Path, open_files: int | None = None) -> AsyncIterator[tuple[Process, str]]:
     """A store, a workflow, and an API on a free port; gives the API's host:port."""
     store = await start("penstock_backbone.embedded.main", PENSTOCK_DATA=str(folder))
     async with ended(store):
         engine = EmbeddedEngine(folder / "store.sock", folder / "artifacts", CLOCK)
         await engine.tables.write([announce_workflow("agent_build", version="1", stages=[], at=1)])
         await engine.close()
-        async with ended(await start("penstock_api.main", PENSTOCK_DATA=str(folder), PENSTOCK_PORT="0")) as process:
+        api = await start("penstock_api.main", open_files, PENSTOCK_DATA=str(folder), PENSTOCK_PORT="0")
+        async with ended(api) as process:
             assert process.stdout is not None
             line = (await asyncio.wait_for(process.stdout.readline(), 15)).decode()
             assert line.startswith("Penstock's API listens at http://127.0.0.1:"), line
@@ -71,6 +76,29 @@ async def refusal(**environment: str) -> str:
     sentences = errors.decode().strip()
     assert len(sentences.splitlines()) == 1
     return sentences
+
+
+async def test_more_streams_are_open_than_the_system_begins_with_files(tmp_path: Path) -> None:
+    async with (
+        api_process(tmp_path, open_files=64) as (_, address),
+        httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
+        contextlib.AsyncExitStack() as streams,
+    ):
+        project = (await client.post("/v1/projects", json={"requirement": REQUIREMENT})).json()["id"]
+        for _ in range(100):
+            opened = websockets.connect(f"ws://{address}/v1/projects/{project}/stream", open_timeout=5)
+            assert await (await streams.enter_async_context(opened)).recv()
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_websocket_that_is_refused_is_no_error_in_the_log(tmp_path: Path) -> None:
+    async with api_process(tmp_path) as (process, address):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(f"ws://{address}/v1/projects/prj_01KB5S6ZC1QG9VYH2N7D3T8XEM/stream")
+        assert refused.value.response.status_code == 404
+        process.send_signal(signal.SIGTERM)
+        _, errors = await asyncio.wait_for(process.communicate(), 10)
+        assert errors == b""
 
 
 async def test_sigterm_ends_it_at_once_although_streams_are_open(tmp_path: Path) -> None:

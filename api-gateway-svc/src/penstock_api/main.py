@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -31,6 +32,8 @@ WEBSOCKET_PING_SECONDS = 15.0
 WEBSOCKET_PONG_SECONDS_MAX = 20.0
 WEBSOCKET_MESSAGE_BYTES_MAX = 4096
 """Clients have nothing to say."""
+OPEN_FILES = 8192
+"""Each stream and each idle connection is one; systems begin with 256 or 1,024."""
 
 
 class Refusal(Exception):
@@ -79,6 +82,21 @@ def _why_not_bound(host: str, port: str, error: OSError) -> str:
     return f"The API cannot listen at {host} port {port} ({error.strerror}): set PENSTOCK_HOST and PENSTOCK_PORT."
 
 
+class AnsweredWebsockets(logging.Filter):
+    """uvicorn logs an error for each websocket that got a problem document (github.com/Kludex/uvicorn/pull/3138)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg != "ASGI callable returned without completing handshake."
+
+
+def allow_open_files() -> None:
+    """As many as OPEN_FILES, or as the system lets this process have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def serve(listener: socket.socket, environment: Mapping[str, str]) -> None:
     api = await connect(environment)
     config = uvicorn.Config(
@@ -109,6 +127,8 @@ async def serve(listener: socket.socket, environment: Mapping[str, str]) -> None
 
 def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(AnsweredWebsockets())
+    allow_open_files()
     try:
         with listen(os.environ) as listener:
             uvloop.run(serve(listener, os.environ))
