@@ -67,7 +67,7 @@ async def api_process(folder: Path, open_files: int | None = None) -> AsyncItera
 
 
 async def refusal(**environment: str) -> str:
-    process = await start("penstock_api.main", **environment)
+    process = await start("penstock_api.main", None, **environment)
     async with ended(process):
         output, errors = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 1
