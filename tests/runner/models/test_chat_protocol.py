@@ -184,6 +184,23 @@ async def test_the_path_follows_from_whatever_address_people_paste(path: str, wa
     assert paths == [wanted]
 
 
+async def test_a_proxy_is_asked_for_other_machines_and_not_for_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths: list[str] = []
+
+    def script(path: str, _: dict[str, Any]) -> Answer:
+        paths.append(path)
+        return completion("{}")
+
+    async with serving(script) as service:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, service.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for address in ("http://models.test/v1", f"http://localhost:{service.port}/v1"):
+            await OpenAiCompatible(address, "gpt-test", None).ask(QUESTION)
+    assert paths == ["http://models.test/v1/chat/completions", "/v1/chat/completions"]
+
+
 async def test_an_error_shows_neither_password_nor_query_of_the_address() -> None:
     async with serving(lambda *_: refusal(404)) as service:
         address = f"http://someone:pass-word@127.0.0.1:{service.port}/v1?key=hidden"

@@ -31,6 +31,7 @@ from penstock_runner.workflows.building.service.chat import (
 CONNECT_SECONDS_MAX = 10.0
 REFUSAL_CHARS_MAX, REFUSAL_SHOWN_CHARS_MAX = 16 * 1024, 500
 PATH = "/chat/completions"
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 _LATER = frozenset({408, 409, 425, 429})
 _OPTIONS = {
     "response_format": re.compile(r"response_?format|schema", re.IGNORECASE),
@@ -70,6 +71,8 @@ class OpenAiCompatible:
         self._url = parts._replace(path=path, fragment="").geturl()
         # For people: without what may be a secret.
         self._place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
+        # A proxy of the environment is no way to this machine, whether or not somebody thought of NO_PROXY.
+        self._through_proxies = parts.hostname not in _THIS_MACHINE
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout = httpx.Timeout(SILENCE_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
         self._without: frozenset[str] = frozenset()
@@ -88,7 +91,12 @@ class OpenAiCompatible:
         try:
             async with (
                 asyncio.timeout(ANSWER_SECONDS_MAX),
-                httpx.AsyncClient(timeout=self._timeout, headers=self._headers, verify=_authorities()) as client,
+                httpx.AsyncClient(
+                    timeout=self._timeout,
+                    headers=self._headers,
+                    verify=_authorities(),
+                    trust_env=self._through_proxies,
+                ) as client,
                 client.stream("POST", self._url, json=self._body(question, without)) as response,
             ):
                 if response.status_code != 200:
