@@ -8,7 +8,7 @@ import json
 import zipfile
 
 import pytest
-from tests.runner.building.runs import Clock, Context, Workbench, built, carry_out, project, shop
+from tests.runner.building.runs import Clock, Context, Workbench, built, carry_out, carry_out_in, project, shop
 
 from penstock_backbone.system import SystemClock
 from penstock_events.facts import Artifact
@@ -58,6 +58,13 @@ def test_the_counts_of_the_tests_are_reported() -> None:
     run = built(REQUIREMENT, workbench=Workbench(Ran(0, "....\n12 passed in 0.10s\n", 345)))
     tests = Deployment.model_validate_json(run.outputs["agent_deployer"]).tests
     assert (tests.passed, tests.failed, tests.duration_ms) == (12, 0, 345)
+
+
+def test_each_stage_leaves_its_document_before_the_run_ends_and_if_it_fails() -> None:
+    context = Context(project(REQUIREMENT))
+    with pytest.raises(FinalError):
+        asyncio.run(carry_out_in(context, build_agent_build(shop(workbench=Workbench(Ran(1, "1 failed in 0.1s", 10))))))
+    assert set(context.artifacts) == {f"documents/{stage}.json" for stage in NINE[:-1]}
 
 
 @pytest.mark.parametrize(

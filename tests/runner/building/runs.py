@@ -107,7 +107,10 @@ def project(requirement: str, name: str = "", tags: tuple[str, ...] = ()) -> Pro
 
 
 async def carry_out(workflow: Workflow, asked: ProjectInput, kind: type[Context] = Context) -> Context:
-    context = kind(asked)
+    return await carry_out_in(kind(asked), workflow)
+
+
+async def carry_out_in(context: Context, workflow: Workflow) -> Context:
     for stage in workflow.stages:
         context.stage = stage.name
         output: BaseModel = await cast(Callable[[Context], Awaitable[BaseModel]], stage.run)(context)

@@ -18,7 +18,7 @@ from penstock_runner.workflows.agent_update.changes import (
 from penstock_runner.workflows.agent_update.documents import Area, ChangeSet, CodeUpdate, UpdateOrder
 from penstock_runner.workflows.agent_update.parts import CODE, PARTS, PLAN, PROMPTS, REQUIREMENTS, TOOLS
 from penstock_runner.workflows.agent_update.source_package import facts_of_update
-from penstock_runner.workflows.building.delivery import deliver
+from penstock_runner.workflows.building.delivery import deliver, leaving
 from penstock_runner.workflows.building.documents import Deployment, Document
 from penstock_runner.workflows.building.drafting import Workshop, drafted_stage, drafting, model_stage
 from penstock_runner.workflows.building.model import Check, Part
@@ -62,9 +62,8 @@ class AgentUpdate:
         tests = await tested(package.files, self._shop.workbench)
         plan, update = _of(context, PLAN), _of(context, REQUIREMENTS)
         changes = await asyncio.to_thread(changes_between, plan.base, package.files)
-        documents: dict[str, Document] = {part.stage: _of(context, part) for part in PARTS[:-1]}
         more = {DOCUMENT: document(plan, update, changes), DIFFERENCE: difference(changes)}
-        return await deliver(context, package, tests, documents, more)
+        return await deliver(context, package, tests, len(STAGES) - 1, more)
 
     async def _facts(self, context: StageContext) -> Mapping[str, Any]:
         return await facts_of_update(context, self._shop.model.provenance)
@@ -76,7 +75,7 @@ class AgentUpdate:
         async def change(context: StageContext) -> Changes:
             return await draft(context) if area in _of(context, PLAN).touches else part.output()
 
-        return model_stage(part, change, part.output, self._shop)
+        return model_stage(part, leaving(change), part.output, self._shop)
 
     def _proof(self, context: StageContext) -> Check:
         async def check(drafted: Document) -> list[str]:

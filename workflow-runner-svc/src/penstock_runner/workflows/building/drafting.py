@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from penstock_backbone.ports import Clock
 from penstock_runner.authoring import FinalError, ProjectInput, Stage, StageContext, UsageMeter
+from penstock_runner.workflows.building.delivery import leaving
 from penstock_runner.workflows.building.documents import Document, ProjectPlan, SourceFile
 from penstock_runner.workflows.building.inspection import misplaced, unreadable
 from penstock_runner.workflows.building.lint import lint
@@ -58,7 +59,7 @@ class Workshop:
 def drafted_stage(
     part: Part[Any], parts: Sequence[Part[Any]], shop: Workshop, facts: Facts | None = None, proof: Proof | None = None
 ) -> Stage:
-    return model_stage(part, drafting(part, parts, shop, facts, proof), part.output, shop)
+    return model_stage(part, leaving(drafting(part, parts, shop, facts, proof)), part.output, shop)
 
 
 def model_stage(

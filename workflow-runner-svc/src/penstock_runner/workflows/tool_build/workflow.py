@@ -6,7 +6,7 @@ import asyncio
 from typing import TypeVar
 
 from penstock_runner.authoring import Stage, StageContext, Workflow
-from penstock_runner.workflows.building.delivery import deliver
+from penstock_runner.workflows.building.delivery import deliver, leaving
 from penstock_runner.workflows.building.documents import Deployment, Document, ProjectPlan, SourceFile
 from penstock_runner.workflows.building.drafting import (
     Workshop,
@@ -46,7 +46,7 @@ class ToolBuild:
             (
                 *drafted_stages(PARTS[:3], shop),
                 drafted_stage(CODE, PARTS, shop, proof=self._proof),
-                Stage(VALIDATOR, self.validate, Validation, "Validate the tool"),
+                Stage(VALIDATOR, leaving(self.validate), Validation, "Validate the tool"),
                 model_stage(README, self.document, Deployment, shop),
             ),
         )
@@ -71,8 +71,7 @@ class ToolBuild:
         package = assemble(drafts, files, STAGES)
         await inspected(package)
         validation = context.output_of(VALIDATOR, Validation)
-        documents: dict[str, Document] = {part.stage: _of(context, part) for part in PARTS[:-1]}
-        return await deliver(context, package, validation.tests, documents | {VALIDATOR: validation})
+        return await deliver(context, package, validation.tests, len(STAGES) - 1)
 
     def _proof(self, context: StageContext) -> Check:
         async def check(document: Document) -> list[str]:
