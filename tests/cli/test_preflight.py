@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penstock_cli.preflight import free_port, require_endpoint, require_free_port, require_workflows
+from penstock_cli.programs import Wish
 from penstock_cli.refusal import Refusal
 
 
@@ -53,3 +54,17 @@ async def test_an_endpoint_that_does_not_answer_is_named() -> None:
     for address in ("localhost:4566", "http://localhost:99999", "http://[::1", "http://"):
         with pytest.raises(Refusal, match=r"not an http\(s\) address: correct --endpoint"):
             await require_endpoint(address, "--endpoint")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("localhost", "http://localhost:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),  # compared, not bound
+        ("::", "http://[::1]:8080"),
+        ("::1", "http://[::1]:8080"),
+    ],
+)
+def test_the_address_that_is_shown_can_be_opened(host: str, address: str) -> None:
+    assert Wish(host, 8080, runners=1).address == address

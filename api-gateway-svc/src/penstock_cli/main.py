@@ -175,7 +175,7 @@ async def _up(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
 
     allowed_origins(os.environ)  # the API reads it; what is wrong with it is said before anything starts
     wish = Wish(
-        host=os.environ.get("PENSTOCK_HOST", "127.0.0.1"), port=arguments.port, runners=arguments.runners,
+        host=os.environ.get("PENSTOCK_HOST") or "127.0.0.1", port=arguments.port, runners=arguments.runners,
         limit=arguments.limit, workflows=arguments.workflows, drain_seconds=drain_seconds(os.environ, DRAIN_SECONDS),
     )  # fmt: skip
     return await up(wish, arguments.data, EngineSettings.from_environment(os.environ), hurry)
