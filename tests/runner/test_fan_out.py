@@ -15,7 +15,7 @@ from tests.runner.test_plan import plan_of, problem_of
 
 from penstock_backbone.records.runs import CANCELLED, FAILED, SUCCEEDED
 from penstock_runner.authoring import BlockingContext, FinalError, Stage, StageContext
-from penstock_runner.domain.mistakes import ITEMS_MAX
+from penstock_runner.domain.mistakes import AT_ONCE_MAX, ITEMS_MAX
 
 
 class Page(BaseModel):
@@ -239,3 +239,16 @@ def test_the_function_must_take_the_item() -> None:
         "what it runs must be a function that takes the context and the item"
     )
     assert plan_of(split(1), stage("read", read, each="split.pages"))
+
+
+@virtual
+async def test_long_lists_of_long_outputs_side_by_side_do_not_fill_the_story(rig: Rig) -> None:
+    """What would not fit the run's item beside the rest stands in blobs."""
+
+    async def long(context: StageContext, page: Page) -> Word:
+        return Word(text="x" * 1_900)
+
+    lists = [stage(name, long, each="split.pages", needs=("split",), at_once=AT_ONCE_MAX) for name in "abc"]
+    run_id = await rig.submit(wide := workflow(split(ITEMS_MAX), *lists))
+    rig.start(wide)
+    await rig.until_ended(run_id, state=SUCCEEDED)

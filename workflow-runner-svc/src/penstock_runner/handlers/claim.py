@@ -248,7 +248,7 @@ class Claims:
             first=candidate.claim.first,
             run_id=run["pk"],
             project=as_asked(candidate.project, run),
-            shelf=Shelf(world, run["pk"], fence),
+            shelf=Shelf(world, run["pk"], fence, journal.is_crowded),
             others=OtherProjects(world, run["tenant"]),
             progress=Progress(world, journal),
             waiting=Waiting(world, journal),

@@ -44,6 +44,8 @@ from penstock_runner.handlers.patience import pause
 from penstock_runner.handlers.session import Session
 from penstock_runner.ports import World
 
+CROWDED_BYTES = 96 * 1024
+"""From an item of this size on, results stand in blobs however short they are: facts need what is left."""
 FACTS_RESERVED = 20
 """Numbers kept for the end of the story, and for what the orchestrator may have to add to it."""
 STORY_BYTES_MAX = 320 * 1024
@@ -114,6 +116,10 @@ class Journal:
         self._bytes = len(_encode(self.run)) if "started_at" in self.run else FRESH_ITEM_BYTES
         if waits := self.run.get("waits"):
             self.waits, self._waits_told = _copied(waits), _copied(waits)
+
+    def is_crowded(self, coming: int) -> bool:
+        """`coming`: bytes of results that are about to be committed."""
+        return self._bytes + coming > CROWDED_BYTES
 
     async def commit(
         self, facts: Sequence[FactItem], results: dict[str, str | BlobRef], forget: Iterable[str] = ()

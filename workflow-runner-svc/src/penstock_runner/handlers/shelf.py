@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from penstock_backbone.records.results import StoredArtifact, decode_result, encode_result
 from penstock_backbone.records.runs import RESULT_INLINE_BYTES_MAX, RunItem, result_of
@@ -17,16 +17,21 @@ from penstock_runner.ports import World
 
 ARTIFACTS_MAX = 128
 """Of one run: RunSucceeded lists them all and stays under 64 KB."""
+CROWDED_INLINE_BYTES_MAX = 256
+"""About what it takes to say where a blob is."""
 ARTIFACT_NAME_CHARS_MAX = 200
 ARTIFACT_VERSIONS_MAX = 100
 _NAME_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 class Shelf:
-    """`fence` is part of every key, so that a runner that lost the run cannot touch the files of its successor."""
+    """`fence` is part of every key, so that a runner that lost the run cannot touch the files of its successor.
+    `is_crowded`: with so many bytes more, the run's item would hold so much that it should keep no more than it must."""
 
-    def __init__(self, world: World, run_id: str, fence: int) -> None:
+    def __init__(self, world: World, run_id: str, fence: int, is_crowded: Callable[[int], bool]) -> None:
         self._world = world
+        self._is_crowded = is_crowded
+        self._coming: dict[str, int] = {}
         self._run_id = run_id
         self._fence = fence
         self._outputs: dict[str, bytes] = {}
@@ -50,6 +55,7 @@ class Shelf:
         self, stage: str, output: bytes, artifacts: Sequence[StoredArtifact], usage: dict[str, int] | None = None
     ) -> None:
         """`stage`, or an item of it, has finished."""
+        self._coming.pop(stage, None)
         self._outputs[stage] = output
         self._usages[stage] = usage
         if artifacts:
@@ -69,7 +75,9 @@ class Shelf:
     ) -> str | BlobRef:
         """What goes into the run's item: the envelope, or where it is."""
         data = encode_result(output, artifacts, usage)
-        if len(data) <= RESULT_INLINE_BYTES_MAX:
+        crowded = self._is_crowded(sum(self._coming.values()) + len(data))
+        if len(data) <= (CROWDED_INLINE_BYTES_MAX if crowded else RESULT_INLINE_BYTES_MAX):
+            self._coming[stage] = len(data)
             return data.decode()
         key = f"{self._run_id}/{self._fence}/{stage}.json"
         return await repeated(self._world, lambda: self._world.blobs.put(key, data))
