@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from penstock_backbone.system import SystemClock, SystemIds
+from penstock_cli import data_folder
+from penstock_cli import supervisor as supervisor_module
 from penstock_cli.refusal import Refusal
 from penstock_cli.restart import QUICK_DEATHS_MAX
 from penstock_cli.supervisor import Program, Supervisor
@@ -106,6 +108,23 @@ async def test_a_program_that_never_gets_going_ends_everything_with_its_own_word
     assert refusal.value.detail == "The moon is in the wrong phase: wait for a better one."
     assert len(reports) == 4
     assert not any(alive(pid) for pid, _, _ in lives(tmp_path, "api"))
+
+
+async def test_the_log_of_a_process_that_lives_for_weeks_is_kept_short_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_folder, "LOG_BYTES_MAX", 1000)
+    monkeypatch.setattr(supervisor_module, "LOG_LOOK_SECONDS", 0.05)
+    log, kept = tmp_path / "api.log", tmp_path / "api.log.1"
+    async with supervisor([program(tmp_path, "api")], [], []).running():
+        await until(lambda: lives(tmp_path, "api"))
+        with log.open("ab", buffering=0) as as_the_process_writes:
+            for number in range(3):
+                as_the_process_writes.write(f"{number}".encode() * 1001)
+                await until(functools.partial(lambda number: kept.exists() and str(number) in kept.read_text(), number))
+            as_the_process_writes.write(b"goes on")
+            assert log.read_bytes() == b"goes on"
+    assert kept.read_bytes() == b"2" * 1001
 
 
 async def test_a_runner_that_is_killed_again_and_again_comes_back_each_time(tmp_path: Path) -> None:

@@ -85,6 +85,15 @@ def rotate(log: Path) -> None:
             log.replace(log.with_suffix(".log.1"))
 
 
+def cut(log: Path) -> bool:
+    """The same under a process that goes on writing to its end: whether it was too long."""
+    if not log.exists() or log.stat().st_size <= LOG_BYTES_MAX:
+        return False
+    shutil.copyfile(log, log.with_suffix(".log.1"))
+    os.truncate(log, 0)
+    return True
+
+
 def last_lines(log: Path, after: int) -> str:
     """The end of what was written beyond byte `after`, for a person who wants to know why a process died."""
     with contextlib.suppress(OSError), log.open("rb") as file:

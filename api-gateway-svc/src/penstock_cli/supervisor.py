@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock_backbone.ports import Clock, Ids
-from penstock_cli.data_folder import last_lines, rotate
+from penstock_cli.data_folder import cut, last_lines, rotate
 from penstock_cli.refusal import Refusal
 from penstock_cli.restart import KILLS_MAX, QUICK_DEATHS_MAX, REFUSED, GiveUp, StartAgain, after_death
 
@@ -21,6 +21,7 @@ STOP_SECONDS = 1.8
 STORE_STOP_SECONDS = 0.7
 HURRY_SECONDS = 1.0
 """For what is still there when somebody presses Ctrl-C again."""
+LOG_LOOK_SECONDS = 10.0
 STDIN = asyncio.subprocess.DEVNULL if sys.platform == "linux" else asyncio.subprocess.PIPE
 """child.py says what the pipe is for."""
 
@@ -78,7 +79,7 @@ class Supervisor:
         try:
             async with asyncio.TaskGroup() as group:
                 duties = [group.create_task(self._keep(program)) for program in self._programs]
-                duties.append(group.create_task(self._mourn()))
+                duties += [group.create_task(self._mourn()), group.create_task(self._keep_logs_short())]
                 yield
                 for duty in duties:
                     duty.cancel()
@@ -122,6 +123,14 @@ class Supervisor:
         """Apart from the keepers: a runner starts again at once, even while nobody can be told of the death."""
         while True:
             await self._on_death(await self._dead_sessions.get())
+
+    async def _keep_logs_short(self) -> None:
+        while True:
+            await self._clock.sleep(LOG_LOOK_SECONDS)
+            for child in self._children.values():
+                with contextlib.suppress(OSError):
+                    if cut(child.program.log):
+                        child.log_start = 0
 
     async def _start(self, program: Program) -> Child:
         rotate(program.log)
