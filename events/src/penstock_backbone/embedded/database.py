@@ -31,7 +31,10 @@ from penstock_backbone.vocabulary import PAGE_BYTES_MAX, Item, Key, Query
 
 SCHEMA_VERSION = 1
 CACHE_ITEMS_MAX = 50_000
+CACHE_BYTES_MAX = 32 * 1024 * 1024
+"""Of the encoded items: decoded ones take several times as much."""
 TAIL_RECORDS_MAX = 20_000
+TAIL_BYTES_MAX = 32 * 1024 * 1024
 FEED_RECORDS_MAX = 1_000_000
 FEED_KEPT_SECONDS = 24 * 3600
 TRIM_RECORDS = 5_000
@@ -82,7 +85,9 @@ class Database:
         self._messages: list[Stored] = []
         self._late_messages: list[Stored] = []
         self._settled: list[int] = []
-        self.tail: deque[Record] = deque(maxlen=TAIL_RECORDS_MAX)
+        self.tail: deque[Record] = deque()
+        self._tail_bytes = 0
+        self._cache_bytes = 0
         self.life = self._number("select seq from progress where name = 'lives'")
         self.last_seq = self._number("select coalesce(max(seq), 0) from feed")
         self._trimmed_to = self._number("select coalesce(min(seq) - 1, 0) from feed")
@@ -120,7 +125,7 @@ class Database:
             self._unstreamed.add(key)
 
     def _keep(self, key: Key, change: Image, old: Item | None) -> None:
-        self._cache[key] = change
+        self._remember(key, change)
         self._unflushed[key] = change
         for index in self._indexes[key.table]:
             before = _index_entry(index, key, old)
@@ -206,11 +211,28 @@ class Database:
             staged.clear()
         self._staged.clear()
         records, self._records = self._records, []
-        self.tail.extend(records)
-        if len(self._cache) > CACHE_ITEMS_MAX:
-            for key in list(self._cache)[: CACHE_ITEMS_MAX // 2]:
-                del self._cache[key]
+        self._append(records)
+        if len(self._cache) > CACHE_ITEMS_MAX or self._cache_bytes > CACHE_BYTES_MAX:
+            for key in list(self._cache)[: (len(self._cache) + 1) // 2]:
+                self._forget(key)
         return records
+
+    def _append(self, records: list[Record]) -> None:
+        tail = self.tail
+        tail.extend(records)
+        self._tail_bytes += sum(map(_bytes, records))
+        while len(tail) > TAIL_RECORDS_MAX or self._tail_bytes > TAIL_BYTES_MAX:
+            self._tail_bytes -= _bytes(tail.popleft())
+
+    def _remember(self, key: Key, image: Image) -> None:
+        self._forget(key)
+        self._cache[key] = image
+        self._cache_bytes += image.size
+
+    def _forget(self, key: Key) -> None:
+        known = self._cache.pop(key, None)
+        if known is not None:
+            self._cache_bytes -= known.size
 
     def flush_items(self) -> None:
         """Hands changed items and index entries to SQLite, inside the transaction that the next commit ends."""
@@ -230,7 +252,7 @@ class Database:
         run("insert or replace into idx values(?, ?, ?, ?, ?, ?)", [after for _, after in moves if after])
         self._connection.execute("insert or replace into progress values('items_to', ?)", (self.last_seq,))
         for key in [key for key, image in changed if image.item is None]:
-            self._cache.pop(key, None)
+            self._forget(key)
         self._unflushed.clear()
         self._index_moves.clear()
         self._unstreamed.clear()
@@ -258,7 +280,8 @@ class Database:
             found = row.fetchone()
             if found is None:
                 return None
-            image = self._cache[key] = _image_of(found[0])
+            image = _image_of(found[0])
+            self._remember(key, image)
         return image
 
     def _number(self, statement: str) -> int:
@@ -287,6 +310,7 @@ class Database:
             self._records,
         ):
             staged.clear()
+        self._cache_bytes = 0
         self._late_messages += self._messages
         self._messages.clear()
         self.last_seq = self._number("select coalesce(max(seq), 0) from feed")
@@ -338,6 +362,10 @@ class Database:
 
 def _image_of(body: bytes | None) -> Image:
     return Image(None, b"", 0) if body is None else Image(msgspec.msgpack.decode(body), body, len(body))
+
+
+def _bytes(record: Record) -> int:
+    return 0 if record.body is None else len(record.body)
 
 
 def _parts(key: Key) -> tuple[str, str, str]:
