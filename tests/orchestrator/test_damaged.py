@@ -9,7 +9,9 @@ from tests.orchestrator.world import World, run_of
 
 from penstock_backbone.inventory import RUNS
 from penstock_backbone.records import verbs
+from penstock_backbone.records.limits import FLEET, Stated, in_use_key, workflow_scope
 from penstock_backbone.records.runs import QUEUED, WAITING, run_key
+from penstock_backbone.records.sessions import bury_session, session_key
 from penstock_backbone.records.waits import TIMERS_PK
 from penstock_backbone.vocabulary import Key, Put, Update
 from penstock_orchestrator.bootstrap import Parts
@@ -104,3 +106,54 @@ async def test_a_damaged_timer_keeps_no_other_from_ringing() -> None:
     await rounds(world, parts, 3)
     assert (await world.run(GOOD))["state"] == QUEUED
     assert await timers(world) == 1
+
+
+@pytest.mark.parametrize("lost", ["hb", "st"])
+async def test_a_damaged_session_keeps_no_dead_runner_from_being_found(lost: str) -> None:
+    world = World()
+    parts = world.orchestrator()
+    await two_at_work(world, parts)
+    await world.open_session("ses_0")
+    await world.write(Update(session_key("ses_0"), {"broken": True}, remove=(lost,)))
+    await world.write(bury_session("ses_1"))
+    await rounds(world, parts, 3)
+    assert {run: token["f"] for run, token in world.tokens().items()} == {RUN: 2, GOOD: 2}
+
+
+async def test_a_run_of_a_damaged_session_stays_with_it_and_others_go_on() -> None:
+    """Nobody can say yet that its runner is dead."""
+    world = World()
+    parts = world.orchestrator()
+    await two_at_work(world, parts)
+    await world.write(Update(session_key("ses_1"), {"broken": True}, remove=("st",)))
+    await world.finish(GOOD)
+    await rounds(world, parts, 3)
+    assert {run: token["f"] for run, token in world.tokens().items()} == {RUN: 1}
+
+
+@pytest.mark.parametrize("lost", ["state", "fence", "facts", "seq", "at"])
+async def test_a_damaged_run_is_not_asked_to_yield_and_another_is(lost: str) -> None:
+    world = World()
+    await world.change(FLEET, Stated(2, yields=True))
+    parts = world.orchestrator()
+    await world.open_session("ses_1")
+    for number in (1, 2):
+        await parts.admission.turn(Hints(projects={(project := await world.submit(number)): run_of(project)}))
+        await world.claim(run_of(project))
+    await damage(world, lost)
+    hungry = await world.submit(3, tenant="hungry")
+    await parts.admission.turn(Hints(projects={hungry: run_of(hungry)}))
+    await parts.yields.turn()
+    assert "yielding" in await world.run(GOOD)
+
+
+async def test_a_damaged_board_keeps_no_other_from_being_drawn() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await world.write(Put(in_use_key(workflow_scope("build")), {"held": "many"}))
+    project = await world.submit(1)
+    await parts.admission.turn(Hints(projects={project: run_of(project)}))
+    await parts.boards.turn()
+    (drawn,) = await world.engine.tables.get([in_use_key(workflow_scope("build"))])
+    assert drawn is not None
+    assert drawn["held"] == 1

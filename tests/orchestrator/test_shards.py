@@ -11,7 +11,7 @@ from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.inventory import TOKENS
-from penstock_backbone.records.limits import SHARDS, Stated, board_key, in_use_key, limit_key
+from penstock_backbone.records.limits import FLEET, SHARDS, Stated, board_key, in_use_key, limit_key
 from penstock_backbone.records.runs import as_run
 from penstock_backbone.records.shards import as_ledger, home_of, ledger_key
 from penstock_backbone.records.tokens import HEAD_SK, token_sort_key
@@ -155,6 +155,28 @@ async def test_a_lowered_limit_drains_over_all_shards() -> None:
         await world.finish(run)
         await turn(parts, hints(runs=[run]))
         assert len(world.held()) == left
+
+
+@pytest.mark.parametrize(("said", "most"), [(Stated(2), 2), (Stated(8, paused=True), 1)])
+async def test_budgets_do_not_grow_on_a_limit_that_was_lowered_or_paused_meanwhile(said: Stated, most: int) -> None:
+    world = World()
+    await world.limit(fleet=1, shards=2)
+    parts = world.orchestrator()
+    await turn(parts)
+    await turn(parts, hints(projects=await submit(world, 6)))
+    assert len(world.held()) == 1
+    await world.limit(fleet=8)
+    transact = world.engine.tables.transact
+
+    async def overtaken(parts: Sequence[TransactionPart]) -> TransactionOutcome:
+        world.engine.tables.transact = transact  # type: ignore[method-assign]  # as it was
+        await world.change(FLEET, said)
+        return await transact(parts)
+
+    world.engine.tables.transact = overtaken  # type: ignore[method-assign]  # somebody is faster, once
+    await turn(parts, Hints(limits=True))
+    assert len(world.held()) == most
+    assert world.engine.tables.transact is transact
 
 
 async def test_a_limit_that_is_taken_away_bounds_nobody_any_more() -> None:

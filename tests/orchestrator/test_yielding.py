@@ -31,7 +31,7 @@ def held(run: str, tenant: str = "loud", **other: Any) -> Token:
 
 def running(of: Token, *, since: int = 0, **other: Any) -> RunItem:
     facts = {"3": fact("RunAdmitted", since, fence=of.fence, waited_ms=0)}
-    return as_run({"pk": of.run, "state": "running", "fence": of.fence, "facts": facts, "at": 0, **other})
+    return as_run({"pk": of.run, "state": "running", "fence": of.fence, "facts": facts, "seq": 3, "at": 0, **other})
 
 
 def asked(gate: Gate, now: Limits, asks: Asks = NOBODY, runs: list[RunItem] | None = None) -> list[str]:

@@ -87,4 +87,4 @@ def catalog(cursor: str | None = None) -> Query:
 
 
 def is_dead(session: Item | None) -> bool:
-    return session is None or session["st"] == DEAD
+    return session is None or session.get("st") == DEAD

@@ -139,10 +139,11 @@ def _owed(limits: Limits, tenant: str) -> int:
 
 
 def _may_yield(token: Token, run: RunItem) -> bool:
-    """It executes under this grant, and nobody has asked anything of it that ends its turn anyhow."""
+    """It executes under this grant, it can be read, and nobody has asked anything of it that ends its turn anyhow."""
+    is_whole = type(run.get("facts")) is dict and all(type(run.get(name)) is int for name in ("seq", "at"))
     is_asked = any(wish in run for wish in ("yielding", "pause", "cancel", "given_up"))
-    executes = run["state"] == RUNNING and run["fence"] == token.fence
-    return executes and not is_asked and run.get("yields", 0) < YIELDS_MAX
+    executes = run.get("state") == RUNNING and run.get("fence") == token.fence
+    return executes and is_whole and not is_asked and run.get("yields", 0) < YIELDS_MAX
 
 
 def _reluctance(run: RunItem) -> tuple[int, int, str]:

@@ -79,5 +79,5 @@ class Boards:
         if not scope.startswith(_WORKFLOWS) or self._durations.recalls(scope.removeprefix(_WORKFLOWS)):
             return
         page = await self._tables.query(in_use_of(scope))
-        earlier = page.items[0]["durations"] if page.items else []
+        earlier = page.items[0].get("durations", ()) if page.items else ()
         self._durations.recall(scope.removeprefix(_WORKFLOWS), earlier)

@@ -97,7 +97,7 @@ class Sweep:
                 break
         answered = self._clock.monotonic()
         dead = {session["sk"] for session in sessions if is_dead(session)}
-        beats = {session["sk"]: session["hb"] for session in sessions if not is_dead(session)}
+        beats = {each["sk"]: each["hb"] for each in sessions if not is_dead(each) and type(each.get("hb")) is int}
         for name, beat in beats.items():
             self._leases.observe(name, beat, answered)
         self._leases.forget_all_but(beats)
