@@ -12,8 +12,9 @@ from tests.contract.contract_inventory import CONTRACT, THINGS, WANTED
 from tests.orchestrator.world import ManualClock
 
 from penstock_backbone.embedded import wire
-from penstock_backbone.embedded.database import Database, Record
+from penstock_backbone.embedded.database import Database
 from penstock_backbone.embedded.store import Store
+from penstock_backbone.embedded.tail import Record
 from penstock_backbone.vocabulary import Equals, Key, Origin, Outgoing, Put, Query, Refused, Update, Written
 
 CONSUMER = "part-reader"

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from penstock_backbone.embedded.database import Database, Record
+from penstock_backbone.embedded.database import Database
+from penstock_backbone.embedded.tail import Record
 from penstock_backbone.errors import Fatal
 from penstock_backbone.inventory import Consumer, Inventory
 from penstock_backbone.local.feed import feed_number

@@ -15,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
+from penstock_backbone.embedded.tail import Record, Tail
 from penstock_backbone.errors import Fatal
 from penstock_backbone.inventory import Index, Inventory
 from penstock_backbone.local.cursors import decode_cursor, encode_cursor
@@ -33,8 +33,6 @@ SCHEMA_VERSION = 1
 CACHE_ITEMS_MAX = 50_000
 CACHE_BYTES_MAX = 32 * 1024 * 1024
 """Of the encoded items: decoded ones take several times as much."""
-TAIL_RECORDS_MAX = 20_000
-TAIL_BYTES_MAX = 32 * 1024 * 1024
 FEED_RECORDS_MAX = 1_000_000
 FEED_KEPT_SECONDS = 24 * 3600
 TRIM_RECORDS = 5_000
@@ -59,14 +57,6 @@ create table if not exists messages(number integer primary key, queue text, body
 IndexEntry: TypeAlias = tuple[str, str, str, str, str, str]
 
 
-class Record(NamedTuple):
-    """A change on the feed; `body` None: the item was deleted."""
-
-    seq: int
-    key: Key
-    body: bytes | None
-
-
 class Database:
     """Implements Transactor's Storage. One thread, one connection, one writer."""
 
@@ -85,8 +75,7 @@ class Database:
         self._messages: list[Stored] = []
         self._late_messages: list[Stored] = []
         self._settled: list[int] = []
-        self.tail: deque[Record] = deque()
-        self._tail_bytes = 0
+        self._tail = Tail()
         self._cache_bytes = 0
         self.life = self._number("select seq from progress where name = 'lives'")
         self.last_seq = self._number("select coalesce(max(seq), 0) from feed")
@@ -159,10 +148,9 @@ class Database:
 
     def records_after(self, seq: int, limit: int) -> list[Record]:
         """Committed records beyond `seq`, from memory where the tail reaches back that far."""
-        first = self.tail[0].seq if self.tail else self.last_seq + 1
-        if seq + 1 >= first:
-            start = seq + 1 - first
-            return [self.tail[place] for place in range(start, min(start + limit, len(self.tail)))]
+        latest = self._tail.after(seq, limit)
+        if latest is not None:
+            return latest
         rows = self._connection.execute(
             "select seq, tbl, pk, sk, body from feed where seq > ? order by seq limit ?", (seq, limit)
         )
@@ -211,18 +199,11 @@ class Database:
             staged.clear()
         self._staged.clear()
         records, self._records = self._records, []
-        self._append(records)
+        self._tail.append(records)
         if len(self._cache) > CACHE_ITEMS_MAX or self._cache_bytes > CACHE_BYTES_MAX:
             for key in list(self._cache)[: (len(self._cache) + 1) // 2]:
                 self._forget(key)
         return records
-
-    def _append(self, records: list[Record]) -> None:
-        tail = self.tail
-        tail.extend(records)
-        self._tail_bytes += sum(map(_bytes, records))
-        while len(tail) > TAIL_RECORDS_MAX or self._tail_bytes > TAIL_BYTES_MAX:
-            self._tail_bytes -= _bytes(tail.popleft())
 
     def _remember(self, key: Key, image: Image) -> None:
         self._forget(key)
@@ -362,10 +343,6 @@ class Database:
 
 def _image_of(body: bytes | None) -> Image:
     return Image(None, b"", 0) if body is None else Image(msgspec.msgpack.decode(body), body, len(body))
-
-
-def _bytes(record: Record) -> int:
-    return 0 if record.body is None else len(record.body)
 
 
 def _parts(key: Key) -> tuple[str, str, str]:

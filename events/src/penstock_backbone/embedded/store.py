@@ -16,7 +16,8 @@ import msgspec
 
 from penstock_backbone.embedded import wire
 from penstock_backbone.embedded.brokers import Messages, Streams
-from penstock_backbone.embedded.database import FEED_KEPT_SECONDS, Database, Record
+from penstock_backbone.embedded.database import FEED_KEPT_SECONDS, Database
+from penstock_backbone.embedded.tail import Record
 from penstock_backbone.errors import BackboneError, Fatal
 from penstock_backbone.inventory import Inventory
 from penstock_backbone.local.feed import SEQUENCE_DIGITS, feed_number
