@@ -97,6 +97,11 @@ async def test_why_an_answer_ended_is_understood(stop: str, *, complete: bool, d
     assert (reply.complete, reply.declined) == (complete, declined)
 
 
+async def test_a_sign_whose_halves_come_in_two_pieces_is_put_together() -> None:
+    reply, _ = await asked(talk(("input", "a\ud83d"), ("input", "\ude00b"), stop="tool_use"))
+    assert reply.text == "a😀b"
+
+
 async def test_a_model_that_failed_by_itself_may_be_better_later() -> None:
     with pytest.raises(Busy):
         await asked(bedrock_refusal(424, "ModelErrorException"))

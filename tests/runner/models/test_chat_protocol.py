@@ -52,6 +52,14 @@ async def test_a_sign_that_python_takes_for_the_end_of_a_line_stays_within_the_t
     assert reply.text == f"a{sign}b"
 
 
+async def test_a_sign_whose_halves_come_in_two_pieces_is_put_together_and_half_a_sign_is_replaced() -> None:
+    halves = [{"choices": [{"delta": {"content": half}}]} for half in ("a\ud83d", "\ude00b", "\ud83d")]
+    end = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+    chunks = [f"data: {json.dumps(event)}\n\n".encode() for event in (*halves, end)]
+    reply, _ = await asked(Answer(chunks, headers=STREAM))
+    assert reply.text == "a😀b\ufffd"
+
+
 async def test_the_last_line_needs_no_end() -> None:
     reply, _ = await asked(Answer([said("a", "stop")], headers=STREAM))
     assert reply.text == "a"

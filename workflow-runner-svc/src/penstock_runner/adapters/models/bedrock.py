@@ -23,6 +23,7 @@ from penstock_runner.workflows.building.service.chat import (
     Question,
     Reply,
     Unusable,
+    joined,
 )
 
 TOOL = "answer"
@@ -189,7 +190,7 @@ def _reply(stream: Any, given_up: threading.Event) -> Reply:
             usage = event["metadata"].get("usage", {})
     if stop is None:
         raise Busy("the model broke off in the middle of its answer")
-    text = "".join(written) or "".join(said)
+    text = joined(written) or joined(said)
     return Reply(
         text, usage.get("inputTokens"), usage.get("outputTokens"), stop not in _CUT_OFF, _DECLINED.get(stop)
     )  # fmt: skip

@@ -26,6 +26,7 @@ from penstock_runner.workflows.building.service.chat import (
     Question,
     Reply,
     Unusable,
+    joined,
 )
 
 CONNECT_SECONDS_MAX = 10.0
@@ -55,8 +56,8 @@ class _Heard:
     cached_tokens: int = 0
 
     def reply(self) -> Reply:
-        declined = "".join(self.refusal) or ("its filter stopped it" if self.finish == "content_filter" else None)
-        text = "".join(self.pieces)
+        declined = joined(self.refusal) or ("its filter stopped it" if self.finish == "content_filter" else None)
+        text = joined(self.pieces)
         complete = self.finish != "length"
         return Reply(text, self.input_tokens, self.output_tokens, complete, declined, self.cached_tokens)
 

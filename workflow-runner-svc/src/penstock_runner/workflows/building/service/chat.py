@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -47,6 +47,12 @@ class Reply:
     complete: bool = True
     declined: str | None = None
     cached_tokens: int = 0
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """The text of a stream. Some services cut a sign in two, each half in a piece; half a sign alone, which nothing can
+    send or store, is replaced."""
+    return "".join(pieces).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 class Busy(Exception):
