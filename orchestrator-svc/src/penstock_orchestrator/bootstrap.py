@@ -23,7 +23,7 @@ from penstock_orchestrator.handlers.dispatch import Dispatcher
 from penstock_orchestrator.handlers.limits_watch import LimitsWatcher
 from penstock_orchestrator.handlers.records import RecordHandler
 from penstock_orchestrator.handlers.relay import Relay
-from penstock_orchestrator.handlers.stream_consumer import StreamConsumer, unseen
+from penstock_orchestrator.handlers.stream_consumer import StreamConsumer
 from penstock_orchestrator.handlers.sweep import Sweep
 from penstock_orchestrator.handlers.yields import Yields
 from penstock_orchestrator.host import Duty, Host
@@ -176,7 +176,7 @@ def stream_consumer(
     handler: RecordHandler,
     engine: Engine,
     given: Surroundings,
-    see: Callable[[Sequence[StreamRecord]], None] = unseen,
+    see: Callable[[Sequence[StreamRecord]], None] | None = None,
 ) -> StreamConsumer:
     return StreamConsumer(
         INVENTORY.consumer(name),

@@ -33,10 +33,6 @@ REASON_CHARS_MAX = 1_000
 _log = logging.getLogger(__name__)
 
 
-def unseen(_: Sequence[StreamRecord]) -> None:
-    """Nobody else wants to see the records."""
-
-
 class StreamConsumer:
     """Three duties: `read` fills a small store of records, `handle` empties it, and `settle` says what is done. Whatever
     fails, no record is skipped.
@@ -53,7 +49,7 @@ class StreamConsumer:
         *,
         clock: Clock,
         chance: Chance,
-        see: Callable[[Sequence[StreamRecord]], None] = unseen,
+        see: Callable[[Sequence[StreamRecord]], None] | None = None,
     ) -> None:
         self._definition = definition
         self._handler = handler
@@ -94,9 +90,10 @@ class StreamConsumer:
         records = await self._streams.read(name, self._definition.batch_records, wait_seconds)
         self._is_behind = False
         if records:
-            self._see(records)
-            # Whoever saw them has its turn first, and the handler's work does not keep its request back.
-            await self._clock.sleep(0)
+            if self._see is not None:
+                self._see(records)
+                # Whoever saw them has its turn first, and the handler's work does not keep its request back.
+                await self._clock.sleep(0)
             self._waiting.extend(records)
             self._has_records.set()
 
