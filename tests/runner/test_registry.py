@@ -190,6 +190,11 @@ def test_a_module_that_is_no_file_and_one_that_panics_take_no_others_with_them(f
     ]
 
 
+@pytest.mark.parametrize("name", ["flows/digest.py", "./flows/digest"])
+def test_a_file_in_place_of_a_module_is_told_its_name(name: str) -> None:
+    assert load((), [name]).problems == [f"{name}: is a file: name the module as an import does, flows.digest"]
+
+
 def test_an_installed_package_names_its_workflow_modules_in_its_entry_points(folder: Path) -> None:
     (folder / "wf_installed.py").write_text(GOOD.format(name="installed"))
     metadata = folder / "some_package-1.0.dist-info"

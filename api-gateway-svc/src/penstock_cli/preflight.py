@@ -39,8 +39,8 @@ def require_workflows(modules: str) -> None:
         for module in filter(None, map(str.strip, modules.split(","))):
             if not _is_findable(module):
                 raise Refusal(
-                    f"There is no workflow module {module}: check --workflows; modules are looked for "
-                    f"in the installed packages and in {Path.cwd()}."
+                    f"There is no workflow module {module}: check --workflows, which names modules as an "
+                    f"import does (digest, not digest.py); they are looked for in the installed packages and in {Path.cwd()}."
                 )
     finally:
         sys.path.pop()

@@ -90,6 +90,10 @@ def module_names(text: str) -> tuple[str, ...]:
 
 
 def _load_module(registry: Registry, name: str) -> list[str]:
+    if "/" in name or name.endswith(".py"):
+        return [
+            f"is a file: name the module as an import does, {name.removesuffix('.py').strip('./').replace('/', '.')}"
+        ]
     try:
         module = importlib.import_module(name)
     except KeyboardInterrupt:
