@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import tomllib
 import zipfile
 
 import pytest
@@ -16,9 +17,10 @@ from penstock_runner.authoring import FinalError, Workflow
 from penstock_runner.workflows import built_in
 from penstock_runner.workflows.agent_build.documents import AgentCode
 from penstock_runner.workflows.agent_build.workflow import build_agent_build
-from penstock_runner.workflows.building.documents import AssemblyReport, Deployment, Document, SourceFile
+from penstock_runner.workflows.building.documents import AssemblyReport, Deployment, Document, ProjectPlan, SourceFile
 from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
 from penstock_runner.workflows.building.model import Assignment, DocumentModel
+from penstock_runner.workflows.building.packaging import project_file
 from penstock_runner.workflows.building.proving import counts
 from penstock_runner.workflows.building.workbench import NotImported, Outcome, Ran, TookTooLong
 
@@ -106,6 +108,22 @@ def test_what_the_linter_found_untidy_is_told_and_stops_nothing() -> None:
     report = AssemblyReport.model_validate_json(run.outputs["agent_developer_manager"])
     assert report.notes == ("'tests/untidy.py', line 1: 'json' imported but unused.",)
     assert "the linter finds no fault" in report.checks
+
+
+def test_whatever_folders_and_kinds_of_files_a_package_has_are_installed() -> None:
+    plain = tomllib.loads(built(REQUIREMENT).artifacts["package/pyproject.toml"].decode())["tool"]["setuptools"]
+    name = plain["packages"][0]
+    assert plain == {"packages": [name, f"{name}.tools"], "package-data": {name: ["*.json", "prompts/*.md"]}}
+    files = [
+        SourceFile(path=f"{name}/{path}", text="") for path in ("core/deep/run.py", "core/words.csv", "tools/a.txt")
+    ]
+    grown = ProjectPlan.model_validate(json.loads(built(REQUIREMENT).outputs["orchestrator"]))
+    strange = ("", "/", f"{name}/", f"{name}/.", f"{name}//", "/etc/x", "README.md")
+    text = project_file(grown, "0.1.0", [*strange, *(file.path for file in files)]).text
+    assert tomllib.loads(text)["tool"]["setuptools"] == {
+        "packages": [f"{name}.core.deep"],
+        "package-data": {name: ["core/*.csv", "tools/*.txt"]},
+    }
 
 
 def test_tests_that_take_too_long_may_be_tried_again() -> None:

@@ -40,13 +40,9 @@ def assemble(drafts: Drafts, stages: tuple[str, ...]) -> Package:
         *drafts.files,
         SourceFile(path=f"{plan.package}/{SPEC}", text=as_json(spec(drafts))),
         SourceFile(path=f"{plan.package}/{ARCHITECTURE}", text=as_json(drafts.architecture.model_dump(mode="json"))),
-        agent_project_file(plan, VERSION_FIRST),
     ]
+    files.append(project_file(plan, VERSION_FIRST, [file.path for file in files]))
     return package_of(Label("agent", plan, stages, [tool.name for tool in drafts.design.tools]), files)
-
-
-def agent_project_file(plan: ProjectPlan, version: str) -> SourceFile:
-    return project_file(plan, version, (plan.package, f"{plan.package}.tools"), ("*.json", "prompts/*.md"))
 
 
 def spec(drafts: Drafts) -> dict[str, Any]:

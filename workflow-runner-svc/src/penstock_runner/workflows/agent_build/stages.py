@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from penstock_runner.authoring import StageContext
-from penstock_runner.workflows.agent_build.assembly import Drafts, agent_project_file, assemble
+from penstock_runner.workflows.agent_build.assembly import Drafts, assemble
 from penstock_runner.workflows.agent_build.documents import (
     AgentCode,
     AgentDesign,
@@ -19,7 +19,7 @@ from penstock_runner.workflows.building.delivery import deliver
 from penstock_runner.workflows.building.documents import AssemblyReport, Deployment, Document, ProjectPlan, SourceFile
 from penstock_runner.workflows.building.drafting import Workshop, project_of
 from penstock_runner.workflows.building.model import Check
-from penstock_runner.workflows.building.packaging import VERSION_FIRST, Package
+from penstock_runner.workflows.building.packaging import VERSION_FIRST, Package, project_file
 from penstock_runner.workflows.building.proving import faults_in_package, faults_in_proof, inspected, tested
 
 DEVELOPER_MANAGER = "agent_developer_manager"
@@ -53,9 +53,9 @@ class Closing:
         async def check(drafted: Document) -> list[str]:
             assert isinstance(drafted, ToolSet)
             plan = _of(context, ProjectPlan)
-            around = (agent_project_file(plan, VERSION_FIRST), SourceFile(path=f"{plan.package}/__init__.py", text=""))
-            inside = {file.path for file in drafted.files}
-            files = (*drafted.files, *(file for file in around if file.path not in inside))
+            paths = [file.path for file in drafted.files]
+            around = (project_file(plan, VERSION_FIRST, paths), SourceFile(path=f"{plan.package}/__init__.py", text=""))
+            files = (*drafted.files, *(file for file in around if file.path not in paths))
             return await faults_in_proof(files, self._shop.workbench)
 
         return check

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from penstock_runner.workflows.agent_build.assembly import ARCHITECTURE, SPEC, agent_project_file
+from penstock_runner.workflows.agent_build.assembly import ARCHITECTURE, SPEC
 from penstock_runner.workflows.agent_build.documents import AgentDesign, Component, SystemArchitecture
 from penstock_runner.workflows.agent_update.documents import ChangeSet, RequirementsUpdate, UpdatePlan
 from penstock_runner.workflows.agent_update.source_package import spec_of
@@ -19,6 +19,7 @@ from penstock_runner.workflows.building.packaging import (
     Package,
     as_json,
     package_of,
+    project_file,
 )
 
 
@@ -35,7 +36,7 @@ def assemble(
     if architecture in texts:
         texts[architecture] = _architecture(texts[architecture], update.design)
     files = [SourceFile(path=path, text=text) for path, text in texts.items() if path not in {MANIFEST, PROJECT_FILE}]
-    files.append(agent_project_file(plan, plan.version))
+    files.append(project_file(plan, plan.version, [file.path for file in files]))
     tools = [tool.name for tool in update.design.tools]
     return package_of(Label("agent", plan, stages, tools, plan.version), files)
 

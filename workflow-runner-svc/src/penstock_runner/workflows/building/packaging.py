@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from penstock_runner.authoring import ProjectInput
@@ -89,13 +90,17 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
-def project_file(plan: ProjectPlan, version: str, folders: Sequence[str], data: Sequence[str]) -> SourceFile:
-    """pyproject.toml. `folders`: the import packages; `data`: patterns of their other files.
+def project_file(plan: ProjectPlan, version: str, paths: Iterable[str]) -> SourceFile:
+    """pyproject.toml of a package with these files; the folders and the kinds of files that are installed follow from them.
 
     JSON strings without control characters are TOML strings, too.
     """
     title = json.dumps("".join(sign for sign in plan.title if sign.isprintable()), ensure_ascii=False)
     command = plan.package.replace("_", "-")
+    # What is no path inside, such as "a/.", is inspection.py's to refuse.
+    inside = [path for path in map(PurePosixPath, paths) if path.parts[:1] == (plan.package,) and len(path.parts) > 1]
+    folders = {".".join(path.parent.parts) for path in inside if path.suffix == ".py"}
+    data = {str(path.relative_to(plan.package).with_name(f"*{path.suffix}")) for path in inside if path.suffix != ".py"}
     text = f"""[project]
 name = "{command}"
 version = "{version}"
@@ -114,10 +119,10 @@ requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
 
 [tool.setuptools]
-packages = {json.dumps(list(folders))}
+packages = {json.dumps(sorted(folders))}
 
 [tool.setuptools.package-data]
-{plan.package} = {json.dumps(list(data))}
+{plan.package} = {json.dumps(sorted(data))}
 
 [tool.pytest.ini_options]
 pythonpath = ["."]

@@ -34,11 +34,8 @@ class Drafts:
 def sources(drafts: Drafts, code: Sequence[SourceFile]) -> tuple[SourceFile, ...]:
     """Everything that runs: `code`, tool.json and pyproject.toml."""
     plan = drafts.plan
-    return (
-        *code,
-        SourceFile(path=f"{plan.package}/tool.json", text=as_json(description(drafts))),
-        project_file(plan, VERSION_FIRST, (plan.package,), ("*.json",)),
-    )
+    files = (*code, SourceFile(path=f"{plan.package}/tool.json", text=as_json(description(drafts))))
+    return (*files, project_file(plan, VERSION_FIRST, [file.path for file in files]))
 
 
 def assemble(drafts: Drafts, files: Sequence[SourceFile], stages: tuple[str, ...]) -> Package:
