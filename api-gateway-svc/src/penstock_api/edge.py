@@ -11,7 +11,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from penstock_api.origins import Origins
+from penstock_api.origins import SAFE_METHODS, Origins
 from penstock_api.parts import Parts, give_parts
 from penstock_api.problems import FOREIGN_PAGE, NOT_FOUND, PROBLEM_MEDIA_TYPE, Problem, document
 from penstock_backbone.telemetry import context_from, current_traceparent
@@ -52,13 +52,14 @@ class Edge:
         give_parts(scope, self._parts)
         if scope["type"] == ScopeType.WEBSOCKET:
             send = _with_refusals(scope, send)
-        elif scope["type"] == ScopeType.HTTP:
+        elif self._origins.allowed or scope["method"] == "OPTIONS":
             send = self._for_pages(scope, send)
         if not scope["path"].startswith(UNTRACED):
             send = self._traced(scope, send)
-        if scope["type"] == ScopeType.HTTP and (
-            page := self._origins.stranger(scope["method"], Headers.from_scope(scope))
-        ):
+        page = None
+        if scope["type"] == ScopeType.HTTP and scope["method"] not in SAFE_METHODS:
+            page = self._origins.stranger(Headers.from_scope(scope))
+        if page is not None:
             await _refuse_page(page, scope, send)
         else:
             await self._application(scope, receive, send)

@@ -29,10 +29,10 @@ class Origins:
 
     allowed: frozenset[str]
 
-    def stranger(self, method: str, headers: Mapping[str, str]) -> str | None:
-        """The page that must not do this, by its origin."""
+    def stranger(self, headers: Mapping[str, str]) -> str | None:
+        """The page that must not change anything, by its origin."""
         origin = headers.get("origin", "")
-        if method in SAFE_METHODS or origin in self.allowed:
+        if origin in self.allowed:
             return None
         site = headers.get("sec-fetch-site")
         if site in _OWN or (site is None and origin.partition("://")[2] == headers.get("host", "")):
@@ -41,9 +41,8 @@ class Origins:
 
     def headers(self, method: str, headers: Mapping[str, str]) -> Iterable[Header]:
         """What lets an allowed page read the answer."""
-        if not self.allowed:
-            return
-        yield b"vary", b"Origin"
+        if self.allowed:
+            yield b"vary", b"Origin"
         origin = headers.get("origin", "")
         if origin in self.allowed:
             yield b"access-control-allow-origin", origin.encode("latin-1")
