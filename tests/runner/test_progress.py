@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 from tests.runner.faults import Faults
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
@@ -48,6 +52,56 @@ async def test_a_stage_that_talks_all_the_time_is_written_once_a_second_and_its_
     await rig.until(lambda run: "progress" in run and run["progress"]["talk"][0] > 850, run_id)
     await rig.until_ended(run_id, state=SUCCEEDED)
     assert faults.calls.count("write runs") <= 2 + 11
+
+
+@virtual
+async def test_what_is_said_more_often_than_it_is_written_costs_its_runner_next_to_nothing(
+    rig: Rig,
+) -> None:
+    redacted: list[str] = []
+
+    def redact(line: str) -> str:
+        redacted.append(line)
+        return line
+
+    async def talks(context: StageContext) -> Word:
+        for step in range(10_000):
+            context.progress(step / 10_000, f"step {step}")
+        await rig.clock.sleep(2)
+        return Word()
+
+    one = workflow(stage("talk", talks))
+    run_id = await rig.submit(one)
+    process = rig.start(one)
+    world = replace(rig.world(), redact=redact)
+    process.runner.claims._world = world
+    await rig.until(lambda run: "progress" in run, run_id)
+    assert (await rig.run(run_id)).get("progress") == {"talk": [1000, "step 9999"]}
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    assert redacted == ["step 9999"]
+
+
+@virtual
+async def test_the_newest_word_is_shown_also_when_it_is_said_while_another_is_written(rig: Rig) -> None:
+    faults = Faults(rig.engine)
+    write = faults.tables.write
+
+    async def slowly(writes: Sequence[Any]) -> Any:
+        await rig.clock.sleep(0.5)
+        return await write(writes)
+
+    async def talks(context: StageContext) -> Word:
+        faults.tables.write = slowly  # type: ignore[method-assign]  # its answers come late
+        context.progress(0.1, "first")
+        await rig.clock.sleep(0.2)
+        context.progress(0.2, "second")
+        await rig.clock.sleep(60)
+        return Word()
+
+    one = workflow(stage("talk", talks))
+    run_id = await rig.submit(one)
+    rig.start(one, faults=faults)
+    await rig.until(lambda run: run.get("progress") == {"talk": [200, "second"]}, run_id, seconds=5)
 
 
 @virtual

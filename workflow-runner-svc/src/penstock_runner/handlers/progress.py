@@ -19,6 +19,7 @@ class Progress:
     def __init__(self, world: World, journal: Journal) -> None:
         self._world = world
         self._journal = journal
+        self._said: dict[str, tuple[float | None, str]] = {}
         self._written_at: float | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -26,15 +27,14 @@ class Progress:
         """Raises ValueError for a fraction that is none."""
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction}")
-        text = valid_text(self._world.redact(line[: 8 * LINE_CHARS_MAX])[:LINE_CHARS_MAX])
-        # An item holds whole numbers only.
-        thousandths = None if fraction is None else round(fraction * 1000)
-        self._journal.progress[stage] = [thousandths, text]
+        # A stage may say this a thousand times a second: only what is written is looked at.
+        self._said[stage] = (fraction, line[: 8 * LINE_CHARS_MAX])
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
     def forget(self, stage: str) -> None:
         """Its attempt is over. The next write says so."""
+        self._said.pop(stage, None)
         self._journal.progress.pop(stage, None)
 
     def stop(self) -> None:
@@ -44,10 +44,16 @@ class Progress:
     async def _write(self) -> None:
         clock = self._world.clock
         try:
-            if self._written_at is not None:
-                await clock.sleep(max(0.0, self._written_at + PROGRESS_SECONDS - clock.monotonic()))
-            self._written_at = clock.monotonic()
-            with contextlib.suppress(RunEnded, RunLost, CancelAsked, NotAtRest):
-                await self._journal.commit([], {})
+            while self._said:
+                if self._written_at is not None:
+                    await clock.sleep(max(0.0, self._written_at + PROGRESS_SECONDS - clock.monotonic()))
+                self._written_at = clock.monotonic()
+                for stage, (fraction, line) in self._said.items():
+                    # An item holds whole numbers only.
+                    thousandths = None if fraction is None else round(fraction * 1000)
+                    self._journal.progress[stage] = [thousandths, valid_text(self._world.redact(line)[:LINE_CHARS_MAX])]
+                self._said.clear()
+                with contextlib.suppress(RunEnded, RunLost, CancelAsked, NotAtRest):
+                    await self._journal.commit([], {})
         finally:
             self._writing = None
