@@ -126,6 +126,12 @@ async def test_a_body_that_may_be_left_out_is_not_required_and_every_other_is() 
             assert body["required"] == refused, (method, address)
 
 
+async def test_a_file_that_is_still_the_same_is_documented_as_it_is_answered_without_a_body() -> None:
+    operation = (await openapi())["paths"]["/v1/runs/{run_id}/artifacts/{name}"]["get"]
+    assert "content" not in operation["responses"]["304"]
+    assert "If-None-Match" in [parameter["name"] for parameter in operation["parameters"]]
+
+
 async def test_the_limits_are_in_the_schema_of_the_body() -> None:
     body = (await openapi())["components"]["schemas"]["NewProject"]
     assert body["additionalProperties"] is False

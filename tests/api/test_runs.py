@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.api.test_bad_input import assert_problem
-from tests.api.world import STAGES, World, submitted, world
+from tests.api.world import REQUIREMENT, STAGES, World, submitted, world
 
 from penstock_backbone.records.results import StoredArtifact, encode_result
 from penstock_backbone.records.runs import RunItem
@@ -104,6 +104,18 @@ async def test_a_trace_holds_the_request_and_what_followed(tmp_path: Path) -> No
         assert work["parent_id"] == request["span_id"]
         assert request["attributes"]["http.response.status_code"] == 201
         assert request["attributes"]["http.route"] == "/v1/projects"
+
+
+async def test_a_request_whose_own_trace_is_not_sampled_leaves_no_spans(tmp_path: Path) -> None:
+    telemetry = start("penstock-api", store_path=tmp_path / "spans.db", otlp=False)
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    unsampled = {"traceparent": f"00-{trace}-b7ad6b7169203331-00"}
+    async with world("agent_build", telemetry=telemetry) as (made, client):
+        answer = await client.post("/v1/projects", json={"requirement": REQUIREMENT}, headers=unsampled)
+        run = await made.enqueue(answer.json()["id"])
+        telemetry.shutdown()
+        found = (await client.get(f"/v1/runs/{run['pk']}/trace")).json()
+    assert found == {"trace_id": trace, "spans": []}
 
 
 async def test_spans_are_named_by_their_route_and_health_checks_leave_none(tmp_path: Path) -> None:

@@ -123,6 +123,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _successes(operation: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status, description in operation.successes.items():
+        if not status.startswith("2"):
+            found[status] = {"description": description}
+            continue
         content: dict[str, Any] = {"schema": operation.schema or _reference(operation.answer)}
         if example := EXAMPLES["answers"].get(operation.answer):
             content["example"] = example

@@ -94,6 +94,7 @@ IDEMPOTENCY_KEY = _header(
     "Makes repeating safe: the same key with the same body gives the project that it made the first time.",
     {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARS_MAX},
 )
+IF_NONE_MATCH = _header("If-None-Match", "The ETag of an earlier answer.", {"type": "string"})
 KIND = _path("kind", {"type": "string", "enum": ["tenant", "workflow", "resource"]})
 NAME = _path("name", {"type": "string"}, "The tenant, the workflow, or a resource's `sort:name`.")
 SIGNAL_NAME = _path("name", {"type": "string", "pattern": f"^{SIGNAL_NAME_PATTERN}$"})
@@ -242,6 +243,7 @@ OPERATIONS = (
         "getTrace", "get", "/v1/runs/{run_id}/trace", "Runs", "Where a run's time went",
         {"200": "The spans of its trace, oldest first."}, "TraceView",
         (INVALID, NOT_FOUND, TRACES_ELSEWHERE, *EVERYWHERE), (RUN_ID, TENANT),
+        description="Empty where the request's own `traceparent` said that its trace is not sampled.",
     ),
     Operation(
         "listArtifacts", "get", "/v1/runs/{run_id}/artifacts", "Runs", "The files a run has left so far",
@@ -249,9 +251,9 @@ OPERATIONS = (
     ),
     Operation(
         "getArtifact", "get", "/v1/runs/{run_id}/artifacts/{name}", "Runs", "One file",
-        {"200": "Its bytes, checked against its checksum."},
+        {"200": "Its bytes, checked against its checksum.", "304": "It is still what `If-None-Match` names."},
         problems=(INVALID, NOT_FOUND, ARTIFACT_LOST, *EVERYWHERE),
-        parameters=(RUN_ID, _path("name", {"type": "string"}), TENANT),
+        parameters=(RUN_ID, _path("name", {"type": "string"}), TENANT, IF_NONE_MATCH),
         media_type="application/octet-stream", schema={"type": "string", "format": "binary"},
         description="The name may hold slashes, as in `package/README.md`.",
     ),
