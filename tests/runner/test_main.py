@@ -148,6 +148,16 @@ def test_a_runner_starts_no_worker_before_it_serves_and_keeps_one_warm_soon_afte
     asyncio.run(story())
 
 
+def test_a_worker_says_nothing_of_its_own_in_the_log_of_its_runner(tmp_path: Path) -> None:
+    told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.blocking_stages")
+    with process("penstock_backbone.embedded.main", told), process("penstock_runner.main", told) as runner:
+        asyncio.run(one_run_ends(tmp_path, "blocking"))
+        runner.send_signal(signal.SIGTERM)
+        _, said = runner.communicate(timeout=PATIENCE_SECONDS)
+    assert "looking at A project" in said
+    assert "Warning" not in said
+
+
 def test_a_killed_runner_takes_its_workers_with_it_even_one_that_hangs_in_c(tmp_path: Path) -> None:
     told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.blocking_stages")
     with process("penstock_backbone.embedded.main", told), process("penstock_runner.main", told) as runner:
@@ -177,6 +187,11 @@ async def a_rig(data: Path) -> AsyncIterator[Rig]:
             yield rig
     finally:
         await engine.close()
+
+
+async def one_run_ends(data: Path, workflow: str) -> None:
+    async with a_rig(data) as rig:
+        await rig.until_ended(await rig.submit(workflow), state=SUCCEEDED)
 
 
 async def one_run_begins(data: Path, workflow: str, requirement: str) -> None:

@@ -18,9 +18,12 @@ GROWN_BYTES_MAX = 512 * 1024 * 1024
 """A worker whose peak has grown by so much is replaced after its job."""
 IDLE_MAX = 4
 """Workers that wait for work; those that a burst has needed beyond it end with the burst."""
-PRELOADED = ("penstock_runner.main", "penstock_runner.adapters.workers.child")
-"""What the fork server imports once for all workers. Never the workflows: what they start when they are imported
-(threads, connections) must not be forked."""
+PRELOADED = (
+    "uvloop", "penstock_runner.bootstrap", "penstock_runner.loop_guard", "penstock_runner.stage_output",
+    "penstock_runner.adapters.workers.child",
+)  # fmt: skip
+"""What the fork server imports once for all workers: what the main module needs, which each of them runs again. Never the
+workflows: what they start when they are imported (threads, connections) must not be forked."""
 
 _log = logging.getLogger(__name__)
 
