@@ -13,7 +13,7 @@ from tests.orchestrator.world import ManualClock
 
 from penstock_backbone.embedded import wire
 from penstock_backbone.embedded.database import Database
-from penstock_backbone.embedded.store import Store
+from penstock_backbone.embedded.store import EARLY_REQUESTS_MAX, Store
 from penstock_backbone.embedded.tail import Record
 from penstock_backbone.vocabulary import Equals, Key, Origin, Outgoing, Put, Query, Refused, Update, Written
 
@@ -83,6 +83,15 @@ def sent(text: str, origin: Origin | None = None) -> wire.Send:
 def test_a_read_of_what_is_durable_does_not_wait_for_the_write_beside_it(client: Client) -> None:
     client.ask(put(OTHER, 2), wire.GetItems([ONE]))
     assert (set(client.early), set(client.late)) == ({1}, {0})
+
+
+def test_where_many_ask_together_they_are_answered_together(client: Client) -> None:
+    few = [wire.GetItems([ONE])] * (EARLY_REQUESTS_MAX - 1)
+    client.ask(put(OTHER, 2), *few)
+    assert set(client.late) == {0}
+    client.ask(put(OTHER, 3), *few, wire.GetItems([ONE]))
+    assert client.early == {}
+    assert set(client.late) == set(range(EARLY_REQUESTS_MAX + 1))
 
 
 @pytest.mark.parametrize("key", [ONE, THING])
