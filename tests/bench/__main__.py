@@ -15,8 +15,10 @@ PEERS = {
     "w2_first_stage_p50_ms": "Celery 6.6, Restate 7.9; goal 6",
     "w3_ratio": "Restate 1.39; goal 1.05",
     "w3_floor": "of w3_ratio, with nothing done except the syncs",
+    "start_within_p50_pct": "right is 50",
+    "start_within_p90_pct": "right is 90",
 }
-"""Medians of other systems on the same work on this kind of machine; compare with care: another day, another noise."""
+"""What to compare with. Medians of other systems are on the same work on this kind of machine: another day, another noise."""
 
 
 def main() -> int:

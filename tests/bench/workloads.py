@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.bench.admission import admitting, deciding, handing_over
 from tests.bench.admission_cost import costing
+from tests.bench.calibration import calibrating
 from tests.bench.client import Connection
 from tests.bench.fairness import sharing
 from tests.bench.figures import STAGE_SECONDS, STAGES
@@ -94,6 +95,7 @@ def bounded(runs: int = 200, limit: int = 5) -> Figures:
 WORKLOADS: dict[str, Callable[[], Figures]] = {
     "w1": burst, "accept": accepting, "w2": idle, "w3": bounded,
     "decide": deciding, "cost": costing, "fair": sharing, "admit": admitting, "handover": handing_over,
+    "estimate": calibrating,
 }  # fmt: skip
 
 

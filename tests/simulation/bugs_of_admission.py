@@ -23,7 +23,7 @@ from penstock_backbone.records.tokens import (
     token_sort_key,
 )
 from penstock_backbone.vocabulary import Delete, Equals, Refused, Unsettled, Write, Written
-from penstock_orchestrator.domain import leases
+from penstock_orchestrator.domain import leases, limits
 from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.occupancy import Occupancy
@@ -217,6 +217,11 @@ def lowered_limits_ignored(patches: Patches) -> None:
         return cast(Limits, self.now)
 
     patches.change(LimitsInForce, "read", read)
+
+
+def pauses_ignored(patches: Patches) -> None:
+    real = patches.put(limits, "stated", None)
+    patches.change(limits, "stated", lambda scope, item: real(scope, item)._replace(paused=False))
 
 
 def limits_read_once(patches: Patches) -> None:

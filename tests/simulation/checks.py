@@ -87,6 +87,8 @@ class Checks:
             self._network.sightings.note("a limit was lowered below what is in use (38)")
         if new is not None and new["limit"] == 0:
             self._network.sightings.note("a limit was zero (40)")
+        if new is not None and new.get("paused") and self.ledger.in_use(key.sk):
+            self._network.sightings.note("a scope was paused that holds some (13, 38)")
 
     def _session(self, key: Key, old: Item | None, new: Item | None, writer: Process | None) -> None:
         demand(

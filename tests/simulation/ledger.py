@@ -76,7 +76,7 @@ class Ledger:
 
     def limit_committed(self, now: float, key: Key, new: Item | None) -> None:
         if key.pk == LIMITS_PK and new is not None:
-            self._limits.setdefault(key.sk, []).append((now, new["limit"]))
+            self._limits.setdefault(key.sk, []).append((now, 0 if new.get("paused") else new["limit"]))
             if key.sk == FLEET:
                 self.yields.switched(new)
 

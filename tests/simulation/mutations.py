@@ -34,6 +34,7 @@ MUTATIONS = (
         "a run is counted at its workflow and not at its resources", bugs_of_admission.only_the_first_scope_counts
     ),
     Mutation("a lowered limit is ignored", bugs_of_admission.lowered_limits_ignored),
+    Mutation("a pause is ignored", bugs_of_admission.pauses_ignored),
     Mutation("limits are read once", bugs_of_admission.limits_read_once),
     Mutation("the held set is a counter", bugs_of_admission.counter_instead_of_set),
     Mutation("last come, first served", bugs_of_admission.last_come_first_served),

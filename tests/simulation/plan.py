@@ -142,6 +142,11 @@ def plan_of(seed: int) -> Plan:
     )
 
 
+def pauses(at: float) -> bool:
+    """Half of the limits that let nobody in any more are pauses, which keep the limit that there was."""
+    return round(at * 1000) % 2 == 1
+
+
 def _fault(chance: Random, kind: str, at: float) -> Fault:
     seconds = chance.choice((0.5, 3.0, 12.0, 25.0)) * chance.uniform(0.5, 1.2)
     amount = chance.randrange(1 << 16)

@@ -41,6 +41,7 @@ SITUATIONS = (
     "a consumer moved to another process (14, 26)",
     "a limit was lowered below what is in use (38)",
     "a limit was zero (40)",
+    "a scope was paused that holds some (13, 38)",
     "a request was repeated under its key (1, 4)",
     "a run failed (66, 67)",
     "a list was taken up in the middle (51, 62)",

@@ -24,6 +24,7 @@ from tests.simulation.plan import (
     STREAM_FAULTS,
     Fault,
     Plan,
+    pauses,
 )
 from tests.simulation.ports import SimulatedEngine
 from tests.simulation.sightings import Sightings
@@ -40,7 +41,7 @@ from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import FLEET, SHARDS, set_limit
 from penstock_backbone.records.sessions import bury_session
 from penstock_backbone.telemetry import silent
-from penstock_backbone.vocabulary import Write
+from penstock_backbone.vocabulary import Put, Write
 from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
 from penstock_orchestrator.domain.hints import Hints
 from penstock_runner.bootstrap import Surroundings as RunnerSurroundings
@@ -109,7 +110,7 @@ class World:
         self.checks.watch(self.engine, self.streams)
         self.users = Users(plan, self.loop, self.processes, self.sightings)
         self._lived: list[Process] = []
-        self._fleet, self._yields = plan.fleet, False
+        self._fleet, self._yields, self._paused = plan.fleet, False, False
         self._names = (API, *ORCHESTRATORS, *RUNNERS[: plan.runners])
 
     # --- a whole seed ---------------------------------------------------------------------------------
@@ -202,14 +203,17 @@ class World:
 
     def _limit(self, fault: Fault) -> None:
         at = round(self.loop.now * 1000)
+        paused = fault.kind == "limit changed" and fault.amount == 0 and pauses(fault.at)
         if fault.target != FLEET:
-            self._operate(set_limit(fault.target, limit=fault.amount, at=at))
+            limit = OPEN_LIMIT if paused else fault.amount
+            self._operate(_said(set_limit(fault.target, limit=limit, at=at), paused=paused))
             return
         if fault.kind == "limit changed":
-            self._fleet = fault.amount
+            self._paused = paused
+            self._fleet = self._fleet if paused else fault.amount
         else:
             self._yields = bool(fault.amount)
-        self._operate(set_limit(FLEET, limit=self._fleet, at=at, yields=self._yields))
+        self._operate(_said(set_limit(FLEET, limit=self._fleet, at=at, yields=self._yields), paused=self._paused))
 
     # --- processes ------------------------------------------------------------------------------------
 
@@ -341,3 +345,7 @@ class World:
 
 def simulate(plan: Plan, *, verbose: bool = False) -> Result:
     return World(plan, verbose=verbose).run()
+
+
+def _said(limit: Put, *, paused: bool) -> Put:
+    return Put(limit.key, limit.item | {"paused": True}) if paused else limit

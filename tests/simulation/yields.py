@@ -24,7 +24,7 @@ class Yields:
         self._is_on = False
 
     def switched(self, fleet: Item) -> None:
-        self._limit, self._is_on = fleet["limit"], fleet.get("yields", False)
+        self._limit, self._is_on = 0 if fleet.get("paused") else fleet["limit"], fleet.get("yields", False)
 
     def asked(self, now: Asks) -> None:
         demand(self._is_on, "I15", "a run is asked to yield, and nobody wants that")
