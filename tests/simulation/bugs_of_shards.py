@@ -11,7 +11,7 @@ from tests.simulation.patches import Patches, without_condition
 from penstock_backbone.records.limits import limit_key
 from penstock_backbone.records.shards import Ledger
 from penstock_backbone.records.tokens import TokenItem
-from penstock_backbone.vocabulary import Check, Delete, Exists, Missing, Put
+from penstock_backbone.vocabulary import And, Check, Delete, Exists, Missing, Put
 from penstock_orchestrator.domain import budgets, together
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.handlers import resharding, shards
@@ -42,6 +42,17 @@ def limit_not_checked_under_a_budget(patches: Patches) -> None:
         return Check(limit_key(scope), Exists("pk") | Missing("pk"))
 
     patches.put(LimitsInForce, "stands", stands)
+
+
+def pause_not_checked_under_a_budget(patches: Patches) -> None:
+    real = patches.put(LimitsInForce, "stands", None)
+
+    def stands(self: Any, scope: str) -> Check:
+        check: Check = real(self, scope)
+        when = check.when
+        return Check(check.key, And(when.all[:1]) if isinstance(when, And) else when)
+
+    patches.change(LimitsInForce, "stands", stands)
 
 
 def ledger_not_compared(patches: Patches) -> None:

@@ -47,7 +47,7 @@ SECTIONS: Mapping[str, Sequence[Known]] = {
         _not(10, "a list from an index lags", "nothing is decided from an index; the API's page says that a list may be behind"),
         _met(11, "cancelled while it waits", "a run was cancelled while it waited"),
         _met(12, "cancelled while it runs", "a run was cancelled while it ran"),
-        _met(13, "a tenant is stopped while it has runs", "a limit was zero (40)"),
+        _met(13, "a tenant is stopped while it has runs", "a scope was paused that holds some (13, 38)"),
     ),
     "Streams and the bus": (
         _met(14, "a reader dies after it has published and before it settles", "a consumer moved to another process (14, 26)", "records again"),

@@ -88,6 +88,7 @@ MUTATIONS = (
     Mutation("the budgets of a scope are not summed up", bugs_of_shards.budgets_not_summed_up),
     Mutation("a shard goes by its budget when the limit was lowered", bugs_of_shards.lowered_limit_leaves_budgets),
     Mutation("budgets grow on a limit that has changed", bugs_of_shards.limit_not_checked_under_a_budget),
+    Mutation("budgets grow on a scope that was paused", bugs_of_shards.pause_not_checked_under_a_budget),
     Mutation("no compare-and-swap on the ledger", bugs_of_shards.ledger_not_compared),
     Mutation(
         "a ledger that is older than the head is gone by",

@@ -204,8 +204,8 @@ def _shards(chance: Random, within: float) -> list[Fault]:
         at = max(0.0, chance.choice((*times, chance.uniform(0.0, within))) - 0.1)
         seconds = chance.choice((0.5, 3.0, 12.0, 25.0)) * chance.uniform(0.5, 1.2)
         faults.append(Fault(at, chance.choice(CALL_FAULTS), chance.choice(ORCHESTRATORS), LEDGER, seconds, 0))
-    for _ in range(chance.choice((0, 0, 1, 3))):
-        faults += _up_and_down(chance, chance.uniform(2.0, within - 10.0))
+    if chance.random() < 0.5:
+        faults += _up_and_down(chance, chance.uniform(2.0, within - 10.0) * SUBMIT_PART)
     for _ in range(chance.choice((0, 10, 30))):
         at = max(0.0, chance.choice((*times, chance.uniform(0.0, within))) - 0.1)
         call = chance.choice((HEADS, f"{TOKENS_OF}{chance.randrange(3)}"))
@@ -221,13 +221,14 @@ def _yields(chance: Random, within: float) -> list[Fault]:
 
 
 def _up_and_down(chance: Random, at: float) -> list[Fault]:
-    """A limit grows, so that budgets do, and is perhaps lowered again while the ledger's write is still on its way."""
-    kind = chance.choice(("frozen between check and write", "late write", "response lost"))
+    """While a few wait for one slot the limit grows, so that budgets do, and is mostly lowered or paused again while the
+    ledger's write is still on its way."""
+    kind = chance.choice((*2 * ("frozen between check and write",), "late write", "response lost"))
+    last = chance.choice((2, 2, 0, 0, 8))
     faults = [
-        Fault(at + after, "limit changed", FLEET, "", 0.0, limit)
-        for after, limit in ((0.0, 1), (2.0, 8), (5.0, chance.choice((2, 8))))
+        Fault(at + after, "limit changed", FLEET, "", 0.0, limit) for after, limit in ((0.0, 1), (6.0, 8), (9.0, last))
     ]
-    return [*faults, *(Fault(at + 1.9, kind, name, LEDGER, chance.uniform(3.5, 9.0), 0) for name in ORCHESTRATORS)]
+    return [*faults, *(Fault(at + 5.9, kind, name, LEDGER, chance.uniform(3.5, 9.0), 0) for name in ORCHESTRATORS)]
 
 
 def _chain(chance: Random, at: float) -> list[Fault]:
