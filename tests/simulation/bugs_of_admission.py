@@ -90,9 +90,9 @@ def lost_decision_taken_as_made(patches: Patches) -> None:
 def gate_not_read_again(patches: Patches) -> None:
     real = patches.put(shard.Shard, "load", None)
 
-    async def load(self: Any, limits: Limits) -> None:
+    async def load(self: Any, head: Any, now: Limits) -> None:
         known = self.gate
-        await real(self, limits)
+        await real(self, head, now)
         if known.held:
             self.gate = known
 

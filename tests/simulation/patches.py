@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -27,6 +27,11 @@ class Patches:
     def change(where: Any, name: str, value: Any) -> None:
         """Of what `put` has replaced already."""
         setattr(where, name, value)
+
+    def replaced(self) -> Iterator[tuple[str, Any, Any]]:
+        """What each bug calls its own: by name, what stood there and what stands there now."""
+        for where, name, old in self._replaced:
+            yield f"{where.__name__}.{name}", old, where.__dict__[name]
 
     def undo(self) -> None:
         while self._replaced:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from tests.simulation.mutants import hunt
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.patches import Patches
+from tests.simulation.patches import Mutation, Patches
 from tests.simulation.plan import plan_of
 from tests.simulation.world import simulate
 
@@ -37,6 +39,30 @@ def test_every_bug_can_be_put_in_and_taken_out(mutation: object) -> None:
     mutation.patch(patches)  # type: ignore[attr-defined]  # pytest's ids take the parameter's type away
     patches.undo()
     assert _state() == before
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_every_bug_can_be_called_as_what_it_replaces(mutation: Mutation) -> None:
+    """Otherwise it would be caught as a TypeError, and nobody would know whether the simulation sees the bug itself."""
+    patches = Patches()
+    mutation.patch(patches)
+    try:
+        for name, old, new in patches.replaced():
+            if callable(old) and not isinstance(old, type):
+                _demand_fit(name, inspect.signature(old), inspect.signature(new))
+    finally:
+        patches.undo()
+
+
+def _demand_fit(name: str, old: inspect.Signature, new: inspect.Signature) -> None:
+    given = old.parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    by_place = [each.name for each in given if each.kind in kinds]
+    by_name = {each.name: None for each in given if each.kind is inspect.Parameter.KEYWORD_ONLY}
+    try:
+        new.bind(*by_place, **by_name)
+    except TypeError as error:
+        raise AssertionError(f"{name}{new} cannot be called as {name}{old}: {error}") from error
 
 
 def _state() -> dict[str, object]:
