@@ -200,7 +200,7 @@ def _scopes_not_read(patches: Patches, prefix: str) -> None:
 
 def only_the_first_scope_counts(patches: Patches) -> None:
     def kind_is_full(self: Occupancy, kind: tuple[str, ...]) -> bool:
-        limit = self.limits.of_scope(kind[0])
+        limit = self.limits.of_scope(kind[0]) if kind else None
         return limit is not None and self.of_scope(kind[0]) >= limit
 
     patches.put(Occupancy, "kind_is_full", kind_is_full)
