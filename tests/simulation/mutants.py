@@ -15,7 +15,7 @@ from tests.simulation.plan import plan_of
 from tests.simulation.swarm import quiet
 from tests.simulation.world import simulate
 
-SEEDS_MAX = 120
+SEEDS_MAX = 300
 SOUND_SEEDS = 10
 """Played without any bug first: where the code itself fails, every mutant would seem to be caught."""
 VIOLATION_CHARS_MAX = 110
