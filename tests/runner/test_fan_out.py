@@ -11,6 +11,7 @@ from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, nothing, stage, workflow
 from tests.runner.test_cancel import ask, until_running
 from tests.runner.test_execution import of_type
+from tests.runner.test_journal import Slow
 from tests.runner.test_plan import plan_of, problem_of
 
 from penstock_backbone.records.runs import CANCELLED, FAILED, SUCCEEDED
@@ -190,6 +191,31 @@ async def test_the_items_of_a_run_that_is_cancelled_are_told_once_and_may_clean_
     await ask(rig, run_id)
     await rig.until_ended(run_id, state=CANCELLED)
     assert sorted(cleaned) == [0, 1, 2]
+
+
+@virtual
+async def test_a_wish_to_cancel_that_an_item_heard_of_is_not_forgotten_when_a_stage_beside_its_list_fails(
+    rig: Rig,
+) -> None:
+    """Seed 61001665: the failure stood in the line behind the item's result, and ended the run that was to be cancelled."""
+
+    async def uneven(context: StageContext, page: Page) -> Word:
+        try:
+            await rig.clock.sleep(5 if page.number == 0 else 60)
+        finally:
+            await rig.clock.sleep(page.number)  # the second cleans up
+        return Word()
+
+    async def fails(context: StageContext) -> Word:
+        """While the item's result is written somebody wants the run ended, and then this stage cannot go on."""
+        await rig.clock.sleep(5.05)
+        await ask(rig, run_id)
+        raise FinalError("it cannot be built")
+
+    album = workflow(split(2), stage("read", uneven, each="split.pages"), stage("cover", fails, needs=("split",)))
+    run_id = await rig.submit(album)
+    rig.start(album, faults=Slow(rig, seconds=0.1))
+    await rig.until_ended(run_id, state=CANCELLED)
 
 
 @virtual

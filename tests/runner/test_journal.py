@@ -18,15 +18,15 @@ from penstock_runner.authoring import FinalError, StageContext
 
 
 class Slow(Faults):
-    """Each write of a run takes a second."""
+    """Each write of a run takes a second, or what is said."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, seconds: float = 1.0) -> None:
         super().__init__(rig.engine)
         write = self.tables.write
 
         async def slow(writes: Sequence[Any]) -> Any:
             if writes[0].key.table == "runs":
-                await rig.clock.sleep(1)
+                await rig.clock.sleep(seconds)
             return await write(writes)
 
         self.tables.write = slow  # type: ignore[method-assign]  # the same port, with a delay

@@ -60,6 +60,7 @@ class Execution:
         self._yielding = False
         self._failing = False
         self._ending = False
+        self._cancelling = False
         self._stopped = False
         self._may_go_on = False
         self._handed_back = False
@@ -87,8 +88,7 @@ class Execution:
             branch.cancel()
 
     def drain(self) -> None:
-        """Nothing new is begun: each branch ends at its next checkpoint, and after the last one the run is handed back,
-        also when it is stopped before."""
+        """Nothing new is begun: each branch ends at its next checkpoint, and then, stopped or not, the run is handed back."""
         self._draining = True
         self._claimed.stopping.set()
 
@@ -115,6 +115,7 @@ class Execution:
 
     def cancel(self, reason: str) -> None:
         """Somebody asked for it: what runs is stopped first, because the end of the run frees its slot."""
+        self._cancelling = self._cancelling or not self._ending
         self._end_early(self._end_cancelled, reason)
 
     def expire(self) -> None:
@@ -211,8 +212,7 @@ class Execution:
                     assert_never(outcome)
 
     async def _one(self, stage: Stage) -> Ended | None:
-        """The stage's attempts until one succeeds, or waits, or is the last. None: another one is due, but not here and
-        now."""
+        """The attempts until one succeeds, waits or is the last. None: another one is due, but not here and now."""
         attempt = self._claimed.waiting.attempt(stage.name)
         while True:
             outcome = await Attempt(self._claimed, stage, attempt).run()
@@ -358,6 +358,7 @@ class Execution:
         except RunEnded:
             pass
         except CancelAsked as asked:
+            self._ending = self._cancelling  # the journal writes no other end any more: that by time gives way
             self.cancel(str(asked))
         except RunLost as lost:
             _log.info("Run %s under fence %d was lost: %s.", *self.key, lost)
@@ -369,8 +370,7 @@ class Execution:
             self.stop()
 
     async def _give_up(self, error: Exception) -> None:
-        """Something that must not happen has happened. When even this cannot be written, the session goes: a
-        session that lives would keep the run from everybody else."""
+        """Something that must not happen has. When even this cannot be written, the session goes, so that others may try."""
         try:
             await self._fail(type(error).__name__, f"The runner could not go on with this run: {error}")
         except RunLost:

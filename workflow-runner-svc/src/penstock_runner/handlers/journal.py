@@ -111,6 +111,7 @@ class Journal:
     _waiting: list[_Entry] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _bytes: int = 0
+    _cancel: str | None = None
 
     def __post_init__(self) -> None:
         self._bytes = len(_encode(self.run)) if "started_at" in self.run else FRESH_ITEM_BYTES
@@ -173,6 +174,9 @@ class Journal:
         if self.ended is not None:
             return
         whole = _merged(batch)
+        if self._cancel is not None and whole.state != CANCELLED:
+            # The branch that heard of it first may itself have been stopped before it could say so.
+            raise CancelAsked(self._cancel)
         sizes = {name: len(text.encode()) for name, text in whole.results.items() if isinstance(text, str)}
         size = len(_encode(whole.facts)) + sum(sizes.values())
         if self._is_full(len(whole.facts), size, whole.state):
@@ -260,6 +264,7 @@ class Journal:
             raise RunLost("another owner has it" if item else "it is gone")
         self.seq = item["seq"]
         if "cancel" in item and state != CANCELLED:
+            self._cancel = item["cancel"]
             raise CancelAsked(item["cancel"])
         self.heard(as_run(item))
         if state in RESTING or (state == QUEUED and "pause" in item):
