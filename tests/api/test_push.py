@@ -33,7 +33,7 @@ async def quiet(made: World) -> None:
     """Everybody has left, and the process has noticed."""
     async with asyncio.timeout(5):
         while made.api.parts.hub.followed_runs:  # noqa: ASYNC110  # the server notices in its own time
-            await asyncio.sleep(0.01)  # noqa: TID251  # as above
+            await asyncio.sleep(0.01)  # noqa: TID251  # the loop's own time, until the server has noticed
 
 
 async def test_restless_clients_see_every_event_once_and_in_order() -> None:

@@ -38,6 +38,9 @@ FOLDER_BESIDE = re.compile(
 """A folder beside the checkout, or notes in one: nothing here may depend on what a clone does not bring."""
 LINTER_EXCEPTION = re.compile(r"#\s*(?:noqa|type:\s*ignore)(?::\s*[A-Z0-9, ]+?|\[[a-z, -]+\])?(?P<reason>\s.*)?$")
 
+REASON_CHARS_MIN = 8
+POINTS_ELSEWHERE = re.compile(r"(as|see) (\w+ )?(above|below|before)\b")
+
 
 def python_files() -> list[Path]:
     return [path for path in text_files() if path.suffix == ".py"]
@@ -105,6 +108,12 @@ def _names_elsewhere(line: str) -> bool:
     )
 
 
+def _is_no_reason(text: str) -> bool:
+    """Words that point elsewhere are one only for whoever reads from the top."""
+    reason = text.rpartition("#")[2].strip(" -:")
+    return len(reason) < REASON_CHARS_MIN or bool(POINTS_ELSEWHERE.match(reason))
+
+
 def test_every_linter_exception_gives_its_reason_on_the_line() -> None:
     here = Path(__file__)
     silent = [
@@ -112,9 +121,14 @@ def test_every_linter_exception_gives_its_reason_on_the_line() -> None:
         for path in python_files()
         if path != here
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-        if (found := LINTER_EXCEPTION.search(line)) and len((found["reason"] or "").strip(" #-:")) < len("as above")
+        if (found := LINTER_EXCEPTION.search(line)) and _is_no_reason(found["reason"] or "")
     ]
     assert silent == []
+
+
+@pytest.mark.parametrize("text", ["", "  # short", "  # as above", "  # as said above", "  # see below"])
+def test_the_rule_of_reasons_notices(text: str) -> None:
+    assert _is_no_reason(text)
 
 
 @pytest.mark.parametrize("package", SOURCE_FOLDERS)

@@ -87,7 +87,7 @@ class _Writer(asyncio.Protocol):
         self._waiting = waiting
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment]  # as above
+        self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment]  # uvloop's does not derive from asyncio's
 
     def data_received(self, data: bytes) -> None:
         if not self._waiting:
@@ -110,7 +110,7 @@ class _Gate(asyncio.Protocol):
         self._granting: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment]  # as above
+        self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment]  # uvloop's does not derive from asyncio's
 
     def data_received(self, data: bytes) -> None:
         for _ in data:

@@ -40,12 +40,12 @@ class Machine:
 
     def __enter__(self) -> Self:
         end = time.monotonic() + START_SECONDS  # noqa: TID251  # a real clock for real processes
-        while time.monotonic() < end and self._process.poll() is None:  # noqa: TID251  # as above
+        while time.monotonic() < end and self._process.poll() is None:  # noqa: TID251  # a real clock for real processes
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2):
                     return self
             except (urllib.error.URLError, OSError):
-                time.sleep(0.1)  # noqa: TID251  # as above
+                time.sleep(0.1)  # noqa: TID251  # a real clock for real processes
         self._stop()
         message = f"penstock up did not become ready: {Path(self._log.name).read_text()[-2000:]}"
         raise RuntimeError(message)

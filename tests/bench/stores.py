@@ -49,7 +49,7 @@ def running(module: str, data: Path) -> Iterator[None]:
 
 async def _until_ready(data: Path) -> None:
     end = time.monotonic() + READY_SECONDS  # noqa: TID251  # a real limit for a real process
-    while time.monotonic() < end:  # noqa: TID251  # as above
+    while time.monotonic() < end:  # noqa: TID251  # a real clock for real processes
         if (data / "store.sock").exists():
             engine = engine_of(data)
             try:
@@ -60,6 +60,6 @@ async def _until_ready(data: Path) -> None:
                 return
             finally:
                 await engine.close()
-        await asyncio.sleep(0.05)  # noqa: TID251  # as above
+        await asyncio.sleep(0.05)  # noqa: TID251  # a real clock for real processes
     message = "the store did not become ready"
     raise RuntimeError(message)

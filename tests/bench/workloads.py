@@ -193,10 +193,10 @@ async def _async(value: bool) -> bool:  # noqa: FBT001  # a value, not a switch
 async def _until(done: Callable[[], Awaitable[bool]]) -> None:
     end = time.monotonic() + DRAIN_SECONDS_MAX  # noqa: TID251  # a real limit for real processes
     while not await done():
-        if time.monotonic() > end:  # noqa: TID251  # as above
+        if time.monotonic() > end:  # noqa: TID251  # a real clock for real processes
             message = f"the runs were not drained within {DRAIN_SECONDS_MAX:.0f} s"
             raise RuntimeError(message)
-        await asyncio.sleep(0.02)  # noqa: TID251  # as above
+        await asyncio.sleep(0.02)  # noqa: TID251  # a real clock for real processes
 
 
 Notes = list[tuple[int, str, str, int]]

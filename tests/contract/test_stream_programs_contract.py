@@ -105,7 +105,7 @@ async def test_a_wrong_stream_is_noticed(wrong: str) -> None:
     async def told(streams: object) -> None:
         for number in (1, 2):
             await engine.tables.write([Put(key, {"m": number})])
-        await Follower(streams, "relay", story, PK).to_the_end()  # type: ignore[arg-type]  # as wrong as it is
+        await Follower(streams, "relay", story, PK).to_the_end()  # type: ignore[arg-type]  # an engine that is wrong on purpose
 
     with pytest.raises(AssertionError):
         await told(Wrong(engine, wrong))

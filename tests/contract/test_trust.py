@@ -46,7 +46,7 @@ def test_a_named_endpoint_is_compared_and_left_as_it_was(trust: Trust) -> None:
                 "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request",
             },
         )
-        with urllib.request.urlopen(request) as answer:  # as above
+        with urllib.request.urlopen(request) as answer:
             assert json.load(answer)["TableNames"] == []
 
 

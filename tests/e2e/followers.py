@@ -38,7 +38,7 @@ async def by_websocket(product: Product, project_id: str) -> list[Event]:
         try:
             async with connect(address, proxy=None) as socket:
                 async for message in socket:
-                    seen.append(json.loads(message))  # noqa: PERF401  # as above
+                    seen.append(json.loads(message))  # noqa: PERF401  # what came before it broke counts
         except (OSError, ConnectionClosed, InvalidStatus):
             await CLOCK.sleep(AGAIN_SECONDS)
         if _is_over(seen):

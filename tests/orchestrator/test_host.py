@@ -143,7 +143,7 @@ async def test_messages_that_are_done_within_a_moment_are_deleted_together() -> 
             deleted.append(len(receipts))
             await world.engine.queues.delete(queue, receipts)
 
-    queue = AdmissionQueue(Queues(), parts.admission, world.clock)  # type: ignore[arg-type]  # only what is used
+    queue = AdmissionQueue(Queues(), parts.admission, world.clock)  # type: ignore[arg-type]  # it has only what is used here
     for number in (1, 2):
         project = await world.submit(number)
         body = {"detail-type": "ProjectCreated", "detail": {"metadata": {"project_id": project, "run_id": "r"}}}

@@ -127,7 +127,7 @@ def test_a_container_sees_what_another_one_decided(cloud: Cloud) -> None:
     one, two = asyncio.run(world.submit(1)), asyncio.run(world.submit(2))
     lambdas.admission_handler(cloud.messages(event_body("ProjectCreated", one)), CONTEXT)
     other = MemoryContainer(world)
-    other.run(lambdas._admit(other, hints(projects=[two]), CONTEXT))  # type: ignore[arg-type]  # as good as one
+    other.run(lambdas._admit(other, hints(projects=[two]), CONTEXT))  # type: ignore[arg-type]  # what is read of a container
     other.close()
     asyncio.run(world.finish(run_of(one)))
     lambdas.admission_handler(cloud.messages(event_body("RunSucceeded", one)), CONTEXT)

@@ -169,7 +169,7 @@ async def test_budgets_do_not_grow_on_a_limit_that_was_lowered_or_paused_meanwhi
     transact = world.engine.tables.transact
 
     async def overtaken(parts: Sequence[TransactionPart]) -> TransactionOutcome:
-        world.engine.tables.transact = transact  # type: ignore[method-assign]  # as it was
+        world.engine.tables.transact = transact  # type: ignore[method-assign]  # the engine's own port is put back
         await world.change(FLEET, said)
         return await transact(parts)
 

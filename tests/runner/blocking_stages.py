@@ -42,11 +42,11 @@ def first(context: BlockingContext) -> Found:
 
 
 def prints(context: BlockingContext) -> Found:
-    print("from Python")  # noqa: T201  # its purpose
+    print("from Python")  # noqa: T201  # what a stage prints is what is tested
     os.write(1, b"from C\n")
     subprocess.run(["echo", "from a child"], check=True)
     logging.getLogger("some.library").warning("from a library")
-    print("without an end", end="")  # noqa: T201  # its purpose
+    print("without an end", end="")  # noqa: T201  # what a stage prints is what is tested
     return Found(pid=os.getpid())
 
 

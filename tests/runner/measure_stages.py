@@ -61,7 +61,7 @@ async def all_ended(rig: Rig, run_ids: list[str]) -> bool:
 
 async def measure(*, spans: Path | None) -> None:
     rig = Rig()
-    rig.clock = SystemClock()  # type: ignore[assignment]  # real time here
+    rig.clock = SystemClock()  # type: ignore[assignment]  # real time is what is measured
     rig.engine = engine = MemoryEngine(rig.clock, SystemIds())
     workflow = in_a_row(STAGES)
     tables = Timed(engine)
@@ -81,7 +81,7 @@ async def measure(*, spans: Path | None) -> None:
     await serving
     telemetry.shutdown()
     stages = RUNS * STAGES
-    print(  # noqa: T201  # its purpose
+    print(  # noqa: T201  # the figures are for whoever runs it
         f"{'with spans' if spans else 'silent':10} {stages / wall:7.0f} stages/s"
         f"   {cpu / stages * 1e6:5.0f} µs CPU a stage, of which the engine {tables.seconds / stages * 1e6:4.0f},"
         f" the runner {(cpu - tables.seconds) / stages * 1e6:4.0f}; {tables.calls / RUNS:.2f} writes a run"

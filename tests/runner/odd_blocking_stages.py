@@ -26,7 +26,7 @@ class Panic(BaseException):
 
 
 def looks(context: BlockingContext) -> Seen:
-    print("can be heard")  # noqa: T201  # its purpose
+    print("can be heard")  # noqa: T201  # what a stage prints is what is tested
     threads = threading.active_count()
     return Seen(text=f"{Path.cwd()} {os.environ.get('LEFT_BEHIND')} {threads}", pid=os.getpid())
 
@@ -104,7 +104,7 @@ def puts_too_much(context: BlockingContext) -> Seen:
 
 
 def puts_text(context: BlockingContext) -> Seen:
-    context.put_artifact("text.txt", "text")  # type: ignore[arg-type]  # its purpose
+    context.put_artifact("text.txt", "text")  # type: ignore[arg-type]  # an author's mistake: text where bytes belong
     return Seen()
 
 

@@ -121,10 +121,10 @@ def test_a_stage_that_hangs_in_a_thread_or_ignores_its_end_does_not_keep_its_run
     told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.exiting_workflows", PENSTOCK_DRAIN_SECONDS="0.2")
     with process("penstock_backbone.embedded.main", told), process("penstock_runner.main", told) as runner:
         asyncio.run(story())
-        began = time.monotonic()  # noqa: TID251  # as above
+        began = time.monotonic()  # noqa: TID251  # a real clock for a real process
         runner.send_signal(signal.SIGTERM)
         assert runner.wait(PATIENCE_SECONDS) == 0
-        assert time.monotonic() - began < 0.2 + UNWIND_SECONDS + 3  # noqa: TID251  # as above
+        assert time.monotonic() - began < 0.2 + UNWIND_SECONDS + 3  # noqa: TID251  # a real clock for a real process
 
 
 def test_a_runner_starts_no_worker_before_it_serves_and_keeps_one_warm_soon_afterwards(
@@ -136,14 +136,14 @@ def test_a_runner_starts_no_worker_before_it_serves_and_keeps_one_warm_soon_afte
     serves = load((), ["tests.runner.blocking_stages"]).registry
 
     async def story() -> None:
-        began = time.monotonic()  # noqa: TID251  # as above
+        began = time.monotonic()  # noqa: TID251  # a real clock for a real process
         async with asyncio.timeout(PATIENCE_SECONDS), bootstrap.open_runner(told, serves) as runner:
             workers = runner._world.workers
             assert isinstance(workers, WorkerPool)
             assert workers._starting is None
             while not workers._idle:
                 await SystemClock().sleep(0.02)
-            assert time.monotonic() - began > 0.5  # noqa: TID251  # as above
+            assert time.monotonic() - began > 0.5  # noqa: TID251  # a real clock for a real process
 
     asyncio.run(story())
 
@@ -181,7 +181,7 @@ async def a_rig(data: Path) -> AsyncIterator[Rig]:
     clock = SystemClock()
     rig = Rig()
     engine = EmbeddedEngine(data / "s", data / "artifacts", clock)
-    rig.clock, rig.ids, rig.engine = clock, SystemIds(), engine  # type: ignore[assignment]  # the real ones
+    rig.clock, rig.ids, rig.engine = clock, SystemIds(), engine  # type: ignore[assignment]  # the parts of a real process
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             yield rig

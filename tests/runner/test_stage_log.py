@@ -115,22 +115,22 @@ async def test_what_async_stages_print_goes_to_the_log_of_each_and_what_others_p
     logging.getLogger("penstock_runner.stage").setLevel(logging.INFO)
 
     async def prints(context: StageContext) -> Word:
-        print("half", end=" ")  # noqa: T201  # its purpose
+        print("half", end=" ")  # noqa: T201  # what a stage prints is what is tested
         await rig.clock.sleep(1)
-        print("a line of", context.stage, "token=abcdefgh")  # noqa: T201  # as above
+        print("a line of", context.stage, "token=abcdefgh")  # noqa: T201  # what a stage prints is what is tested
         await asyncio.create_task(helper())
-        print("the end", end="")  # noqa: T201  # as above
+        print("the end", end="")  # noqa: T201  # what a stage prints is what is tested
         return Word()
 
     async def helper() -> None:
-        print("from a task")  # noqa: T201  # as above
+        print("from a task")  # noqa: T201  # what a stage prints is what is tested
 
     both = workflow(stage("one", prints, needs=()), stage("two", prints, needs=()))
     with contextlib.redirect_stdout(StageOutput(real)):
         run_id = await rig.submit(both)
         rig.start(both)
         await rig.until_ended(run_id)
-        print("from nobody")  # noqa: T201  # as above
+        print("from nobody")  # noqa: T201  # what a stage prints is what is tested
     logging.getLogger("penstock_runner.stage").removeHandler(handler)
     for name in ("one", "two"):
         said = [text.partition("] ")[2] for text in heard if f" {name}]" in text]

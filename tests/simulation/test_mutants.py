@@ -67,6 +67,6 @@ def _demand_fit(name: str, old: inspect.Signature, new: inspect.Signature) -> No
 
 def _state() -> dict[str, object]:
     from penstock_orchestrator.handlers import resharding, shard, shards, sweep  # noqa: PLC0415  # looked at each time
-    from penstock_runner.handlers import claim, session  # noqa: PLC0415  # as above
+    from penstock_runner.handlers import claim, session  # noqa: PLC0415  # looked at each time
 
     return {f"{module.__name__}.{name}": value for module in (resharding, shard, shards, sweep, claim, session) for name, value in vars(module).items()}  # fmt: skip

@@ -182,28 +182,28 @@ async def _up(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
 
 
 async def _demo(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
-    from penstock_cli.demo.show import demo  # noqa: PLC0415  # as above
+    from penstock_cli.demo.show import demo  # noqa: PLC0415  # only this command needs it
 
     return await demo(arguments.data, arguments.port, arguments.limit, DEMOS, hurry)
 
 
 async def _load(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
-    from penstock_cli.load.show import Asked, load  # noqa: PLC0415  # as above
+    from penstock_cli.load.show import Asked, load  # noqa: PLC0415  # only this command needs it
 
     return await load(Asked(arguments.trace, arguments.speed, arguments.limit, arguments.busy, arguments.json), hurry)
 
 
 async def _workflow_check(arguments: argparse.Namespace, _: asyncio.Event) -> int:
-    from rich.console import Console  # noqa: PLC0415  # as above
+    from rich.console import Console  # noqa: PLC0415  # only this command needs it
 
-    from penstock_cli.workflow_check import PIPED_COLUMNS, check  # noqa: PLC0415  # as above
+    from penstock_cli.workflow_check import PIPED_COLUMNS, check  # noqa: PLC0415  # only this command needs it
 
     told = sys.stdout.isatty() or "COLUMNS" in os.environ
     return check(arguments.modules, Console(width=None if told else PIPED_COLUMNS))
 
 
 async def _provision(arguments: argparse.Namespace, _: asyncio.Event) -> int:
-    from penstock_cli.provision import provision  # noqa: PLC0415  # as above
+    from penstock_cli.provision import provision  # noqa: PLC0415  # only this command needs it
 
     return await provision(arguments.endpoint, EngineSettings.from_environment(os.environ).stack)
 

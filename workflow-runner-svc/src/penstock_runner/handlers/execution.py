@@ -375,7 +375,7 @@ class Execution:
             await self._fail(type(error).__name__, f"The runner could not go on with this run: {error}")
         except RunLost:
             self.stop()
-        except Exception:  # noqa: BLE001  # as above
+        except Exception:  # noqa: BLE001  # nobody else waits for this task
             _log.exception("Run %s under fence %d cannot even be ended.", *self.key)
             self.session.fence("a run could not be written")
 

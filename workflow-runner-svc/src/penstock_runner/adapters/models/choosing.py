@@ -53,7 +53,7 @@ def _chat(model: str, url: str, environment: Mapping[str, str]) -> ChatModel:
     if model == BEDROCK:
         raise Fatal("PENSTOCK_MODEL is bedrock: and names no model: bedrock:eu.anthropic.claude-sonnet-4-20250514-v1:0")
     if model.startswith(BEDROCK):
-        from penstock_runner.adapters.models.bedrock import Bedrock  # noqa: PLC0415  # as above
+        from penstock_runner.adapters.models.bedrock import Bedrock  # noqa: PLC0415  # only who asks this service imports it
 
         return Bedrock(model.removeprefix(BEDROCK), environment.get("AWS_REGION") or None, url or None)
     if not _is_address(url):
@@ -61,7 +61,7 @@ def _chat(model: str, url: str, environment: Mapping[str, str]) -> ChatModel:
             f"PENSTOCK_MODEL is {model}, and PENSTOCK_MODEL_URL {f'is {url!r}' if url else 'is not set'}: "
             "set it to the service's address, for example http://localhost:11434/v1, or name a bedrock:<model id>"
         )
-    from penstock_runner.adapters.models.openai_compatible import (  # noqa: PLC0415  # as above
+    from penstock_runner.adapters.models.openai_compatible import (  # noqa: PLC0415  # only who asks this service imports it
         OpenAiCompatible,
     )
 

@@ -256,7 +256,7 @@ def serve(control: socket.socket, printed: socket.socket, memory_bytes: int) -> 
     for number in (1, 2):
         os.dup2(printed.fileno(), number)
     sys.stdout = open(1, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115  # lives as long as the process
-    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115  # as above
+    sys.stderr = open(2, "w", buffering=1, errors="replace", closefd=False)  # noqa: SIM115  # lives as long as the process
     for kind, most in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CORE, 0)):
         # A limit that the platform does not know, or that is already lower, is left alone.
         with contextlib.suppress(ValueError, OSError):
@@ -276,7 +276,7 @@ def serve(control: socket.socket, printed: socket.socket, memory_bytes: int) -> 
 def _die_with_parent() -> None:
     """Where the kernel can do it, even a worker that hangs in C does not outlive its runner. The fork server, whose
     child this is, ends once nobody holds its pipe any more, and a worker is handed an end of it at its birth."""
-    if (fd := getattr(forkserver._forkserver, "_forkserver_alive_fd", None)) is not None:  # noqa: SLF001  # as above
+    if (fd := getattr(forkserver._forkserver, "_forkserver_alive_fd", None)) is not None:  # noqa: SLF001  # there is no public way
         os.close(fd)
         forkserver._forkserver._forkserver_alive_fd = None  # type: ignore[attr-defined]  # noqa: SLF001  # multiprocessing has no public way
     if not sys.platform.startswith("linux"):
