@@ -21,17 +21,6 @@ pytestmark = pytest.mark.anyio
 QUESTION = Question("You plan.", (Turn("user", "Plan it."),), "Plan", {"type": "object", "properties": {"a": {}}})
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-
-
 async def asked(*answers: Answer) -> tuple[Reply, Service]:
     """What is made of the answers, one for each request."""
     left = list(answers)

@@ -21,11 +21,6 @@ QUESTION = Question("You plan.", (Turn("user", "Plan it."),), "Plan", {"type": "
 STREAM = {"Content-Type": "text/event-stream"}
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def said(text: str, finish: str | None = None, **more: Any) -> bytes:
     event = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}], **more}
     return b"data: " + json.dumps(event, ensure_ascii=False).encode()

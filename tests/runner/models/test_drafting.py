@@ -39,11 +39,6 @@ FACTS = {"requirement_sha256": "0" * 64, "requirement_chars": 94, "provenance": 
 PLAN = {"package": "word_finder", "title": "Finds words", "language": "en"}
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class NoChance:
     def random(self) -> float:
         return 0.0

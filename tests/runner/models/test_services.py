@@ -27,17 +27,6 @@ QUESTION = Question("You plan.", (Turn("user", "Plan it."),), "Plan", {"type": "
 Client = Callable[[Service], ChatModel]
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-
-
 def chat(service: Service, key: str | None = "secret") -> OpenAiCompatible:
     return OpenAiCompatible(f"{service.url}/v1", "gpt-test", key)
 

@@ -23,11 +23,6 @@ pytestmark = pytest.mark.anyio
 REQUIREMENT = "一个提取文本关键词的工具"
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def offline_answers() -> dict[str, str]:
     """The offline drafter's documents by the names of their schemas."""
     run = await asyncio.to_thread(lambda: built(REQUIREMENT, build=build_tool_build))

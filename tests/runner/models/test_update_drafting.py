@@ -24,11 +24,6 @@ CHANGE = "请更礼貌一些"
 
 
 @pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
 def base() -> Context:
     return built("Greet people by name, and find keywords")
 
