@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from tests.api.test_bad_input import assert_problem
 from tests.api.world import World, submitted, world
+from tests.limits import set_limit
 
 from penstock_api.domain.estimate import time_until_freed
 from penstock_api.handlers import leases
@@ -19,7 +20,6 @@ from penstock_backbone.records.limits import (
     Stated,
     change_limit,
     resource_scope,
-    set_limit,
     tenant_scope,
     workflow_scope,
     write_board,

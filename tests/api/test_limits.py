@@ -9,8 +9,9 @@ import httpx
 import pytest
 from tests.api.test_bad_input import assert_problem
 from tests.api.world import world
+from tests.limits import set_limit
 
-from penstock_backbone.records.limits import FLEET, SHARDS, limit_key, set_limit, write_board, write_in_use
+from penstock_backbone.records.limits import FLEET, SHARDS, limit_key, write_board, write_in_use
 from penstock_backbone.vocabulary import Put
 from penstock_orchestrator.domain.limits import Limits, read_limits
 

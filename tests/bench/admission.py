@@ -13,10 +13,11 @@ from collections import deque
 from pathlib import Path
 
 from tests.bench.stores import engine_of, running, running_store
+from tests.limits import set_limit
 
 from penstock_backbone.embedded.engine import EmbeddedEngine
 from penstock_backbone.inventory import DISPATCH_QUEUE
-from penstock_backbone.records.limits import FLEET, set_limit, shared_scopes
+from penstock_backbone.records.limits import FLEET, shared_scopes
 from penstock_backbone.records.projects import create_project
 from penstock_backbone.records.runs import SUCCEEDED, as_run, claim_run, end_run, fact, run_key
 from penstock_backbone.records.times import to_ms

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from tests.bench.stores import engine_of, running_store
+from tests.limits import set_limit
 
 from penstock_backbone.embedded.engine import EmbeddedEngine
 from penstock_backbone.ports import Tables
-from penstock_backbone.records.limits import FLEET, set_limit
+from penstock_backbone.records.limits import FLEET
 from penstock_backbone.records.projects import ProjectItem, as_project, create_project
 from penstock_backbone.records.runs import SUCCEEDED, RunItem
 from penstock_backbone.records.tokens import as_token, enqueue_token, token_sort_key

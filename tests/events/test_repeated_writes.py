@@ -96,7 +96,6 @@ CASES = {
         limits.change_limit(limits.FLEET, None, limits.Stated(3), change="chg_1", who="ops", at=AT)[0],
         has(change="chg_1"),
     ),
-    "set_limit": Case(limits.set_limit(limits.FLEET, limit=3, at=AT), None),
     "write_board": Case(limits.write_board("acme", waiting=1, held=1, places=[RUN_ID], at=AT), None),
 }
 

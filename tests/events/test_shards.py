@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from tests.events.stories import AT, TOKEN, must, project
+from tests.limits import set_limit
 
 from penstock_backbone.ports import Tables
-from penstock_backbone.records.limits import FLEET, SHARDS_MAX, limit_key, limit_stands, set_limit
+from penstock_backbone.records.limits import FLEET, SHARDS_MAX, limit_key, limit_stands
 from penstock_backbone.records.shards import (
     Ledger,
     as_ledger,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 from tests.infra.asked import AskedEngine
 from tests.infra.recorder import Program
+from tests.limits import set_limit
 from tests.runner.inline_workers import InlineWorkers
 from tests.runner.rig import CountingIds, NoChance, Process, registry
 from tests.runner.stages import Word, stage, workflow
@@ -22,7 +23,7 @@ from penstock_api.handlers.accept import Accepted, Replayed, Submission
 from penstock_api.push.hub import Over
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import FLEET, SHARDS, set_limit, tenant_scope
+from penstock_backbone.records.limits import FLEET, SHARDS, tenant_scope
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import RUNNING, SUCCEEDED, TERMINAL, run_key
 from penstock_backbone.records.yields import asks_key

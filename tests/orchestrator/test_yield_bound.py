@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 
 import pytest
+from tests.limits import set_limit
 from tests.runner.rig import NoChance, Rig, completions, virtual
 from tests.runner.stages import Word, stage, workflow
 
-from penstock_backbone.records.limits import FLEET, set_limit
+from penstock_backbone.records.limits import FLEET
 from penstock_backbone.records.projects import create_project
 from penstock_backbone.records.runs import SUCCEEDED
 from penstock_backbone.records.times import to_ms

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.limits import set_limit
 from tests.orchestrator.faults import FaultyEngine
 from tests.orchestrator.world import World, hints, run_of
 
-from penstock_backbone.records.limits import FLEET, Stated, set_limit
+from penstock_backbone.records.limits import FLEET, Stated
 from penstock_backbone.records.runs import QUEUED, end_run, fact, run_key
 from penstock_backbone.records.yields import Asks, as_asks, asks_key
 from penstock_backbone.vocabulary import StreamRecord

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.limits import set_limit
+
 from penstock_backbone.inventory import TOKENS
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import Stated, change_limit, limit_key, set_limit
+from penstock_backbone.records.limits import Stated, change_limit, limit_key
 from penstock_backbone.records.projects import create_project
 from penstock_backbone.records.runs import RunItem, as_run, claim_run, end_run, fact, run_key
 from penstock_backbone.records.sessions import open_session

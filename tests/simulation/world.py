@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from tests.limits import set_limit
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.checks import Checks
 from tests.simulation.loop import SimulationLoop, Stuck
@@ -38,7 +39,7 @@ from penstock_api.bootstrap import parts_on
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.memory import MemoryEngine
-from penstock_backbone.records.limits import FLEET, SHARDS, set_limit
+from penstock_backbone.records.limits import FLEET, SHARDS
 from penstock_backbone.records.sessions import bury_session
 from penstock_backbone.telemetry import silent
 from penstock_backbone.vocabulary import Put, Write

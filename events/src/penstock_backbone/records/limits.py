@@ -80,11 +80,6 @@ def limit_key(scope: str) -> Key:
     return Key(LIMITS, LIMITS_PK, scope)
 
 
-def set_limit(scope: str, *, limit: int, at: int, yields: bool = False) -> Put:
-    """The word of whoever starts the product; the last one stands, so it needs no condition."""
-    return Put(limit_key(scope), {"limit": limit, "at": at} | ({"yields": True} if yields else {}))
-
-
 def stated(scope: str, item: Item | None) -> Stated:
     """What is in force without an item, too. What cannot be read is taken for the default."""
     absent = {FLEET: FLEET_LIMIT_DEFAULT, SHARDS: SHARDS_DEFAULT}.get(scope)
