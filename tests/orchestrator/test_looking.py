@@ -16,7 +16,16 @@ from penstock_orchestrator.domain.hints import Hints, limits_changed, read_hint
 from penstock_orchestrator.domain.leases import Leases
 from penstock_orchestrator.domain.limits import Limits, read_limits
 from penstock_orchestrator.domain.token import Token
-from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, Verdict, judge
+from penstock_orchestrator.domain.verdicts import (
+    Ended,
+    Executing,
+    Returned,
+    Unclaimed,
+    Unclear,
+    Verdict,
+    is_leaving,
+    judge,
+)
 from penstock_orchestrator.domain.watchlist import AUDIT_SECONDS, CLAIM_SECONDS, LOOKS_MAX, Watchlist
 
 
@@ -52,6 +61,24 @@ def run(state: str, fence: int = 0, session: str | None = None) -> RunItem:
 )
 def test_a_token_held_under_fence_3_is_judged_by_its_run(item: RunItem | None, verdict: Verdict) -> None:
     assert judge(3, item) == verdict
+
+
+@pytest.mark.parametrize(
+    ("item", "leaves"),
+    [
+        (run("paused", 3), True),
+        (run("cancelled", 4), True),
+        (run("paused", 2), False),
+        (run("queued", 3), False),
+        (run("running", 3, "ses_1"), False),
+        (as_run({"state": "queued", "fence": 4, "returning": True}), True),
+        (as_run({"state": "queued", "fence": 3, "returning": True}), False),
+    ],
+)
+def test_a_token_that_waits_with_fence_3_behind_it_leaves_if_its_run_rests_or_returns_with_another(
+    item: RunItem, *, leaves: bool
+) -> None:
+    assert is_leaving(3, item) is leaves
 
 
 # --- leases -------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from penstock_backbone.inventory import RUNS
 from penstock_backbone.records import verbs
 from penstock_backbone.records.runs import PAUSED, QUEUED, WAITING, RunItem, as_run, end_run, fact
 from penstock_backbone.records.sessions import bury_session
-from penstock_backbone.records.waits import TIMERS_PK, TIMERS_READ_MAX, set_timer
+from penstock_backbone.records.waits import RETURNS_DUE, TIMERS_PK, TIMERS_READ_MAX, set_timer
 from penstock_backbone.vocabulary import Page, Query, StreamRecord
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.hints import Hints, glance
+from penstock_orchestrator.handlers.alarm import EVERY_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -116,6 +117,21 @@ async def test_an_old_image_of_a_run_that_is_over_does_not_free_the_slot_of_its_
     assert world.tokens()[RUN]["st"] == "held"
 
 
+async def test_an_old_reading_of_a_run_that_returns_does_not_take_its_new_token_out_of_the_line() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await running(world, parts)
+    await rests(world, RUN, PAUSED)
+    await parts.admission.turn(hints(runs=[RUN]))
+    await world.limit(fleet=0)
+    await world.write(verbs.resume(await world.run(RUN), at=world.now_ms))
+    old = await world.run(RUN)
+    await parts.admission.turn(Hints(returning={RUN}, limits=True))
+    assert world.tokens()[RUN]["f"] == old["fence"]
+    await parts.admission.turn(Hints(ended={RUN: old}))
+    assert world.tokens()[RUN]["st"] == "waiting"
+
+
 async def test_two_orchestrators_make_one_token() -> None:
     world = World()
     await world.limit(fleet=0)
@@ -192,10 +208,8 @@ async def test_a_run_that_returns_and_of_which_nobody_hears_is_found() -> None:
     await running(world, parts)
     await rests(world, RUN, PAUSED)
     back = verbs.resume(await world.run(RUN), at=world.now_ms)
-    await world.write(back, set_timer(RUN, due=world.now_ms + 20_000, seq=back.set["seq"]))
-    await rounds(world, parts, 1)
-    assert RUN not in world.tokens() or world.tokens()[RUN]["f"] < 3
-    world.clock.elapsed += 20
+    await world.write(back, set_timer(RUN, due=RETURNS_DUE, seq=back.set["seq"]))
+    world.clock.elapsed += EVERY_SECONDS
     await rounds(world, parts, 2)
     assert world.tokens()[RUN]["st"] == "held"
     assert await timers(world) == 0

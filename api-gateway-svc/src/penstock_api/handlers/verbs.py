@@ -15,7 +15,7 @@ from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import RunItem, as_run, run_key
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.records.waits import RETURN_SECONDS, set_timer
+from penstock_backbone.records.waits import RETURNS_DUE, set_timer
 from penstock_backbone.vocabulary import Committed, Update, Write, Written
 
 ATTEMPTS_MAX = 12
@@ -85,6 +85,5 @@ class Verbs:
         if not isinstance(write, Update) or "returning" not in write.set:
             (outcome,) = await self._tables.write([write])
             return isinstance(outcome, Written)
-        due = to_ms(self._clock.now()) + round(RETURN_SECONDS * 1000)
-        timer = set_timer(write.key.pk, due=due, seq=write.set["seq"])
+        timer = set_timer(write.key.pk, due=RETURNS_DUE, seq=write.set["seq"])
         return isinstance(await self._tables.transact([write, timer]), Committed)

@@ -8,6 +8,7 @@ A stage that waits begins anew when its wait is over, so its waits keep their ke
 goes on by itself.
 `passed` says which timers the orchestrator's clock has seen pass, so that a runner whose clock is behind does not wait
 again. A timer is written in the transaction in which the run begins to wait, or returns, and names that moment by its `seq`.
+That of a run that returns is due at once, whatever the clock of its writer says.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from penstock_backbone.records.runs import RunItem, WaitItem
 from penstock_backbone.vocabulary import Delete, Item, Key, Missing, Put, Query
 
 TIMERS_PK = "TIMERS"
-RETURN_SECONDS = 20.0
-"""After which the orchestrator looks whether a run that returns has its token, in case the hint of it was lost."""
+RETURNS_DUE = 0
+"""Of a run that returns: the orchestrator's next look at the timers finds out whether it has its token, in case the hint
+of it was lost."""
 TIMERS_READ_MAX = 50
 """Runs that are woken in one turn; the others are still due in the next."""
 
@@ -71,7 +73,7 @@ def timer_key(due: int, run_id: str, seq: int) -> Key:
 
 def set_timer(run_id: str, *, due: int, seq: int) -> Put:
     """In one transaction with the write that ends at `seq`: the runner's, that lets the run wait; or the API's, by which it
-    returns."""
+    returns (RETURNS_DUE)."""
     return Put(timer_key(due, run_id, seq), {"run": run_id, "due": due}, when=Missing("pk"))
 
 

@@ -55,9 +55,12 @@ def judge(fence: int, run: RunItem | None) -> Verdict:
 
 
 def is_leaving(fence: int, run: RunItem) -> bool:
-    """Whether a token that waits, with this fence behind it, has nobody to wait for."""
-    resting = run.get("state") in NEEDS_NO_SLOT or "returning" in run
-    return resting and fence <= run.get("fence", 0)
+    """Whether a token that waits, with this fence behind it, has nobody to wait for. The token of a run that returns is
+    made again under the run's own fence, so that only one below that is left from before."""
+    claimed = run.get("fence", 0)
+    if "returning" in run:
+        return bool(fence < claimed)
+    return run.get("state") in NEEDS_NO_SLOT and fence <= claimed
 
 
 def _is_older(run: RunItem, fence: int) -> bool:
