@@ -142,6 +142,18 @@ async def test_a_runner_that_is_killed_again_and_again_comes_back_each_time(tmp_
     assert len(reports) == QUICK_DEATHS_MAX + 1
 
 
+async def test_a_runner_that_was_ready_comes_back_whatever_exit_code_its_stages_end_it_with(tmp_path: Path) -> None:
+    reports: list[str] = []
+
+    def lived() -> list[list[str]]:
+        return lives(tmp_path, "runner-1")
+
+    runner = program(tmp_path, "runner-1", "tests.cli.service_that_exits", session=True)
+    async with supervisor([runner], reports, []).running():
+        await until(lambda: len(lived()) == QUICK_DEATHS_MAX + 1)
+    assert set(reports) == {"runner-1 ended with exit code 1: starting it again"}
+
+
 async def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys; from pathlib import Path\n"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,16 @@ def environment(data: Path, **more: str) -> Mapping[str, str]:
     return {**kept, "PYTHONPATH": path, "PENSTOCK_DATA": str(data), "PENSTOCK_SOCKET": str(data / "s"), **more}
 
 
-@contextmanager
-def process(module: str, environment: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+@contextlib.contextmanager
+def process(
+    module: str, environment: Mapping[str, str], *arguments: str, pass_fds: tuple[int, ...] = ()
+) -> Iterator[subprocess.Popen[str]]:
     started = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", module, *arguments],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=pass_fds,
     )
     try:
         yield started
@@ -95,6 +101,27 @@ def test_a_runner_serves_named_workflows_beside_broken_ones_and_ends_with_0_at_s
     assert "tests.runner.not_there: could not be loaded (no such module)" in said
     assert "Serving agent_build 1, agent_update 1, tool_build 1, sample 1 with 64 slots." in said
     assert "Traceback" not in said
+
+
+def test_a_runner_tells_its_supervisor_once_it_is_ready(tmp_path: Path) -> None:
+    """And not before others know its workflows, for which it needs the store."""
+    pipe, its_end = os.pipe()
+    os.set_blocking(pipe, False)
+    told = environment(tmp_path, PENSTOCK_READY=str(its_end))
+
+    def said() -> bytes:
+        with contextlib.suppress(BlockingIOError):
+            return os.read(pipe, 1)
+        return b""
+
+    with process("penstock_runner.main", told, pass_fds=(its_end,)) as runner:
+        assert runner.stderr is not None
+        assert "Serving" in runner.stderr.readline()
+        assert said() == b""
+        with process("penstock_backbone.embedded.main", told):
+            assert wait_for(said) == b"."
+    os.close(its_end)
+    os.close(pipe)
 
 
 def test_a_task_of_a_stage_that_exits_does_not_end_the_runner(tmp_path: Path) -> None:
@@ -175,7 +202,7 @@ def wait_for(seen: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen")
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def a_rig(data: Path) -> AsyncIterator[Rig]:
     """On the store of real processes."""
     clock = SystemClock()

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penstock_backbone.environment import READY
 from penstock_backbone.ports import Clock, Ids
 from penstock_cli.data_folder import cut, last_lines, rotate
 from penstock_cli.refusal import Refusal
-from penstock_cli.restart import KILLS_MAX, QUICK_DEATHS_MAX, REFUSED, GiveUp, StartAgain, after_death
+from penstock_cli.restart import Deaths, GiveUp, StartAgain, after_death
 
 STOP_SECONDS = 1.8
 STORE_STOP_SECONDS = 0.7
@@ -28,7 +29,8 @@ STDIN = asyncio.subprocess.DEVNULL if sys.platform == "linux" else asyncio.subpr
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to start. A program with a `session` is told a new one each time and mourned under it (the runners).
+    """What to start. A program with a `session` is told a new one each time and mourned under it (the runners), and says
+    when it is ready: from then on what its stages do to it is no reason to stop everything.
     `stop_seconds`: how long it may take to end before it is killed."""
 
     name: str
@@ -42,12 +44,13 @@ class Program:
 
 @dataclass(slots=True)
 class Child:
-    """One life of a program. `log_start` is where its own lines begin."""
+    """One life of a program. `log_start` is where its own lines begin, `ready` a pipe into which it says that it is ready."""
 
     program: Program
     process: asyncio.subprocess.Process
     session: str
     log_start: int
+    ready: int
 
 
 class Supervisor:
@@ -93,21 +96,25 @@ class Supervisor:
         return [child.session for child in self._children.values() if child.session]
 
     async def _keep(self, program: Program) -> None:
-        quick_deaths = 0
+        deaths = Deaths()
         while True:
             born = self._clock.monotonic()
             child = await self._start(program)
-            code = await child.process.wait()
+            try:
+                code = await child.process.wait()
+                was_ready = _has_spoken(child.ready)
+            finally:
+                os.close(child.ready)
             _end_group(child.process.pid)
             del self._children[program.name]
             if child.session:
                 self._dead_sessions.put_nowait(child.session)
             verdict = after_death(
-                lived_seconds=self._clock.monotonic() - born, quick_deaths=quick_deaths,
-                quick_deaths_max=KILLS_MAX if child.session and code != REFUSED else QUICK_DEATHS_MAX,
+                lived_seconds=self._clock.monotonic() - born, was_ready=was_ready,
+                was_killed=bool(child.session) and code < 0, before=deaths,
             )  # fmt: skip
             match verdict:
-                case StartAgain(after_seconds, quick_deaths):
+                case StartAgain(after_seconds, deaths):
                     words = last_lines(program.log, child.log_start).splitlines() if code > 0 else []
                     said = f" ({words[-1]})" if words else ""
                     self._report(f"{program.name} {_cause(code)}{said}: starting it again")
@@ -138,12 +145,22 @@ class Supervisor:
         environment = {**os.environ, **program.environment}
         if session:
             environment["PENSTOCK_SESSION"] = session
-        with program.log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "penstock_cli.child", str(os.getpid()), program.module,
-                env=environment, stdin=STDIN, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-            self._children[program.name] = child = Child(program, process, session, log.tell())
+        ready, its_end = os.pipe()
+        if session:
+            environment[READY] = str(its_end)
+        try:
+            with program.log.open("ab") as log:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-P", "-m", "penstock_cli.child", str(os.getpid()), program.module,
+                    env=environment, stdin=STDIN, stdout=log, stderr=log, start_new_session=True,
+                    pass_fds=(its_end,) if session else (),
+                )  # fmt: skip
+                self._children[program.name] = child = Child(program, process, session, log.tell(), ready)
+        except BaseException:
+            os.close(ready)
+            raise
+        finally:
+            os.close(its_end)
         return child
 
     async def _stop(self) -> None:
@@ -174,6 +191,14 @@ async def _wait(tasks: Sequence[asyncio.Task[Any]], seconds: float) -> None:
     await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
+
+
+def _has_spoken(pipe: int) -> bool:
+    """Whoever else holds its other end is not waited for."""
+    os.set_blocking(pipe, False)
+    with contextlib.suppress(BlockingIOError):
+        return os.read(pipe, 1) != b""
+    return False
 
 
 def _terminate(child: Child) -> None:

@@ -9,6 +9,8 @@ from penstock_backbone.errors import Fatal
 
 DRAIN_SECONDS_MAX = 105.0
 """A runner is gone within 110 s of SIGTERM, and ECS kills it after 120."""
+READY = "PENSTOCK_READY"
+"""Holds the number of an open pipe into which a runner says that it is ready, for its supervisor."""
 ORIGINS = "PENSTOCK_ALLOWED_ORIGINS"
 _ORIGIN = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 """As browsers write them: lower-case, without a path, and without the port that everybody knows."""

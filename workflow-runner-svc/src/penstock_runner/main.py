@@ -15,6 +15,7 @@ from typing import Any
 
 import uvloop
 
+from penstock_backbone.environment import READY
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.system import SystemClock
 from penstock_runner.bootstrap import Settings, find_workflows, open_runner
@@ -88,7 +89,15 @@ async def serve(settings: Settings, registry: Registry) -> None:
     async with open_runner(settings, registry) as runner, guarded_loop():
         names = [f"{plan.workflow.name} {plan.workflow.version}" for plan in registry.newest()]
         _log.info("Serving %s with %d slots.", ", ".join(names), settings.capacity)
-        await runner.run(stop, hurry)
+        await runner.run(stop, hurry, say_ready)
+
+
+def say_ready() -> None:
+    """To the supervisor, if there is one. What ends the process from now on was not the start."""
+    if (pipe := os.environ.pop(READY, None)) is not None:
+        with contextlib.suppress(OSError):
+            os.write(int(pipe), b".")
+        os.close(int(pipe))
 
 
 @contextlib.asynccontextmanager

@@ -56,11 +56,12 @@ class Runner:
         self._beating: asyncio.Task[None] | None = None
         self._taking: dict[asyncio.Task[None], None] = {}
 
-    async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, hurry: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
         """Until `stop` is set; then until the stages that run have come to an end, for the seconds that it may drain at
-        most, and less once `hurry` is set."""
+        most, and less once `hurry` is set. `on_ready` is called before the first run is claimed."""
         if not await self._announced(stop):
             return
+        on_ready()
         self._beating = asyncio.create_task(self._keep(self.heartbeat.turn))
         watching = asyncio.create_task(self._keep(self.watch_turn))
         claiming = asyncio.create_task(self._keep(self.claim_turn))
