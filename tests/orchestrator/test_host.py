@@ -25,7 +25,7 @@ from penstock_backbone.vocabulary import Outgoing, Page, Query, Update
 from penstock_orchestrator import bootstrap
 from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
 from penstock_orchestrator.domain.hints import glance
-from penstock_orchestrator.handlers import admission_queue
+from penstock_orchestrator.handlers import admission_queue, reload
 from penstock_orchestrator.handlers.admission import ENQUEUED_MAX
 from penstock_orchestrator.handlers.admission_queue import DELETE_SECONDS, AdmissionQueue
 from penstock_orchestrator.host import Duty, Host
@@ -315,8 +315,8 @@ async def test_everything_is_read_again_now_and_then_and_the_more_there_is_the_m
     monkeypatch: pytest.MonkeyPatch, tokens_per_second: int, *, is_often: bool
 ) -> None:
     """A million tokens every half minute would leave no time for anything else. The limits are read as often as ever."""
-    monkeypatch.setattr(bootstrap, "RELOAD_SECONDS", 0.02)
-    monkeypatch.setattr(bootstrap, "RELOADED_TOKENS_PER_SECOND_MAX", tokens_per_second)
+    monkeypatch.setattr(reload, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(reload, "TOKENS_PER_SECOND_MAX", tokens_per_second)
     world = World()
     looks: list[str] = []
     async with running(world):

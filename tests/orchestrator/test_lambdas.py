@@ -17,7 +17,7 @@ from penstock_backbone.errors import Retryable
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, INVENTORY, PROJECTS, TOKENS
 from penstock_backbone.records.projects import project_key
 from penstock_backbone.records.sessions import bury_session
-from penstock_backbone.vocabulary import Message, StreamRecord, Update
+from penstock_backbone.vocabulary import Message, Page, Query, StreamRecord, Update
 from penstock_orchestrator import lambdas
 from penstock_orchestrator.adapters.lambda_host import LocalContext
 
@@ -152,10 +152,62 @@ def test_one_sweep_invocation_finds_a_dead_runner_and_lets_its_run_in_again(clou
     assert world.tokens()[run_of(project)]["f"] == 2
 
 
-def test_an_invocation_with_time_sweeps_until_little_is_left(cloud: Cloud) -> None:
+def a_minute(world: World) -> LocalContext:
+    """An invocation that has 58 seconds of the world's clock from its beginning."""
+
     class Minute(LocalContext):
         def get_remaining_time_in_millis(self) -> int:
-            return round(58_000 - cloud.world.clock.elapsed * 1000)
+            return round(58_000 - world.clock.elapsed * 1000)
 
-    lambdas.sweep_handler({}, Minute("sweep", "req_1"))
+    return Minute("sweep", "req_1")
+
+
+def test_an_invocation_with_time_sweeps_until_little_is_left(cloud: Cloud) -> None:
+    lambdas.sweep_handler({}, a_minute(cloud.world))
     assert 48.0 < cloud.world.clock.elapsed < 54.0
+
+
+def test_a_sweep_reads_all_tokens_after_somebody_decided_and_otherwise_seldom(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = cloud.world
+    cloud.engine = FaultyEngine(world.engine)
+    read_at: list[float] = []
+    query = cloud.engine.tables.query
+
+    async def counted(asking: Query) -> Page:
+        if asking.pk.startswith("TK#"):
+            read_at.append(world.clock.elapsed)
+        return await query(asking)
+
+    monkeypatch.setattr(cloud.engine.tables, "query", counted)
+    asyncio.run(world.limit(fleet=1))
+    other = world.orchestrator()
+    asyncio.run(other.admission.turn(hints(everything=True)))
+    sleep, decided_at = world.clock.sleep, 11.0
+
+    async def somebody_decides(seconds: float) -> None:
+        await sleep(seconds)
+        if world.held() or world.clock.elapsed < decided_at:
+            return
+        await other.admission.turn(hints(projects=[await world.submit(1)]))
+
+    monkeypatch.setattr(world.clock, "sleep", somebody_decides)
+    lambdas.sweep_handler({}, a_minute(world))
+    assert read_at == pytest.approx([0.0, 12.0, 30.0])
+
+
+def test_what_a_sweep_decides_obeys_the_limits_of_now(cloud: Cloud) -> None:
+    world = cloud.world
+    asyncio.run(world.limit(fleet=2))
+    projects = [asyncio.run(world.submit(number)) for number in (1, 2, 3)]
+    lambdas.sweep_handler({}, CONTEXT)
+    lambdas.admission_handler(cloud.messages(*(event_body("ProjectCreated", each) for each in projects)), CONTEXT)
+    asyncio.run(world.open_session("ses_1"))
+    for run in sorted(world.held()):
+        asyncio.run(world.claim(run))
+    lambdas.sweep_handler({}, CONTEXT)
+    asyncio.run(world.limit(fleet=1))
+    asyncio.run(world.write(bury_session("ses_1")))
+    lambdas.sweep_handler({}, CONTEXT)
+    assert len(world.held()) == 1

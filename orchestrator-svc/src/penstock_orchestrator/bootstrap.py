@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
 from penstock_backbone.vocabulary import StreamRecord
 from penstock_orchestrator.domain.hints import Hints, glance
-from penstock_orchestrator.handlers import boards, sweep
+from penstock_orchestrator.handlers import boards, reload, sweep
 from penstock_orchestrator.handlers.admission import Admission
 from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
 from penstock_orchestrator.handlers.boards import Boards
@@ -23,6 +22,7 @@ from penstock_orchestrator.handlers.dispatch import Dispatcher
 from penstock_orchestrator.handlers.limits_watch import LimitsWatcher
 from penstock_orchestrator.handlers.records import RecordHandler
 from penstock_orchestrator.handlers.relay import Relay
+from penstock_orchestrator.handlers.reload import Reload
 from penstock_orchestrator.handlers.stream_consumer import StreamConsumer
 from penstock_orchestrator.handlers.sweep import Sweep
 from penstock_orchestrator.handlers.yields import Yields
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from penstock_orchestrator.adapters.lambda_container import LambdaContainer
 
 SERVICE = "penstock-orchestrator"
-RELOAD_SECONDS = 30.0
-"""For so long can a lost hint go unnoticed that no other duty finds sooner."""
-RELOADED_TOKENS_PER_SECOND_MAX = 1_000
-"""Where many wait, reading them all again is rarer than that, so that it never costs more than a few hundredths of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +52,7 @@ class Parts:
     dispatcher: Dispatcher
     limits_watcher: LimitsWatcher
     admission: Admission
+    reload: Reload
     sweep: Sweep
     boards: Boards
     yields: Yields
@@ -70,6 +67,7 @@ class Parts:
             dispatcher=Dispatcher(engine.queues),
             limits_watcher=LimitsWatcher(engine.queues),
             admission=admission,
+            reload=Reload(admission.shards, given.clock),
             sweep=Sweep(engine.tables, engine.queues, admission.shards, given.clock),
             boards=Boards(engine.tables, admission.shards, admission.durations, given.clock),
             yields=Yields(engine.tables, admission.shards, admission.limits, clock=given.clock, ids=given.ids),
@@ -130,16 +128,9 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
         await parts.yields.turn()
         await given.clock.sleep(sweep.EVERY_SECONDS)
 
-    reloaded_at = -math.inf
-
     async def reload_turn() -> None:
-        nonlocal reloaded_at
-        now = given.clock.monotonic()
-        due = reloaded_at + parts.admission.shards.tokens / RELOADED_TOKENS_PER_SECOND_MAX
-        if now >= due:
-            reloaded_at = now
-        queue.hint(Hints(everything=now >= due, limits=True))
-        await given.clock.sleep(RELOAD_SECONDS)
+        queue.hint(Hints(everything=parts.reload.is_due(every=0.0), limits=True))
+        await given.clock.sleep(reload.EVERY_SECONDS)
 
     async def boards_turn() -> None:
         await parts.boards.due()

@@ -70,6 +70,8 @@ def admission_handler(event: Mapping[str, Any], context: Context) -> dict[str, A
         else:
             projects_of[message.id] = set(found.projects)
             hints.merge(found)
+    # Another container may have enqueued what this one has not heard of, and that moves no head.
+    hints.everything = True
     damaged = container.run(_admit(container, hints, context))
     failed |= {message for message, projects in projects_of.items() if projects & damaged}
     return {"batchItemFailures": [{"itemIdentifier": message} for message in sorted(failed)]}
@@ -90,8 +92,6 @@ def close() -> None:
 
 
 async def _admit(container: LambdaContainer, hints: Hints, context: Context) -> set[str]:
-    """Other containers may have decided since this one last did, so it begins by reading everything."""
-    hints.everything = True
     damaged: set[str] = set()
     while True:
         turn = await container.parts.admission.turn(hints)
@@ -106,12 +106,17 @@ async def _admit(container: LambdaContainer, hints: Hints, context: Context) -> 
 
 
 async def _sweep(container: LambdaContainer, context: Context) -> None:
+    """All tokens are read only after somebody has decided, or when that is due anyhow: where thousands wait for runs that
+    take an hour, an invocation every other second would read them all for nothing."""
+    parts = container.parts
     while True:
-        await _admit(container, Hints(), context)
-        reported = await container.parts.sweep.turn()
+        if parts.reload.is_due() or await parts.admission.shards.have_moved():
+            await _admit(container, Hints(everything=True), context)
+        reported = await parts.sweep.turn()
         if reported:
+            reported.limits = True
             await _admit(container, reported, context)
-        await container.parts.yields.turn()
+        await parts.yields.turn()
         if context.get_remaining_time_in_millis() < SWEEP_REST_MILLISECONDS_MIN:
             return
         await container.clock.sleep(SWEEP_EVERY_SECONDS)

@@ -80,6 +80,10 @@ class Shard:
         self._seq = 0
         self.is_current = self._was_loaded = True
 
+    def is_at(self, head: Item | None) -> bool:
+        """Whether nobody else has moved the head since this gate was made or changed."""
+        return self.is_current and head is not None and head["seq"] == self._seq
+
     async def load(self, head: Item | None, limits: Limits) -> None:
         """What is left of the head's operations, then all tokens: in this order the view is no older than the head."""
         self.is_current = False

@@ -93,6 +93,12 @@ class Shards:
         for shard in self._all:
             shard.is_current = False
 
+    async def have_moved(self) -> bool:
+        """Whether anybody else has decided, or changed the ledger, since this process last read or did. Reads the heads."""
+        *heads, item = await self._tables.get([*(head_key(shard.number) for shard in self._all), ledger_key()])
+        stand = all(shard.is_at(head) for shard, head in zip(self._all, heads, strict=True))
+        return not (stand and self._ledger_is_current and as_ledger(item).version == self.ledger.version)
+
     async def load(self, limits: Limits) -> None:
         """Whatever is not current. `limits` were read before, so that the ledger is no older than they are."""
         due = [shard for shard in self._all if not shard.is_current]
