@@ -48,3 +48,16 @@ async def test_head_says_what_get_would_without_a_body_even_of_a_stream() -> Non
         assert (refused.status_code, refused.content) == (405, b"")
         assert made.api.parts.hub.followed_runs == 0
     await made.api.close()
+
+
+async def test_head_ends_its_answer_so_that_its_connection_serves_the_next_request() -> None:
+    made = World(TestClock(), silent())
+    async with served(made) as address:
+        host, port = address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for _ in range(2):
+            writer.write(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            async with asyncio.timeout(5):
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+    await made.api.close()

@@ -45,7 +45,7 @@ class Edge:
         self._tracer = parts.telemetry.tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = scope.get("method") == "HEAD"
+        complete, head = send, scope.get("method") == "HEAD"
         if head:
             # Whoever asks for no body is gone as soon as there is one: nobody is there to follow a stream.
             scope, receive, send = _as_get(scope), _gone, _without_body(send)
@@ -64,7 +64,7 @@ class Edge:
         else:
             await self._application(scope, receive, send)
         if head:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await complete({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _for_pages(self, scope: Any, send: Send) -> Send:
         async def sending(message: Message) -> None:
