@@ -132,9 +132,7 @@ async def test_a_body_far_over_the_limit_gets_its_answer_over_a_real_connection(
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         size = 8 * 1024 * 1024
-        head = (
-            f"POST /v1/projects HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
-        )
+        head = f"POST /v1/projects HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
         writer.write(head.encode())
         with contextlib.suppress(ConnectionError):
             writer.write(b" " * size)

@@ -16,6 +16,7 @@ from tests.api.followers import by_sse, by_websocket, live, restless
 from tests.api.world import STAGES, World, served, submitted, world
 
 from penstock_api.application import create_application
+from penstock_api.hosts import Hosts
 from penstock_api.origins import Origins
 from penstock_api.push import sse
 from penstock_api.push.hub import Hub
@@ -227,7 +228,9 @@ async def test_too_many_streams_are_refused_and_room_comes_back() -> None:
     async with world("agent_build", clock=SystemClock()) as (made, client):
         hub = Hub(made.engine.tables, made.engine.watch, made.clock, streams_max=1)
         parts = replace(made.api.parts, hub=hub)
-        made.api = replace(made.api, application=create_application(parts, Origins(frozenset())), parts=parts)
+        made.api = replace(
+            made.api, application=create_application(parts, Origins(frozenset()), Hosts(frozenset())), parts=parts
+        )
         async with served(made) as address:
             project = await submitted(client)
             stream = by_websocket(address, project["id"], 0)
@@ -282,7 +285,7 @@ async def test_a_client_that_takes_nothing_is_cut_off_and_delays_nobody(monkeypa
         run = await made.claim(await made.enqueue(project["id"]))
         host, port = address.split(":")
         _, lazy = await asyncio.open_connection(host, int(port), limit=1024)
-        lazy.write(f"GET /v1/projects/{project['id']}/events/stream HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        lazy.write(f"GET /v1/projects/{project['id']}/events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         lazy.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport is a read transport
         for number in range(150):
             big = fact("StageFailed", run["at"] + 1, stage="a", attempt=number, duration_ms=1, error="E", message="m" * 2_000, final=False)  # fmt: skip

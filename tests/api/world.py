@@ -121,7 +121,7 @@ class World:
         self.real_tables: Tables = self.engine.tables
         self.tables = WatchedTables(self.real_tables)
         self.engine.tables = self.tables  # type: ignore[assignment]  # the same port
-        self.api = assemble(self.engine, clock, self.ids, telemetry, origins)
+        self.api = assemble(self.engine, clock, self.ids, telemetry, origins=origins, hosts=frozenset({"api"}))
 
     @property
     def items_written(self) -> int:

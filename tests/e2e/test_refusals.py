@@ -64,6 +64,11 @@ async def test_origins_that_no_browser_would_send(tmp_path: Path) -> None:
     assert "PENSTOCK_ALLOWED_ORIGINS holds '*': list origins" in sentence
 
 
+async def test_names_of_the_api_that_are_none(tmp_path: Path) -> None:
+    sentence = await refusal(Product(tmp_path / "data", PENSTOCK_ALLOWED_HOSTS="penstock.example.com:8080"))
+    assert "PENSTOCK_ALLOWED_HOSTS holds 'penstock.example.com:8080': list names without a scheme" in sentence
+
+
 async def test_a_workflow_that_cannot_be_served_is_told_and_the_others_are_served(tmp_path: Path) -> None:
     (tmp_path / "broken_flows.py").write_text("WORKFLOWS = 3\n")
     async with Product(

@@ -12,6 +12,7 @@ PROD = DEV | {
     "penstock:certificateArn": "arn:aws:acm:eu-central-1:123456789012:certificate/1",
     "penstock:apiClientCidrs": '["203.0.113.0/24"]',
     "penstock:allowedOrigins": '["https://app.example.com", "https://admin.example.com"]',
+    "penstock:allowedHosts": '["penstock.example.com"]',
     "penstock:alarmEmail": "platform@example.com",
     "penstock:otlpEndpoint": "http://collector.example.com:4318",
     "penstock:model": "bedrock:eu.anthropic.claude-sonnet-4-20250514-v1:0",

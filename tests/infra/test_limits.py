@@ -103,6 +103,7 @@ def configuration(**changes: object) -> Configuration:
         ({"runner_tasks_max": 0}, "runnerTasksMax"),
         ({"api_client_cidrs": ("everybody",)}, "apiClientCidrs"),
         ({"allowed_origins": ("app.example.com",)}, "allowedOrigins .*as browsers name them"),
+        ({"allowed_hosts": ("https://penstock.example.com",)}, "allowedHosts .*without a scheme and a port"),
         ({"model_url": "http://models:1/v1"}, "config set penstock:model NAME"),
         ({"model_key_secret": "arn:aws:secretsmanager:x"}, "config set penstock:model NAME"),
         ({"model": "gpt-4o"}, "penstock:modelUrl"),

@@ -140,6 +140,13 @@ def test_pages_of_other_addresses_may_use_the_api_where_the_configuration_says_s
     assert environment(prod, "api")["PENSTOCK_ALLOWED_ORIGINS"] == "https://app.example.com,https://admin.example.com"
 
 
+def test_the_api_goes_by_every_name_of_its_load_balancer_unless_the_configuration_names_some(
+    dev: Program, prod: Program
+) -> None:
+    assert environment(dev, "api")["PENSTOCK_ALLOWED_HOSTS"] == "*"
+    assert environment(prod, "api")["PENSTOCK_ALLOWED_HOSTS"] == "penstock.example.com"
+
+
 def test_the_balancer_asks_the_api_whether_it_is_ready_on_the_port_it_was_told(dev: Program) -> None:
     port = int(environment(dev, "api")["PENSTOCK_PORT"])
     assert environment(dev, "api")["PENSTOCK_HOST"] == "0.0.0.0"

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from penstock_api.domain.new_project import BODY_BYTES_MAX
 from penstock_api.edge import Edge
+from penstock_api.hosts import Hosts
 from penstock_api.origins import Origins
 from penstock_api.parts import Parts
 from penstock_api.problems import allowed_methods, problem_response
@@ -53,12 +54,12 @@ ROUTES = (
 )
 
 
-def create_application(parts: Parts, origins: Origins) -> ASGIApp:
+def create_application(parts: Parts, origins: Origins, hosts: Hosts) -> ASGIApp:
     routing = _routing()
     methods = {
         route.path_format: allowed_methods(route.methods) for route in routing.routes if isinstance(route, HTTPRoute)
     }
-    return Edge(routing, parts, origins, methods)
+    return Edge(routing, parts, origins, hosts, methods)
 
 
 @cache

@@ -17,11 +17,12 @@ from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
 from penstock_api.handlers.readiness import Readiness
 from penstock_api.handlers.verbs import Verbs
+from penstock_api.hosts import Hosts
 from penstock_api.origins import Origins
 from penstock_api.parts import Parts
 from penstock_api.push.hub import Hub
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
-from penstock_backbone.environment import allowed_origins
+from penstock_backbone.environment import allowed_hosts, allowed_origins
 from penstock_backbone.errors import Retryable
 from penstock_backbone.ports import Clock, Ids
 from penstock_backbone.system import SystemClock, SystemIds
@@ -66,23 +67,25 @@ def parts_on(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Pa
 
 
 def assemble(
-    engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry, allowed_origins: frozenset[str] = frozenset()
-) -> Api:
+    engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry, *,
+    origins: frozenset[str] = frozenset(), hosts: frozenset[str] = frozenset(),
+) -> Api:  # fmt: skip
+    """`origins` and `hosts`: those that may use it beside its own."""
     parts = parts_on(engine, clock, ids, telemetry)
-    return Api(create_application(parts, Origins(allowed_origins)), parts, engine)
+    return Api(create_application(parts, Origins(origins), Hosts(hosts)), parts, engine)
 
 
 async def connect(environment: Mapping[str, str]) -> Api:
     """Raises BackboneError when the engine cannot be reached."""
     clock = SystemClock()
     settings = EngineSettings.from_environment(environment)
-    origins = allowed_origins(environment)
+    origins, hosts = allowed_origins(environment), allowed_hosts(environment)
     engine = await open_engine(settings, clock)
     otlp = bool(environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
     # On AWS the local folder is not a place that anybody would look at.
     store_path = settings.data / "spans.db" if settings.engine == "embedded" else None
     telemetry = start(SERVICE, store_path=store_path, otlp=otlp)
-    api = assemble(engine, clock, SystemIds(), telemetry, origins)
+    api = assemble(engine, clock, SystemIds(), telemetry, origins=origins, hosts=hosts)
     try:
         async with asyncio.timeout(START_SECONDS_MAX):
             await api.parts.catalog.known()

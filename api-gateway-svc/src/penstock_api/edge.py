@@ -1,5 +1,6 @@
 """The outermost layer: each request gets the parts and a span, named by its route; refused websockets a document.
-What holds for every address is here as well: HEAD, the methods that OPTIONS lists, and pages of other addresses."""
+What holds for every address is here as well: HEAD, the methods that OPTIONS lists, pages of other addresses, and the names
+under which the API may be asked."""
 
 from __future__ import annotations
 
@@ -11,14 +12,16 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
+from penstock_api.hosts import Hosts
 from penstock_api.origins import SAFE_METHODS, Origins
 from penstock_api.parts import Parts, give_parts
-from penstock_api.problems import FOREIGN_PAGE, NOT_FOUND, PROBLEM_MEDIA_TYPE, Problem, document
+from penstock_api.problems import FOREIGN_PAGE, NOT_FOUND, PROBLEM_MEDIA_TYPE, UNKNOWN_HOST, Problem, document
 from penstock_backbone.telemetry import context_from, current_traceparent
 
 _SPAN: Final = "penstock.span"
 _REFUSAL: Final = "penstock.refusal"
-ORIGIN_CHARS_MAX = 200
+NAME_CHARS_MAX = 200
+"""Of what a stranger calls itself, or us, in the answer."""
 UNTRACED = ("/healthz", "/readyz", "/docs", "/openapi.json")
 
 
@@ -36,11 +39,14 @@ def refuse(scope: Any, problem: Problem) -> None:
 class Edge:
     """Streams are traced up to their first byte: a span that lasts as long as a stream would be seen too late."""
 
-    def __init__(self, application: ASGIApp, parts: Parts, origins: Origins, methods: Mapping[str, str]) -> None:
+    def __init__(
+        self, application: ASGIApp, parts: Parts, origins: Origins, hosts: Hosts, methods: Mapping[str, str]
+    ) -> None:
         """`methods`: what the Allow header says, by the template of the path."""
         self._application = application
         self._parts = parts
         self._origins = origins
+        self._hosts = hosts
         self._methods = methods
         self._tracer = parts.telemetry.tracer
 
@@ -56,15 +62,33 @@ class Edge:
             send = self._for_pages(scope, send)
         if not scope["path"].startswith(UNTRACED):
             send = self._traced(scope, send)
-        page = None
-        if scope["type"] == ScopeType.HTTP and scope["method"] not in SAFE_METHODS:
-            page = self._origins.stranger(Headers.from_scope(scope))
-        if page is not None:
-            await _refuse_page(page, scope, send)
-        else:
+        problem = self._refusal(scope)
+        if problem is None:
             await self._application(scope, receive, send)
+        else:
+            await _answer(problem, scope, send)
         if head:
             await complete({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        headers = Headers.from_scope(scope)
+        name = self._hosts.stranger(headers)
+        if name is not None:
+            return Problem(
+                UNKNOWN_HOST,
+                f"The API does not go by the name {name[:NAME_CHARS_MAX]}: ask it as localhost or by an IP address, or list "
+                "the name in PENSTOCK_ALLOWED_HOSTS.",
+            )
+        if scope["type"] == ScopeType.WEBSOCKET or scope["method"] in SAFE_METHODS:
+            return None
+        page = self._origins.stranger(headers)
+        if page is None:
+            return None
+        return Problem(
+            FOREIGN_PAGE,
+            f"A page of another address ({page[:NAME_CHARS_MAX]}) may not change anything here: the API allows the pages "
+            "that PENSTOCK_ALLOWED_ORIGINS lists.",
+        )
 
     def _for_pages(self, scope: Any, send: Send) -> Send:
         async def sending(message: Message) -> None:
@@ -130,12 +154,11 @@ def _without_body(send: Send) -> Send:
     return sending
 
 
-async def _refuse_page(page: str, scope: Any, send: Send) -> None:
-    problem = Problem(
-        FOREIGN_PAGE,
-        f"A page of another address ({page[:ORIGIN_CHARS_MAX]}) may not change anything here: the API allows the pages that "
-        "PENSTOCK_ALLOWED_ORIGINS lists.",
-    )
+async def _answer(problem: Problem, scope: Any, send: Send) -> None:
+    if scope["type"] == ScopeType.WEBSOCKET:
+        refuse(scope, problem)
+        await send({"type": "websocket.close", "code": 1008, "reason": problem.kind.title})
+        return
     body = document(problem, scope["path"])
     headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": problem.kind.status, "headers": headers})

@@ -52,6 +52,7 @@ RUN_FULL = Kind("run-full", 409, "The run can take no more")
 LIMIT_CHANGED = Kind("limit-changed", 409, "Another change came first")
 TOO_LARGE = Kind("too-large", 413, "The body is too large")
 UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", 415, "The body must be JSON")
+UNKNOWN_HOST = Kind("unknown-host", 421, "The API does not go by this name")
 INPUT_MISFIT = Kind("input-misfit", 422, "The input does not fit the workflow")
 INTERNAL = Kind("internal", 500, "Something unexpected happened")
 ARTIFACT_LOST = Kind("artifact-lost", 500, "The file is damaged or gone")
@@ -61,7 +62,7 @@ TOO_MANY_STREAMS = Kind("too-many-streams", 503, "Too many streams are open")
 
 KINDS = (
     INVALID, NOT_JSON, UNKNOWN_WORKFLOW, BAD_CURSOR, FOREIGN_PAGE, NOT_FOUND, TRACES_ELSEWHERE, METHOD_NOT_ALLOWED, KEY_REUSED,
-    ALREADY_OVER, NOT_OVER_YET, NOT_ASKED_FOR, ANSWERED_BEFORE, RUN_FULL, LIMIT_CHANGED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INPUT_MISFIT, INTERNAL, ARTIFACT_LOST, UNAVAILABLE, NO_RUNNER, TOO_MANY_STREAMS,
+    ALREADY_OVER, NOT_OVER_YET, NOT_ASKED_FOR, ANSWERED_BEFORE, RUN_FULL, LIMIT_CHANGED, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, UNKNOWN_HOST, INPUT_MISFIT, INTERNAL, ARTIFACT_LOST, UNAVAILABLE, NO_RUNNER, TOO_MANY_STREAMS,
 )  # fmt: skip
 
 

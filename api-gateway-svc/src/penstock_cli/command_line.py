@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock_api import VERSION
 from penstock_backbone.engines import EngineSettings
-from penstock_backbone.environment import allowed_origins, drain_seconds
+from penstock_backbone.environment import allowed_hosts, allowed_origins, drain_seconds
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.records.limits import LIMIT_MAX
 from penstock_cli.main import INTERRUPTED
@@ -172,7 +172,8 @@ def _number(least: int, most: int) -> Any:
 async def _up(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
     from penstock_cli.up import up  # noqa: PLC0415  # --help must not wait for what only this command imports
 
-    allowed_origins(os.environ)  # the API reads it; what is wrong with it is said before anything starts
+    for read in (allowed_origins, allowed_hosts):  # the API's; what is wrong with them is said before anything starts
+        read(os.environ)
     wish = Wish(
         host=os.environ.get("PENSTOCK_HOST") or "127.0.0.1", port=arguments.port, runners=arguments.runners,
         limit=arguments.limit, workflows=arguments.workflows, drain_seconds=drain_seconds(os.environ, DRAIN_SECONDS),

@@ -12,6 +12,8 @@ DRAIN_SECONDS_MAX = 105.0
 READY = "PENSTOCK_READY"
 """Holds the number of an open pipe into which a runner says that it is ready, for its supervisor."""
 ORIGINS = "PENSTOCK_ALLOWED_ORIGINS"
+HOSTS = "PENSTOCK_ALLOWED_HOSTS"
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _ORIGIN = re.compile(r"https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 """As browsers write them: lower-case, without a path, and without the port that everybody knows."""
 
@@ -31,6 +33,19 @@ def allowed_origins(environment: Mapping[str, str]) -> frozenset[str]:
                 "http://localhost:5173, with commas between them"
             )
     return found
+
+
+def allowed_hosts(environment: Mapping[str, str]) -> frozenset[str]:
+    """The names in lower case under which the API may be asked beside this machine's own: where it listens, and those that
+    are listed. Raises Fatal, with a sentence for people."""
+    found = {name.lower() for name in map(str.strip, environment.get(HOSTS, "").split(",")) if name}
+    for name in sorted(found - {"*"}):
+        if _HOST.fullmatch(name) is None:
+            raise Fatal(
+                f"{HOSTS} holds {name!r}: list names without a scheme and a port, such as penstock.example.com, with commas "
+                "between them, or * for all"
+            )
+    return frozenset(found | set(filter(None, [environment.get("PENSTOCK_HOST", "").lower()])))
 
 
 def seconds(environment: Mapping[str, str], name: str, default: float, most: float) -> float:

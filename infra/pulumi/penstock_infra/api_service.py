@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from penstock_backbone.environment import ORIGINS
+from penstock_backbone.environment import HOSTS, ORIGINS
 from penstock_infra.network import API_PORT
 from penstock_infra.permissions import API
 from penstock_infra.services import Ground, Task, define_task, run_service, scalable
@@ -39,6 +39,7 @@ class ApiService(pulumi.ComponentResource):
                 "PENSTOCK_HOST": "0.0.0.0",  # noqa: S104  # only the balancer's group reaches it
                 "PENSTOCK_PORT": str(API_PORT),
                 ORIGINS: ground.configuration.origins,
+                HOSTS: ground.configuration.hosts,
             },
             port=API_PORT,
         )

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from penstock_backbone.environment import ORIGINS, allowed_origins
+from penstock_backbone.environment import HOSTS, ORIGINS, allowed_hosts, allowed_origins
 from penstock_backbone.errors import Fatal
 
 PREFIX_CHARS_MAX = 24
@@ -33,6 +33,8 @@ class Configuration:
     `api_client_cidrs`: who may reach the API from the internet (penstock:apiClientCidrs); nobody, by default,
     because then the load balancer stands inside the VPC only.
     `allowed_origins`: the web addresses whose pages may use the API from a browser (penstock:allowedOrigins).
+    `allowed_hosts`: the names under which clients may ask the API (penstock:allowedHosts); by default all, because the
+    load balancer has more than are known here.
     `certificate_arn`: makes the API speak HTTPS (penstock:certificateArn).
     `alarm_email` (penstock:alarmEmail), `otlp_endpoint` (penstock:otlpEndpoint): nothing when absent.
     `model` (penstock:model), `model_url` (penstock:modelUrl): what the runners get as PENSTOCK_MODEL and
@@ -49,6 +51,7 @@ class Configuration:
     image_tag: str
     api_client_cidrs: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
     certificate_arn: str | None = None
     alarm_email: str | None = None
     otlp_endpoint: str | None = None
@@ -73,10 +76,14 @@ class Configuration:
             raise ConfigurationError(f"penstock:runnerTasksMax must be at least {self.runner_tasks_min}.")
         for block in self.api_client_cidrs:
             _check_cidr(block)
-        try:
-            allowed_origins({ORIGINS: self.origins})
-        except Fatal as error:
-            raise ConfigurationError(f"penstock:allowedOrigins becomes {error}.") from error
+        for key, read, given in (
+            ("allowedOrigins", allowed_origins, {ORIGINS: self.origins}),
+            ("allowedHosts", allowed_hosts, {HOSTS: self.hosts}),
+        ):
+            try:
+                read(given)
+            except Fatal as error:
+                raise ConfigurationError(f"penstock:{key} becomes {error}.") from error
 
     def physical(self, name: str) -> str:
         """The name of an inventory entry in the account; the services compute the same from PENSTOCK_STACK."""
@@ -86,6 +93,11 @@ class Configuration:
     def origins(self) -> str:
         """As the API reads them."""
         return ",".join(self.allowed_origins)
+
+    @property
+    def hosts(self) -> str:
+        """As the API reads them."""
+        return ",".join(self.allowed_hosts) or "*"
 
     @property
     def api_tasks_min(self) -> int:
@@ -160,6 +172,7 @@ def load() -> Configuration:
         image_tag=image_tag,
         api_client_cidrs=tuple(config.get_object("apiClientCidrs") or ()),
         allowed_origins=tuple(config.get_object("allowedOrigins") or ()),
+        allowed_hosts=tuple(config.get_object("allowedHosts") or ()),
         certificate_arn=config.get("certificateArn"),
         alarm_email=config.get("alarmEmail"),
         otlp_endpoint=config.get("otlpEndpoint"),

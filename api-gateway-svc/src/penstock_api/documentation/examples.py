@@ -169,6 +169,10 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
         "detail": f"The limit of fleet was changed by somebody else, to version {_CHANGE}: GET it, and decide again."
     },
     "too-large": {"detail": "The body may have at most 256 KB."},
+    "unknown-host": {
+        "detail": "The API does not go by the name penstock.example.com: ask it as localhost or by an IP address, or list "
+        "the name in PENSTOCK_ALLOWED_HOSTS."
+    },
     "input-misfit": {
         "detail": "input/project must be a string or null.",
         "errors": [{"message": "must be a string or null", "pointer": "#/input/project"}],

@@ -38,6 +38,8 @@ They are no events: they have no `metadata` and no sequence, are not repeated, a
 A browser's WebSocket cannot send `Penstock-Tenant`: there it is `&tenant=NAME`.
 
 **Pages of another address** may change things and read answers where `PENSTOCK_ALLOWED_ORIGINS` lists theirs.
+
+**Other names** than localhost, an IP address and `PENSTOCK_HOST` are those that `PENSTOCK_ALLOWED_HOSTS` lists.
 """
 MAY_BE_LEFT_OUT = ("CancelRequest", "PauseRequest", "ResumeRequest", "RetryRequest", "SignalValue")
 _VIEWS = (

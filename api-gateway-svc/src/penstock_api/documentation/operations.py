@@ -37,6 +37,7 @@ from penstock_api.problems import (
     TOO_MANY_STREAMS,
     TRACES_ELSEWHERE,
     UNAVAILABLE,
+    UNKNOWN_HOST,
     UNKNOWN_WORKFLOW,
     UNSUPPORTED_MEDIA_TYPE,
     Kind,
@@ -46,7 +47,7 @@ from penstock_backbone.records.waits import SIGNAL_NAME_PATTERN
 Parameter = dict[str, Any]
 
 ULID = "[0-9A-HJKMNP-TV-Z]{26}"
-EVERYWHERE = (INTERNAL, UNAVAILABLE)
+EVERYWHERE = (UNKNOWN_HOST, INTERNAL, UNAVAILABLE)
 WITH_BODIES = (INVALID, NOT_JSON, FOREIGN_PAGE, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
 
 
@@ -274,7 +275,7 @@ OPERATIONS = (
         {"200": "The tenant's queue."}, "BoardView", (INVALID, *EVERYWHERE), (TENANT,),
     ),
     Operation(
-        "healthz", "get", "/healthz", "Service", "Is this process alive?", {"200": "Yes."}, "HealthView", (INTERNAL,)
+        "healthz", "get", "/healthz", "Service", "Is this process alive?", {"200": "Yes."}, "HealthView", (UNKNOWN_HOST, INTERNAL)
     ),
     Operation(
         "readyz", "get", "/readyz", "Service", "Can this process do its work?", {"200": "Yes."}, "HealthView"
