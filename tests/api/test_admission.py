@@ -25,8 +25,10 @@ from penstock_backbone.records.limits import (
     write_board,
     write_in_use,
 )
-from penstock_backbone.records.runs import claim_run
+from penstock_backbone.records.runs import RunItem, claim_run
 from penstock_backbone.records.sessions import beat, expire_session, open_session
+from penstock_backbone.records.shards import Ledger, write_ledger
+from penstock_backbone.records.tokens import HELD, WAITING, token_key
 from penstock_backbone.records.verbs import ask_to_yield
 from penstock_backbone.vocabulary import Put
 
@@ -34,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 WORKFLOW = "agent_build"
 MEASURED = [50_000, 55_000, 60_000, 65_000, 70_000]
-HELD = [("run_A", WORKFLOW), ("run_B", "other")]
+HOLDERS = [("run_A", WORKFLOW), ("run_B", "other")]
 
 
 async def draw(made: World, *puts: Put) -> None:
@@ -43,7 +45,7 @@ async def draw(made: World, *puts: Put) -> None:
 
 def board(*places: str, held: int = 2, waiting: int | None = None) -> Put:
     waits = len(places) if waiting is None else waiting
-    return write_board("default", waiting=waits, held=held, places=list(places), holders=HELD[:held], at=1_000)
+    return write_board("default", waiting=waits, held=held, places=list(places), holders=HOLDERS[:held], at=1_000)
 
 
 def in_use(fleet: int, workflow: int = 1, durations: list[int] = MEASURED) -> tuple[Put, Put]:
@@ -147,13 +149,23 @@ async def test_what_is_not_known_is_not_estimated(drawn: list[Put], because: str
         assert because in view["start_unknown"]
 
 
+def token_of(run: RunItem, shard: int = 0, **differs: Any) -> Put:
+    """As the orchestrator has granted it."""
+    item = {"st": HELD, "f": 1, "run": run["pk"], "project": run["project_id"], "tenant": "default", "wf": WORKFLOW}
+    return Put(token_key(shard, run["token"]), {**item, "prio": 3, "at": 1, **differs})
+
+
 async def test_a_run_that_waits_no_more_has_no_place() -> None:
     async with world(WORKFLOW) as (made, client):
         project = await submitted(client)
         run = await made.enqueue(project["id"])
-        granted = write_board("default", waiting=0, held=1, places=[], holders=[(run["pk"], WORKFLOW)], at=1)
-        await draw(made, granted)
-        assert (await admission(client, run["pk"]))["state"] == "granted"
+        holders = [(f"run_{number}", WORKFLOW) for number in range(20)]
+        await draw(made, write_board("default", waiting=1, held=21, places=["run_X"], holders=holders, at=1))
+        await draw(made, token_of(run), *in_use(fleet=21))
+        granted = await admission(client, run["pk"])
+        assert (granted["state"], granted["position"], granted["waiting"]) == ("granted", None, None)
+        assert (granted["blocked_by"], granted["start"]) == ([], None)
+        assert granted["start_unknown"].startswith("It has its slot, and waits for a runner")
         claimed = await made.claim(run)
         running = await admission(client, run["pk"])
         await made.succeed(claimed)
@@ -162,6 +174,26 @@ async def test_a_run_that_waits_no_more_has_no_place() -> None:
         for view in (running, ended):
             assert (view["position"], view["waiting"], view["blocked_by"]) == (None, None, [])
             assert (view["start"], view["start_unknown"]) == (None, None)
+
+
+@pytest.mark.parametrize("differs", [{"st": WAITING, "f": 0}, {"st": WAITING, "f": 1}, {"f": 0}])
+async def test_a_run_whose_token_waits_or_is_still_held_under_a_grant_that_was_lost_waits_itself(
+    differs: dict[str, Any],
+) -> None:
+    async with world(WORKFLOW) as (made, client):
+        run = await made.enqueue((await submitted(client))["id"])
+        await draw(made, board(run["pk"]), token_of(run, **differs))
+        assert ((await admission(client, run["pk"]))["state"], run["fence"]) == ("queued", 0)
+
+
+async def test_a_grant_is_also_found_in_the_shard_to_which_its_tenant_has_moved() -> None:
+    async with world(WORKFLOW) as (made, client):
+        run = await made.enqueue((await submitted(client))["id"])
+        spread = next(ledger for shards in range(2, 17) if (ledger := Ledger(1, shards=shards)).home("default") != 0)
+        await draw(made, write_ledger(spread), token_of(run, shard=spread.home("default")))
+        made.tables.calls.clear()
+        assert (await admission(client, run["pk"]))["state"] == "granted"
+        assert made.tables.calls == ["get", "get", "get"]
 
 
 async def test_a_run_that_is_asked_to_yield_says_so_while_it_runs() -> None:

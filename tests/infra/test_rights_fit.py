@@ -228,6 +228,7 @@ class Cloud:
             await self.api.limits.changes(tenant_scope(tenant), 10, None)
             run = await self.api.projects.find_run(tenant, project["run_id"])
             assert run is not None
+            assert await self.api.projects.admission(tenant, project["run_id"]) is not None
             ((_, artifact),) = (await self.api.artifacts.of(run)).values()
             assert await self.api.artifacts.fetch(artifact) == b"a report"
             async with self.api.hub.subscribe(project, 0) as subscription:

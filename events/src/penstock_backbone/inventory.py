@@ -120,7 +120,7 @@ INVENTORY = Inventory(
     tables=(
         Table(PROJECTS, "what was asked for, and idempotency keys", streamed=True, indexes=(BY_TENANT,)),
         Table(RUNS, "the truth of each run: state, fence, facts, stages", streamed=True, indexes=(BY_STATUS,)),
-        Table(TOKENS, "heads and tokens: who may run (orchestrator only)", streamed=True),
+        Table(TOKENS, "heads and tokens: who may run (only the orchestrator writes)", streamed=True),
         Table(SESSIONS, "one lease per runner process"),
         Table(LIMITS, "how many may run, by scope", streamed=True),
     ),

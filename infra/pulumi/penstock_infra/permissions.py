@@ -73,7 +73,13 @@ class Rights:
 
 RIGHTS: Mapping[str, Rights] = {
     API: Rights(
-        tables={PROJECTS: GET + PUT, RUNS: GET + PUT + UPDATE, SESSIONS: GET + QUERY, LIMITS: GET + QUERY + PUT},
+        tables={
+            PROJECTS: GET + PUT,
+            RUNS: GET + PUT + UPDATE,
+            TOKENS: GET,
+            SESSIONS: GET + QUERY,
+            LIMITS: GET + QUERY + PUT,
+        },
         indexes=(PROJECTS, RUNS),
         blobs=("s3:GetObject",),
     ),
@@ -107,7 +113,7 @@ RIGHTS: Mapping[str, Rights] = {
         sends=(DISPATCH_QUEUE,),
     ),
 }
-"""Every unit that runs with a role of its own. Only the orchestrator's units may touch tokens.
+"""Every unit that runs with a role of its own. Only the orchestrator's units may change tokens.
 
 Each may get from sessions, because the aws engine asks there at its start whether the stack exists.
 """

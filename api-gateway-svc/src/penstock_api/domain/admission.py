@@ -11,14 +11,16 @@ from penstock_api.domain.views import AdmissionView, BlockerView, StartEstimate
 from penstock_backbone.records.limits import FLEET, is_shared, shared_scopes, stated, tenant_scope, workflow_scope
 from penstock_backbone.records.runs import QUEUED, RUNNING, RunItem
 from penstock_backbone.records.times import to_text
+from penstock_backbone.records.tokens import is_granted
 from penstock_backbone.vocabulary import Item
 
 
 class Standing(NamedTuple):
-    """The items that say how things stand, by scope, as they were read; None: there is no such item."""
+    """The items that say how things stand, by scope, and the run's token, as they were read; None: there is no such item."""
 
     limits: Mapping[str, Item | None]
     uses: Mapping[str, Item | None]
+    token: Item | None = None
 
 
 def scopes_of(run: RunItem) -> tuple[str, ...]:
@@ -28,18 +30,17 @@ def scopes_of(run: RunItem) -> tuple[str, ...]:
 
 def admission_view(run: RunItem, standing: Standing) -> AdmissionView:
     board = _board(run, standing)
-    waits = run["state"] == QUEUED
-    holds = [holder[0] for holder in board.get("holders", ())]
-    granted = waits and run["pk"] in holds
-    place = _place(run, board) if waits and not granted else None
-    blockers = _blockers(run, standing) if waits and not granted else []
-    start, unknown = _start(run, place, blockers, standing) if waits and not granted else (None, None)
+    granted = run["state"] == QUEUED and is_granted(standing.token, run)
+    waits = run["state"] == QUEUED and not granted
+    place = _place(run, board) if waits else None
+    blockers = _blockers(run, standing) if waits else []
+    start, unknown = _start(run, place, blockers, standing) if waits else (None, _GRANTED if granted else None)
     return AdmissionView(
         run_id=run["pk"],
         state="granted" if granted else run["state"],
         priority=run["priority"],
         position=place,
-        waiting=board.get("waiting") if waits and not granted else None,
+        waiting=board.get("waiting") if waits else None,
         blocked_by=blockers,
         start=start,
         start_unknown=unknown,
@@ -117,4 +118,5 @@ def _start(
     return StartEstimate(p50_ms=estimate.p50_ms, p90_ms=estimate.p90_ms, measured_runs=len(durations)), None
 
 
+_GRANTED = "It has its slot, and waits for a runner to take it up: a grant that none takes up goes back to the line."
 _NOTHING: dict[str, Any] = {"held": 0, "durations": []}

@@ -254,7 +254,7 @@ class AdmissionView(Struct, frozen=True, kw_only=True):
     """Why a run waits. What is only said of a waiting run is null, or empty, otherwise."""
 
     run_id: str
-    state: Annotated[str, Meta(description="As the run's; granted: it has its slot, and a runner is about to begin.")]
+    state: Annotated[str, Meta(description="As the run's; granted: it has its slot, and waits for a runner.")]
     priority: int
     position: Annotated[
         int | None, Meta(description="In its tenant's line, which goes by priority and age; null: too far back.")

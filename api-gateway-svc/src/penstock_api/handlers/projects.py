@@ -13,8 +13,10 @@ from penstock_backbone.inventory import BY_STATUS, BY_TENANT, PROJECTS, RUNS
 from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.limits import board_key, limit_key, use_key
 from penstock_backbone.records.projects import ProjectItem, as_project, project_key
-from penstock_backbone.records.runs import RunItem, as_run, run_key
+from penstock_backbone.records.runs import QUEUED, RunItem, as_run, run_key
+from penstock_backbone.records.shards import as_ledger, ledger_key
 from penstock_backbone.records.times import to_ms
+from penstock_backbone.records.tokens import token_key
 from penstock_backbone.vocabulary import Query
 
 
@@ -82,15 +84,21 @@ class Projects:
         return board_view(item)
 
     async def admission(self, tenant: str, run_id: str) -> AdmissionView | None:
-        """Two reads, however many wait, and two more where a limit blocks: of those that hold it."""
+        """Two reads, however many wait, and two more where a limit blocks: of those that hold it. One more for a run that
+        was enqueued before the tenants were spread anew."""
         run = await self.find_run(tenant, run_id)
         if run is None:
             return None
         scopes = scopes_of(run)
-        items = await self._tables.get([*map(limit_key, scopes), *map(use_key, scopes)])
+        *items, token, ledger = await self._tables.get(
+            [*map(limit_key, scopes), *map(use_key, scopes), token_key(run["shard"], run["token"]), ledger_key()]
+        )
         limits, uses = items[: len(scopes)], items[len(scopes) :]
+        home = as_ledger(ledger).home(tenant)
+        if token is None and run["state"] == QUEUED and home != run["shard"]:
+            (token,) = await self._tables.get([token_key(home, run["token"])])
         view = admission_view(
-            run, Standing(dict(zip(scopes, limits, strict=True)), dict(zip(scopes, uses, strict=True)))
+            run, Standing(dict(zip(scopes, limits, strict=True)), dict(zip(scopes, uses, strict=True)), token)
         )
         holders = [name for blocker in view.blocked_by if blocker.reason == "limit" for name in blocker.holders]
         return with_lease_ends(view, await self._leases.of(list(dict.fromkeys(holders))))

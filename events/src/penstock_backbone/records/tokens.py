@@ -1,4 +1,4 @@
-"""The tokens table (orchestrator only): one head a shard, one token a run that waits or runs.
+"""The tokens table, which only the orchestrator changes: one head a shard, one token a run that waits or runs.
 
     HEAD#<shard> / HEAD                          {seq, cid, pend: [[op, token sk, fence], …], ledger?}
     TK#<shard>   / <tenant>#<priority>#<run id>  {st: waiting|held, f, run, project, tenant, wf, prio, at, res?}
@@ -121,6 +121,11 @@ def apply_operation(shard: int, operation: Operation) -> Write:
         return Delete(key, when=Equals("st", WAITING) & Equals("f", operation.fence))
     assert operation.op == RELEASE, operation.op
     return Delete(key, when=held)
+
+
+def is_granted(token: Item | None, run: RunItem) -> bool:
+    """Whether the run, which is queued, has its slot: under a grant that no runner has taken up yet."""
+    return token is not None and token["st"] == HELD and token["f"] > run["fence"]
 
 
 def pending(head: Item) -> list[Operation]:
