@@ -1,4 +1,4 @@
-"""An async stage that ends the process of its runner, each time."""
+"""An async stage that ends the process of its runner, each time, and one that it must not take with it for good."""
 
 from __future__ import annotations
 
@@ -14,4 +14,12 @@ async def exits(context: StageContext) -> Step:
     os._exit(1)
 
 
-WORKFLOWS = (Workflow("fatal", version="1", stages=(Stage("work", exits, Step),)),)
+async def works(context: StageContext) -> Step:
+    await CLOCK.sleep(3)
+    return Step(stage=context.stage, key=context.idempotency_key)
+
+
+WORKFLOWS = (
+    Workflow("fatal", version="1", stages=(Stage("work", exits, Step),)),
+    Workflow("innocent", version="1", stages=(Stage("work", works, Step),)),
+)

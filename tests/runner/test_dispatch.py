@@ -10,16 +10,27 @@ from tests.runner.rig import registry
 from tests.runner.stages import in_a_row
 
 from penstock_backbone.records.runs import QUEUED, RUNNING, SUCCEEDED, as_run
-from penstock_runner.domain.dispatch import LEAVES_MAX, Claim, Decision, Dispatch, Drop, Leave, decide, parse
+from penstock_runner.domain.dispatch import (
+    LEAVES_MAX,
+    SUSPECT_LOSSES,
+    Claim,
+    Decision,
+    Dispatch,
+    Drop,
+    Leave,
+    decide,
+    parse,
+)
 
 BODY = {"run": "run_1", "fence": 3, "token": "t", "tenant": "acme"}
 
 
-def decided(*, receives: int = 1, tenant: str = "acme", **changes: Any) -> Decision:
+def decided(*, receives: int = 1, tenant: str = "acme", has_suspect: bool = False, **changes: Any) -> Decision:
     run = {
         "tenant": "acme",
         "state": QUEUED,
         "fence": 2,
+        "attempt": 0,
         "workflow": "sample",
         "results": {},
         "seq": 2,
@@ -27,7 +38,9 @@ def decided(*, receives: int = 1, tenant: str = "acme", **changes: Any) -> Decis
         **changes,
     }
     find = registry(in_a_row(3)).find
-    return decide(Dispatch("run_1", 3, tenant, None), as_run(run), receives=receives, find=find, now=0)
+    return decide(
+        Dispatch("run_1", 3, tenant, None), as_run(run), receives=receives, find=find, now=0, has_suspect=has_suspect
+    )
 
 
 def test_a_message_is_read_with_or_without_the_project() -> None:
@@ -61,12 +74,21 @@ def test_a_late_or_repeated_message_is_dropped(changes: dict[str, Any]) -> None:
 
 def test_a_message_for_an_unknown_run_or_with_another_tenant_is_dropped() -> None:
     assert decided(tenant="evil") == Drop("it names another tenant")
-    assert decide(Dispatch("run_1", 3, "acme", None), None, receives=1, find=registry().find, now=0) == Drop(
-        "there is no such run"
-    )
+    assert decide(
+        Dispatch("run_1", 3, "acme", None), None, receives=1, find=registry().find, now=0, has_suspect=False
+    ) == Drop("there is no such run")
 
 
 def test_a_workflow_or_version_that_is_not_served_here_is_left_to_others_for_a_while() -> None:
     assert decided(version="2") == Leave(1.0, "this runner does not know workflow sample version 2")
     assert decided(workflow="other", receives=3) == Leave(3.0, "this runner does not know workflow other")
     assert isinstance(decided(workflow="other", receives=LEAVES_MAX), Drop)
+
+
+def test_a_run_that_has_lost_many_runners_is_left_to_others_where_another_such_run_executes() -> None:
+    assert isinstance(decided(attempt=SUSPECT_LOSSES), Claim)
+    assert isinstance(decided(attempt=SUSPECT_LOSSES - 1, has_suspect=True), Claim)
+    assert decided(attempt=3, receives=2, has_suspect=True) == Leave(
+        2.0, "it has lost 3 runners, and this one executes another run that lost as many"
+    )
+    assert isinstance(decided(attempt=3, receives=LEAVES_MAX, has_suspect=True), Drop)

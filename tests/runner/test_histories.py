@@ -70,13 +70,13 @@ def test_a_plan_that_has_changed_under_its_version_is_refused_in_one_sentence() 
     image: Any = HISTORY["fork-1"][2] | {"state": QUEUED}
     dispatch = Dispatch(image["pk"], image["fence"] + 1, image["tenant"], None)
     plan = make_plan(changed_fork())
-    decision = decide(dispatch, image, receives=1, find=lambda _name, _version: plan, now=0)  # type: ignore[arg-type,return-value]  # a recorded image, and a plan that may be a problem
+    decision = decide(dispatch, image, receives=1, find=lambda _name, _version: plan, now=0, has_suspect=False)  # type: ignore[arg-type,return-value]  # a recorded image, and a plan that may be a problem
     assert isinstance(decision, Leave)
     assert decision.reason == (
         "it began with other stages of workflow fork version 1 than this runner has: give the changed workflow a new "
         "version, and list the old one beside it until its runs have ended"
     )
-    last = decide(dispatch, image, receives=6, find=lambda _name, _version: plan, now=0)  # type: ignore[arg-type,return-value]  # a recorded image, and a plan that may be a problem
+    last = decide(dispatch, image, receives=6, find=lambda _name, _version: plan, now=0, has_suspect=False)  # type: ignore[arg-type,return-value]  # a recorded image, and a plan that may be a problem
     assert isinstance(last, Drop)
 
 

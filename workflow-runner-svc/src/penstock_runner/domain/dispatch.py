@@ -16,6 +16,9 @@ from penstock_runner.domain.plan import Plan
 ID_CHARS_MAX = 100
 LEAVE_SECONDS = 1.0
 LEAVES_MAX = 6
+SUSPECT_LOSSES = 3
+"""A run that has lost so many runners may be what takes them down: it is begun only where no other such run executes, so that
+the one that is at fault takes no other suspect with it, and the others stop losing attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,12 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= ID_CHARS_MAX and value.isprintable()
 
 
-def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: FindPlan, now: int) -> Decision:
-    """`receives` counts the deliveries of this message; `now` in ms. A run that nobody here can execute is offered to others a
-    few times; after that the orchestrator takes back the grant that nobody claimed, and grants it anew.
+def decide(
+    dispatch: Dispatch, run: RunItem | None, *, receives: int, find: FindPlan, now: int, has_suspect: bool
+) -> Decision:
+    """`receives` counts the deliveries of this message; `now` in ms; `has_suspect`: this runner executes another run that is
+    one. A run that nobody here can execute is offered to others a few times; after that the orchestrator takes back the grant
+    that nobody claimed, and grants it anew.
     """
     if run is None:
         return Drop("there is no such run")
@@ -89,14 +95,23 @@ def decide(dispatch: Dispatch, run: RunItem | None, *, receives: int, find: Find
     plan = find(run["workflow"], version)
     if plan is None:
         name = f"workflow {run['workflow']}" + (f" version {version}" if version else "")
-        if receives >= LEAVES_MAX:
-            return Drop(f"no runner that was asked knows {name}")
-        return Leave(LEAVE_SECONDS * receives, f"this runner does not know {name}")
+        return _leave(receives, f"this runner does not know {name}")
     if (other := _changed(plan, run)) is not None:
-        if receives >= LEAVES_MAX:
-            return Drop(other)
-        return Leave(LEAVE_SECONDS * receives, other)
+        return _leave(receives, other)
+    if has_suspect and is_suspect(run):
+        return _leave(
+            receives, f"it has lost {run['attempt']} runners, and this one executes another run that lost as many"
+        )
     return _claim(plan, run, now)
+
+
+def is_suspect(run: RunItem) -> bool:
+    """Before its claim."""
+    return run["attempt"] >= SUSPECT_LOSSES
+
+
+def _leave(receives: int, reason: str) -> Decision:
+    return Drop(reason) if receives >= LEAVES_MAX else Leave(LEAVE_SECONDS * receives, reason)
 
 
 def _claim(plan: Plan, run: RunItem, now: int) -> Claim:

@@ -15,7 +15,7 @@ from penstock_backbone.records.runs import RunItem, as_run, claim_run, is_claime
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.telemetry import parent_of
 from penstock_backbone.vocabulary import Item, Key, Message, Outcome, Refused, Unsettled, Update, Written
-from penstock_runner.domain.dispatch import Claim, Dispatch, Drop, Leave, decide, parse
+from penstock_runner.domain.dispatch import Claim, Dispatch, Drop, Leave, decide, is_suspect, parse
 from penstock_runner.domain.given import as_asked, without
 from penstock_runner.handlers.execution import Execution
 from penstock_runner.handlers.journal import Journal
@@ -74,6 +74,7 @@ class Claims:
         self._capacity = capacity
         self._reserved = 0
         self._claiming: set[tuple[str, int]] = set()
+        self._suspect: tuple[str, int] | None = None
         self._freed = asyncio.Event()
         self.executions: dict[tuple[str, int], Execution] = {}
 
@@ -102,6 +103,8 @@ class Claims:
                 await self._claim(batch)
         finally:
             self._claiming.difference_update(candidate.key for candidate in batch.candidates)
+            if self._suspect not in self._claiming and self._suspect not in self.executions:
+                self._suspect = None
             self._reserved -= len(messages)
             self._freed.set()
         if batch.settled:
@@ -124,8 +127,9 @@ class Claims:
         item = items.get(run_key(dispatch.run))
         run = as_run(item) if item else None
         decision = decide(
-            dispatch, run, receives=message.receives, find=self._registry.find, now=to_ms(self._world.clock.now())
-        )
+            dispatch, run, receives=message.receives, find=self._registry.find, now=to_ms(self._world.clock.now()),
+            has_suspect=self._suspect is not None and self._suspect[0] != dispatch.run,
+        )  # fmt: skip
         match decision:
             case Claim():
                 assert run is not None, "a claim without its run"
@@ -137,6 +141,8 @@ class Claims:
                 if project is None or known or any(other.dispatch.run == dispatch.run for other in batch.candidates):
                     batch.settled.append(message.receipt)
                     return
+                if is_suspect(run):
+                    self._suspect = key
                 self._claiming.add(key)
                 batch.candidates.append(_Candidate(message.receipt, dispatch, run, as_project(project), decision))
             case Drop(reason=reason):
@@ -227,7 +233,7 @@ class Claims:
                     return None
                 decision = decide(
                     candidate.dispatch, as_run(item), receives=1, find=self._registry.find,
-                    now=to_ms(self._world.clock.now()),
+                    now=to_ms(self._world.clock.now()), has_suspect=False,
                 )  # fmt: skip
                 return replace(candidate, run=as_run(item), claim=decision) if isinstance(decision, Claim) else None
             case _:
@@ -265,6 +271,8 @@ class Claims:
     def _closed(self, execution: Execution) -> None:
         del self.executions[execution.key]
         execution.session.work.pop(execution.key)
+        if self._suspect == execution.key:
+            self._suspect = None
         self._freed.set()
 
 
