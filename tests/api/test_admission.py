@@ -126,7 +126,8 @@ async def test_what_blocks_is_named(limits: list[Put], blocked_by: list[Any]) ->
     [
         ([], "place is not known"),
         ([board("run_X", waiting=900), *in_use(5)], "place is not known"),
-        ([board("RUN"), *in_use(5, durations=MEASURED[:4])], "Only 4 runs"),
+        ([board("RUN"), *in_use(5, durations=MEASURED[:4])], "Only 4 measured runs"),
+        ([board("RUN"), *in_use(5, durations=MEASURED[:1])], "Only 1 measured run of"),
         ([board("RUN", held=0), *in_use(0)], "not known how fast"),
         ([board("run_X", "RUN", held=0), *in_use(5)], "not known how fast"),
         ([board("RUN"), *in_use(5), said(FLEET, Stated(5, paused=True))], "paused"),

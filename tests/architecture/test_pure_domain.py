@@ -14,10 +14,11 @@ PURE_OF_OURS = (
     "penstock_backbone.records",
     "penstock_backbone.inventory",
     "penstock_backbone.errors",
+    "penstock_backbone.words",
     "penstock_runner.authoring",
 )
 """What a domain may import of the product besides itself: values and layouts (what a workflow's author
-writes is one too), never a port or an engine."""
+writes is one too) and words, never a port or an engine."""
 
 IMPURE_MODULES = (
     "asyncio", "concurrent", "fcntl", "ftplib", "getpass", "glob", "http", "importlib", "io", "logging", "mmap",

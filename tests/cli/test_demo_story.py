@@ -48,6 +48,10 @@ def test_a_run_is_told_from_its_wait_to_its_files() -> None:
     assert project.ended
 
 
+def test_one_file_is_told_as_one() -> None:
+    assert Project("x", "prj_1", "run_1").apply(1, "RunSucceeded", {"artifacts": [{}]}) == "succeeded with 1 file"
+
+
 def test_an_event_seen_before_changes_nothing() -> None:
     project = Project("x", "prj_1", "run_1")
     assert project.apply(5, "RunFailed", {"message": "lost"}) == "failed: lost"

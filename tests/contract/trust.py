@@ -29,6 +29,7 @@ from penstock_backbone.aws.provision import create_tables
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.inventory import SESSIONS, Inventory
 from penstock_backbone.system import SystemClock, SystemIds
+from penstock_backbone.words import counted
 
 VARIABLE = "PENSTOCK_DYNAMODB_ENDPOINT"
 PROGRAMS_DEFAULT = 100
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for difference in differs:
         sys.stdout.write(f"{difference}\n")
     sys.stdout.write(
-        f"{wanted.programs} programs of writes and {wanted.programs} with their streams, {len(differs)} differences\n"
+        f"{counted(wanted.programs, 'program')} of writes and {wanted.programs} with their streams, "
+        f"{counted(len(differs), 'difference')}\n"
     )
     return 1 if differs else 0
 

@@ -28,6 +28,7 @@ from tests.e2e.product import CLOCK, Product
 from penstock_backbone.records.runs import RunItem, as_run, run_key, story
 from penstock_backbone.records.tokens import all_tokens
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX
+from penstock_backbone.words import counted
 
 RUNNERS = 8
 LIMIT = 8
@@ -68,9 +69,10 @@ class Report:
             p99 = times[min(len(times) - 1, len(times) * 99 // 100)]
             resumed = f"resumed p50 {statistics.median(times):.0f} ms, p99 {p99} ms, max {times[-1]} ms"
         return (
-            f"{sum(self.kills.values())} kills ({self.kills['runner']} of runners), {self.runs} runs, "
-            f"{self.interrupted} interruptions, {self.lost_slots} lost slots, {len(self.broken)} repeated stages, "
-            f"{len(self.unfinished)} runs that did not succeed, {resumed}, in {self.seconds:.0f} s"
+            f"{counted(sum(self.kills.values()), 'kill')} ({self.kills['runner']} of runners), {counted(self.runs, 'run')}, "
+            f"{counted(self.interrupted, 'interruption')}, {counted(self.lost_slots, 'lost slot')}, "
+            f"{counted(len(self.broken), 'repeated stage')}, "
+            f"{counted(len(self.unfinished), 'run')} that did not succeed, {resumed}, in {self.seconds:.0f} s"
         )
 
 

@@ -13,6 +13,8 @@ from tests.simulation.shrink import shrunk
 from tests.simulation.swarm import quiet, simulate_all, total
 from tests.simulation.world import Result, simulate
 
+from penstock_backbone.words import counted
+
 TRACE_LINES_MAX = 25
 FAILURES_SHOWN_MAX = 10
 
@@ -58,8 +60,9 @@ def _one(seed: int, *, trace: bool, shrink: bool) -> int:
     counts = ", ".join(f"{count} × {what}" for what, count in sorted(result.sightings.counts.items()))
     _say(f"met: {counts}")
     _say(
-        f"1 seed, {int(result.violation is not None)} violations, {result.virtual_seconds:.0f} virtual seconds, "
-        f"{result.runs} runs, {result.grants} grants, {result.steps} steps, fingerprint {result.fingerprint}"
+        f"1 seed, {counted(int(result.violation is not None), 'violation')}, {result.virtual_seconds:.0f} virtual seconds, "
+        f"{counted(result.runs, 'run')}, {counted(result.grants, 'grant')}, {counted(result.steps, 'step')}, "
+        f"fingerprint {result.fingerprint}"
     )
     return int(result.violation is not None)
 

@@ -15,6 +15,8 @@ from tests.simulation.plan import plan_of
 from tests.simulation.swarm import quiet
 from tests.simulation.world import simulate
 
+from penstock_backbone.words import counted
+
 SEEDS_MAX = 300
 SOUND_SEEDS = 10
 """Played without any bug first: where the code itself fails, every mutant would seem to be caught."""
@@ -83,7 +85,7 @@ def _line(verdict: Verdict) -> str:
     if verdict.violation is not None:
         return f"caught    {verdict.name}: seed {verdict.seeds}, {verdict.violation[:VIOLATION_CHARS_MAX]}"
     reason = verdict.redundant or "NO REASON IS KNOWN: the simulation is blind here"
-    return f"SURVIVED  {verdict.name}: {verdict.seeds} seeds; {reason}"
+    return f"SURVIVED  {verdict.name}: {counted(verdict.seeds, 'seed')}; {reason}"
 
 
 if __name__ == "__main__":

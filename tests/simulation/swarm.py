@@ -13,6 +13,8 @@ from tests.simulation.plan import KINDS, OF_SHARDS, Plan, plan_of
 from tests.simulation.sightings import SITUATIONS, Sightings
 from tests.simulation.world import Result, simulate
 
+from penstock_backbone.words import counted
+
 CHUNK_SEEDS = 4
 CHILD_SEEDS_MAX = 200
 """After this a child process is replaced: what asyncio keeps of killed processes is not freed otherwise."""
@@ -49,16 +51,17 @@ class Totals:
     def catalogue(self) -> str:
         return (
             f"{len(reached(self.sightings.counts))} of the catalogue's {len(REACHABLE)} faults that can be reached were "
-            f"reached, in {self.virtual_seconds / 3600:.2f} virtual hours and {self.grants} grants"
+            f"reached, in {self.virtual_seconds / 3600:.2f} virtual hours and {counted(self.grants, 'grant')}"
         )
 
     def summary(self, seconds: float) -> str:
         faults = sum(self.sightings.counts[kind] for kind in KINDS)
         kinds = sum(1 for kind in KINDS if self.sightings.counts[kind])
         return (
-            f"{self.seeds} seeds, {len(self.failed)} violations, {self.virtual_seconds / 3600:.2f} virtual hours, "
-            f"{self.runs} runs, {self.grants} grants, {self.writes} writes, {self.steps} steps, "
-            f"{faults} faults of {kinds} kinds, {self.seeds / seconds:.1f} seeds/s, "
+            f"{counted(self.seeds, 'seed')}, {counted(len(self.failed), 'violation')}, "
+            f"{self.virtual_seconds / 3600:.2f} virtual hours, {counted(self.runs, 'run')}, {counted(self.grants, 'grant')}, "
+            f"{counted(self.writes, 'write')}, {counted(self.steps, 'step')}, "
+            f"{counted(faults, 'fault')} of {counted(kinds, 'kind')}, {self.seeds / seconds:.1f} seeds/s, "
             f"{self.virtual_seconds / seconds:.0f}x real time"
         )
 

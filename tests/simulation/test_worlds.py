@@ -23,6 +23,13 @@ def test_whoever_dies_after_any_single_write_of_a_run_everything_still_ends(plan
     assert [result.violation for result in results if result.violation] == []
 
 
+def test_a_single_seed_and_its_violation_are_summed_up_as_one() -> None:
+    totals = Totals(seeds=1, grants=1, runs=2, failed=[simulate(plan_of(FIRST_SEED))])
+    assert totals.summary(1.0).startswith(
+        "1 seed, 1 violation, 0.00 virtual hours, 2 runs, 1 grant, 0 writes, 0 steps, "
+    )
+
+
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_no_rule_is_broken_whatever_goes_wrong(block: int) -> None:
     totals = Totals()

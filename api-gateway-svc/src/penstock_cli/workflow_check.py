@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from penstock_backbone.words import counted
 from penstock_cli.refusal import PROBLEM
 from penstock_runner.authoring import Stage
 from penstock_runner.bootstrap import Settings, find_workflows
@@ -35,7 +36,7 @@ def check(modules: Sequence[str], console: Console) -> int:
     if loaded.problems:
         return FAULTY
     count = len(loaded.registry.plans())
-    console.print(Text(f"✓ {_counted(count, 'workflow')} can be served", "green"))
+    console.print(Text(f"✓ {counted(count, 'workflow')} can be served", "green"))
     return 0
 
 
@@ -52,7 +53,7 @@ def _found_here() -> Iterator[None]:
 def _show(plan: Plan, console: Console) -> None:
     workflow = plan.workflow
     heading = Text.assemble(
-        (workflow.name, "bold"), f" version {workflow.version}, {_counted(len(plan.stages), 'stage')}"
+        (workflow.name, "bold"), f" version {workflow.version}, {counted(len(plan.stages), 'stage')}"
     )
     if workflow.timeout_seconds is not None:
         heading.append(f", {_duration(workflow.timeout_seconds)} at most")
@@ -89,7 +90,3 @@ def _duration(seconds: float) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:g} s"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -75,7 +75,7 @@ def test_the_arrival_that_is_told_most_directly_counts() -> None:
             "it does not say when runs arrived: line 1 must name one of arrival_s, arrived_at, started_at, finished_at.",
         ),
         ("arrival_s,duration_s,duration_s\n1,2,3\n", "line 1 names the column duration_s twice."),
-        ("arrival_s,duration_s\n1,2\n1\n", "line 3 has 1 cells, and the header has 2."),
+        ("arrival_s,duration_s\n1,2\n1\n", "line 3 has 1 cell, and the header has 2."),
         ("arrival_s,duration_s\n1,2\n3,abc\n", "line 3, column duration_s: 'abc' is not a number."),
         ("arrival_s,duration_s\n1,nan\n", "line 2, column duration_s: 'nan' is not a number."),
         ("arrival_s,duration_s\n1,-2\n", "line 2, column duration_s: '-2' is negative."),

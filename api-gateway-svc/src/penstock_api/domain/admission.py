@@ -13,6 +13,7 @@ from penstock_backbone.records.runs import QUEUED, RUNNING, RunItem
 from penstock_backbone.records.times import to_text
 from penstock_backbone.records.tokens import is_granted
 from penstock_backbone.vocabulary import Item
+from penstock_backbone.words import counted
 
 
 class Standing(NamedTuple):
@@ -106,7 +107,7 @@ def _start(
     if len(durations) < MEASURED_RUNS_MIN:
         return (
             None,
-            f"Only {len(durations)} runs of this workflow were measured yet; an estimate needs {MEASURED_RUNS_MIN}.",
+            f"Only {counted(len(durations), 'measured run')} of this workflow so far; an estimate needs {MEASURED_RUNS_MIN}.",
         )
     slots = (_board(run, standing) or _NOTHING)["held"]
     if slots == 0:

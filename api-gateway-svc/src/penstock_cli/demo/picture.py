@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from penstock_backbone.words import counted
 from penstock_cli.demo.story import Project, Scene
 
 NAME_CELLS = 18
@@ -133,5 +134,5 @@ def _now(project: Project) -> Text:
     if project.state == "failed":
         return Text(project.error, style="red")
     if project.state == "succeeded":
-        return Text(f"{project.artifacts} files", style="dim")
+        return Text(counted(project.artifacts, "file"), style="dim")
     return Text(", ".join(sorted(project.current)), style="cyan")

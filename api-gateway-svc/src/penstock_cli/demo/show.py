@@ -13,6 +13,7 @@ import httpx
 from penstock_backbone.engines import EngineSettings
 from penstock_backbone.ports import Clock
 from penstock_backbone.system import SystemClock, SystemIds
+from penstock_backbone.words import counted
 from penstock_cli.data_folder import is_owned, owned
 from penstock_cli.demo.frontend import Frontend
 from penstock_cli.demo.picture import Lines, LiveTable, Picture, padded
@@ -88,8 +89,8 @@ async def _perform(frontend: Frontend, scene: Scene, picture: Picture, clock: Cl
     accepted = [*left, *await asyncio.gather(*(frontend.submit(request) for request in REQUESTS))]
     scene.projects += [Project(project.name, project.project_id, project.run_id) for project in accepted]
     if left:
-        picture.note(f"{len(left)} projects of before go on")
-    picture.line(f"{len(REQUESTS)} projects accepted")
+        picture.note(f"it goes on with {counted(len(left), 'project')} of before")
+    picture.line(f"{counted(len(REQUESTS), 'project')} accepted")
     async with asyncio.TaskGroup() as group:
         queue = group.create_task(_watch_queue(frontend, scene, picture, clock))
         followers = [group.create_task(_follow(frontend, project, picture)) for project in scene.projects]
@@ -117,7 +118,7 @@ async def _watch_queue(frontend: Frontend, scene: Scene, picture: Picture, clock
 
 
 def _introduce(picture: Picture, wish: Wish, *, chosen: int | None) -> None:
-    picture.say(f"Penstock demo: {len(REQUESTS)} projects at once, at most {wish.limit} run at a time.")
+    picture.say(f"Penstock demo: {len(REQUESTS)} projects at once, at most {wish.limit} at a time.")
     picture.say(
         f"An offline drafter stands in for the model; each stage is slowed by {wish.draft_pace_seconds} s so that it can be watched."
     )

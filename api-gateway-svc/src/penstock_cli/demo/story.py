@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from penstock_backbone.words import counted
+
 State = Literal["waiting", "running", "succeeded", "failed"]
 PLACES_SHOWN_MAX = 20
 
@@ -71,7 +73,7 @@ class Project:
         if kind == "RunSucceeded":
             self.state = "succeeded"
             self.artifacts = len(data.get("artifacts", ()))
-            return f"succeeded with {self.artifacts} files"
+            return f"succeeded with {counted(self.artifacts, 'file')}"
         self.state = "failed"
         self.error = data.get("message") or data.get("reason") or kind
         return f"failed: {self.error}"

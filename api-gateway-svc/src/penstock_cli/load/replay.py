@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock_backbone.ports import Clock, Ids
+from penstock_backbone.words import counted
 from penstock_cli.asking import Asking
 from penstock_cli.load.domain.course import Course, Due
 from penstock_cli.load.domain.figures import Outcome, in_words
@@ -141,6 +142,6 @@ class Replay:
         missing = len(self._dues) - len(self.posted)
         named = f"; the first are {', '.join(left[:NAMED_MAX])}" if left else ""
         return (
-            f"Of {len(self._dues)} runs {len(left) + missing} had not been seen to end after {in_words(seconds_max)}"
+            f"Of {counted(len(self._dues), 'run')} {len(left) + missing} had not been seen to end after {in_words(seconds_max)}"
             f"{named}: look into the logs."
         )

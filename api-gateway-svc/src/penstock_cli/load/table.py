@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from penstock_backbone.words import counted
 from penstock_cli.load.domain.course import Due
 from penstock_cli.load.domain.figures import Report, Settings, in_words, offered_percent, remarks
 from penstock_cli.load.domain.measures import Measures
@@ -23,7 +24,7 @@ def show(told: Report, console: Console) -> None:
         console.print(_tenants(told, told.real))
         hidden = len(told.real.tenants) - TENANTS_SHOWN_MAX
         if hidden > 0:
-            console.print(Text(f"{hidden} more tenants: --json writes all", "dim"))
+            console.print(Text(f"{counted(hidden, 'more tenant')}: --json writes all", "dim"))
         console.print()
     for remark in remarks(told):
         console.print(Text(remark, "yellow"), soft_wrap=True)
@@ -87,8 +88,8 @@ def _lead(measures: Measures) -> str:
 
 def _consumed(told: Report) -> str:
     usage = told.outcome.usage
-    words = {"input_tokens": "tokens in", "output_tokens": "tokens out", "tool_calls": "tool calls"}
-    said = [f"{usage[name]:,} {word}" for name, word in words.items() if name in usage]
+    words = {"input_tokens": ("token", " in"), "output_tokens": ("token", " out"), "tool_calls": ("tool call", "")}
+    said = [counted(usage[name], noun) + where for name, (noun, where) in words.items() if name in usage]
     if "cost_microusd" in usage:
         said.append(f"{usage['cost_microusd'] / 1e6:,.2f} $")
     return "reported by the runs: " + (" · ".join(said) or "nothing was measured")
@@ -100,6 +101,6 @@ def introduction(settings: Settings, dues: Sequence[Due], seconds: float) -> str
     asked = "" if offered is None else f"{offered:.2g}" if offered < 10 else f"{offered:,.0f}"
     arrivals = f"so that {asked} % of the slots are asked for" if asked else "all at once"
     return (
-        f"Penstock load: {len(dues)} runs of {settings.trace} at speed {settings.speed:,}, arriving {arrivals}; "
-        f"at most {settings.slots} go at a time.\nAn ideal scheduler would need {in_words(seconds)}."
+        f"Penstock load: {counted(len(dues), 'run')} of {settings.trace} at speed {settings.speed:,}, arriving {arrivals}; "
+        f"at most {settings.slots} at a time.\nAn ideal scheduler would need {in_words(seconds)}."
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from penstock_backbone.words import counted
 from penstock_cli.load.domain.course import Course, Due, ideal
 from penstock_cli.load.domain.measures import Measures, Spread, measure
 
@@ -113,7 +114,7 @@ def remarks(told: Report) -> list[str]:
     """What a reader of the figures must know besides."""
     said = [f"a run failed: {error}" for error in told.outcome.errors[:ERRORS_SHOWN_MAX]]
     if len(told.outcome.errors) > ERRORS_SHOWN_MAX:
-        said.append(f"{len(told.outcome.errors) - ERRORS_SHOWN_MAX} more runs failed")
+        said.append(f"{counted(len(told.outcome.errors) - ERRORS_SHOWN_MAX, 'more run')} failed")
     said += _about_speed(told)
     if len({due.run.priority for due in told.dues}) > 1:
         said.append(

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import TypeVar
 
+from penstock_backbone.words import counted
+
 RUNS_MAX = 2000
 DURATION_SECONDS_MAX = 7 * 24 * 3600.0
 ARRIVAL_SECONDS_MAX = 10 * 366 * 24 * 3600.0
@@ -66,7 +68,7 @@ def parse(text: str, stages_max: int) -> Trace:
     runs: list[TracedRun] = []
     for line, cells in rows:
         if len(cells) != len(header):
-            raise UnusableTrace(f"line {line} has {len(cells)} cells, and the header has {len(header)}.")
+            raise UnusableTrace(f"line {line} has {counted(len(cells), 'cell')}, and the header has {len(header)}.")
         if len(runs) == RUNS_MAX:
             raise UnusableTrace(f"it has more than {RUNS_MAX:,} runs: replay a part of it.")
         row = {column: _Cell(line, column, cell.strip()) for column, cell in zip(header, cells, strict=True)}
