@@ -279,6 +279,14 @@ def _no_assertion(patches: Patches) -> None:
 # --- fencing off ---------------------------------------------------------------------------------------
 
 
+def weights_not_read(patches: Patches) -> None:
+    patches.put(Limits, "weight", lambda _self, _tenant: 1)
+
+
+def least_shares_not_read(patches: Patches) -> None:
+    patches.put(Limits, "min_share", lambda _self, _tenant: 0)
+
+
 def released_before_fenced_off(patches: Patches) -> None:
     async def fence_off(_self: Any, lost: Sequence[Any]) -> set[str]:
         return {token.run for token, _ in lost}

@@ -9,6 +9,7 @@ from typing import Any
 from tests.simulation.budgets import Budgets
 from tests.simulation.machine import Process
 from tests.simulation.network import LIMITS_AGE, LIMITS_QUERY, Call
+from tests.simulation.shares import Shares
 from tests.simulation.sightings import Sightings
 from tests.simulation.violations import demand
 from tests.simulation.yields import Yields
@@ -43,8 +44,6 @@ from penstock_runner.handlers.journal import STOPPED, YIELDED
 STALE_LIMITS_SECONDS_MAX = 70.0
 """The reading of limits that a decision is made on: every 30 s by the orchestrator's own clock, which may be slow and
 cut off for a while. What it is frozen does not count."""
-SHARE_BOUND = 2
-"""Of two tenants that both wait: 1/w + 1/w."""
 
 
 class Ledger:
@@ -63,6 +62,7 @@ class Ledger:
         self.fences: dict[str, int] = {}
         self.shards = Budgets(self._most)
         self.yields = Yields(self, runs)
+        self._shares = Shares(sightings)
         self.grants = 0
         self._gone: set[str] = set()
         self._withdrawn: set[str] = set()
@@ -79,6 +79,8 @@ class Ledger:
             self._limits.setdefault(key.sk, []).append((now, 0 if new.get("paused") else new["limit"]))
             if key.sk == FLEET:
                 self.yields.switched(new)
+            if key.sk.startswith(tenant_scope("")):
+                self._shares.said(now, key.sk, new)
 
     def committed(self, now: float, key: Key, old: Item | None, new: Item | None, call: Call | None) -> None:
         self.shards.committed(call)
@@ -87,7 +89,9 @@ class Ledger:
             self.shards.apportioned(now, new)
         elif key == asks_key():
             assert new is not None, "the asks were deleted"
-            self.yields.asked(as_asks(new))
+            assert call is not None, "asks that nobody wrote"
+            seen = call.views.get(LIMITS_QUERY, 0.0)
+            self.yields.asked(as_asks(new), lambda tenant: self._shares.owed(tenant, seen))
         elif key.sk == HEAD_SK:
             demand(new is not None, "I2", "the head was deleted")
             assert new is not None
@@ -248,12 +252,8 @@ class Ledger:
                 if earlier and not self._has_room(other, limits_seen):
                     self._sightings.note("a run was passed over at a limit of its own (44)")
             elif other["pk"] == token["pk"] and seen_all and self._has_room(other, limits_seen):
-                ours, theirs = self._in_use[_tenant(token)] + 1, self._in_use[_tenant(other)]
-                demand(
-                    ours - theirs <= SHARE_BOUND,
-                    "I10",
-                    f"{token['tenant']} gets its slot {ours} while {other['tenant']} waits with {theirs}",
-                )
+                here, there = _tenant(token), _tenant(other)
+                self._shares.demand_turn(here, there, (self._in_use[here], self._in_use[there]), limits_seen)
 
     def _has_seen_all(self, call: Call, shard: str) -> bool:
         """Whether the decider knows what the other shards hold: each decides on a head of its own, so nothing but what it

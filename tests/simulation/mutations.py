@@ -39,6 +39,8 @@ MUTATIONS = (
     Mutation("the held set is a counter", bugs_of_admission.counter_instead_of_set),
     Mutation("last come, first served", bugs_of_admission.last_come_first_served),
     Mutation("whoever holds most comes first", bugs_of_admission.flooding_tenant_first),
+    Mutation("the weights of tenants are not read", bugs_of_admission.weights_not_read),
+    Mutation("the least shares of tenants are not read", bugs_of_admission.least_shares_not_read),
     Mutation("a slot is freed before its run is fenced off", bugs_of_admission.released_before_fenced_off),
     Mutation("a grant is revoked without a fence", bugs_of_admission.revoked_without_fence),
     Mutation("a run is fenced off without a condition", bugs_of_admission.fence_off_without_condition),

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
 
 from tests.simulation.machine import stream_of
-from tests.simulation.workload import SCOPES
+from tests.simulation.workload import SCOPES, TENANTS
 
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, DISPATCHER, LIMITS_WATCHER, RELAY
-from penstock_backbone.records.limits import FLEET
+from penstock_backbone.records.limits import FLEET, tenant_scope
 
 FAULTS_SECONDS = (20.0, 30.0, 50.0)
 """Of virtual time in which things go wrong; then they stop, and everything has to finish. Of the same machine time many
@@ -70,7 +70,7 @@ WORLD_FAULTS = (
     "limit changed",
     "clean start of everything",
 )
-YIELDS_SWITCHED = "yielding switched"
+YIELDS_SWITCHED, SHARES_CHANGED = "yielding switched", "shares changed"
 KINDS = (*CALL_FAULTS, *PROCESS_FAULTS, *QUEUE_FAULTS, *STREAM_FAULTS, *WORLD_FAULTS)
 RESHARDED, SLOW_REQUEST = "number of shards changed", "slow request"
 OF_SHARDS = (RESHARDED, SLOW_REQUEST)
@@ -128,6 +128,7 @@ def plan_of(seed: int) -> Plan:
         faults += _chain(chance, chance.uniform(2.0, max(3.0, within - 20.0)))
     faults += _shards(stream_of(seed, "shards"), within)
     faults += _yields(stream_of(seed, "yields"), within)
+    faults += _shares(stream_of(seed, "shares"), within)
     faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
     return Plan(
         seed,
@@ -218,6 +219,22 @@ def _yields(chance: Random, within: float) -> list[Fault]:
     first, last = within / 3, chance.uniform(within / 3, within)
     times = chance.choice(((), (0.0,), (0.0,), (chance.uniform(0.0, first),), (0.0, first, last)))
     return [Fault(at, YIELDS_SWITCHED, FLEET, "", 0.0, 1 - place % 2) for place, at in enumerate(times)]
+
+
+def _shares(chance: Random, within: float) -> list[Fault]:
+    """In half of the seeds tenants have weights and least shares, and mostly others later."""
+    times = chance.choice(((), (), (0.0,), (0.0, chance.uniform(1.0, within)), (chance.uniform(1.0, within),)))
+    tenants = list(map(tenant_scope, TENANTS))
+    return [
+        Fault(at, SHARES_CHANGED, tenant, "", 0.0, chance.randrange(1 << 16))
+        for at in times
+        for tenant in chance.sample(tenants, chance.randint(1, len(tenants)))
+    ]
+
+
+def share_of(fault: Fault) -> tuple[int, int]:
+    """The weight and the least share that it gives its tenant."""
+    return (1, 2, 3, 5)[fault.amount % 4], (0, 1, 2, 4)[fault.amount // 4 % 4]
 
 
 def _up_and_down(chance: Random, at: float) -> list[Fault]:

@@ -62,6 +62,8 @@ SITUATIONS = (
     "the API died after a write (4)",
     "events were refused in part (15)",
     "a run was passed over at a limit of its own (44)",
+    "a least share decided whose turn it was",
+    "a turn was taken among unlike weights",
     "a granted run was cancelled before its claim (50)",
     "a stored result was never pointed at (63)",
     "an attempt took far too long (66)",

@@ -26,6 +26,7 @@ from tests.simulation.plan import (
     Fault,
     Plan,
     pauses,
+    share_of,
 )
 from tests.simulation.ports import SimulatedEngine
 from tests.simulation.sightings import Sightings
@@ -216,6 +217,11 @@ class World:
             self._yields = bool(fault.amount)
         self._operate(_said(set_limit(FLEET, limit=self._fleet, at=at, yields=self._yields), paused=self._paused))
 
+    def _share(self, fault: Fault) -> None:
+        weight, least = share_of(fault)
+        limit = set_limit(fault.target, limit=OPEN_LIMIT, at=round(self.loop.now * 1000))
+        self._operate(Put(limit.key, limit.item | {"weight": weight, "min_share": least}))
+
     # --- processes ------------------------------------------------------------------------------------
 
     def _start(self, name: str) -> None:
@@ -337,6 +343,8 @@ class World:
                 self._operate(set_limit(SHARDS, limit=fault.amount, at=round(self.loop.now * 1000)))
             case "limit changed" | "yielding switched":
                 self._limit(fault)
+            case "shares changed":
+                self._share(fault)
             case "clean start of everything":
                 for name in self._names:
                     self._crash(self.processes[name], fault.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.simulation.violations import demand
@@ -26,21 +27,25 @@ class Yields:
     def switched(self, fleet: Item) -> None:
         self._limit, self._is_on = 0 if fleet.get("paused") else fleet["limit"], fleet.get("yields", False)
 
-    def asked(self, now: Asks) -> None:
+    def asked(self, now: Asks, owed: Callable[[str], range]) -> None:
+        """`owed`: how many slots a tenant's scope is owed, by what the one who asks may know."""
         demand(self._is_on, "I15", "a run is asked to yield, and nobody wants that")
         in_use = self._ledger.in_use
         demand(
             in_use(FLEET) == self._limit, "I15", f"a run is asked to yield while {in_use(FLEET)} of {self._limit} run"
         )
         tokens, held = self._ledger.tokens, self._ledger.held
-        waiting = {token["tenant"] for name, token in tokens.items() if name not in held and self._waits(token)}
-        starving = {tenant for tenant in waiting if not in_use(tenant_scope(tenant))}
+        waiting = {
+            tenant_scope(item["tenant"]) for name, item in tokens.items() if name not in held and self._waits(item)
+        }
+        starving = {tenant for tenant in waiting if in_use(tenant) < owed(tenant)[-1]}
         demand(len(now.standing) <= len(starving), "I15", f"{len(now.standing)} asks stand for {len(starving)} tenants")
         for name, fence in now.standing:
             demand(held.get(name) == fence, "I15", f"{name} is asked to yield, and does not hold under {fence}")
             tenant = tokens[name]["tenant"]
             asked = sum(tokens[other]["tenant"] == tenant for other, _ in now.standing)
-            demand(in_use(tenant_scope(tenant)) > asked, "I15", f"{tenant} would yield its last slot")
+            left = in_use(tenant_scope(tenant)) - asked
+            demand(left >= owed(tenant_scope(tenant))[0], "I15", f"{tenant} would yield what it is owed: {left} stay")
 
     def _waits(self, token: Item) -> bool:
         """One that goes back to the line by the last decision is in it, even if that is not applied yet."""
