@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="run everything on this machine until Ctrl-C"))
     _add_demo(commands.add_parser("demo", help="the same, with ten projects submitted at once"))
     _add_load(commands.add_parser("load", help="replay an observed workload, and report waits, use and fairness"))
+    _add_dead_letters(commands.add_parser("dead-letters", help="show what failed too often, and have it tried again"))
     _add_workflow(commands.add_parser("workflow", help="check workflows of your own before you serve them"))
     _add_provision(commands.add_parser("provision", help="create tables, queues and bus on an AWS emulator"))
     return parser
@@ -83,9 +84,7 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         "Starts the store, the API, the orchestrator and the runners, and starts again what dies. "
         "With PENSTOCK_ENGINE=aws there is no store: the others work on AWS, or on an emulator at PENSTOCK_AWS_ENDPOINT."
     )
-    parser.add_argument(
-        "--data", type=Path, default=FOLDER, metavar="FOLDER", help=f"where everything is kept (default {FOLDER})"
-    )
+    _add_data(parser)
     parser.add_argument("--port", type=_number(1, PORT_MAX), default=8080, help="of the API (default 8080)")
     _add_limit(parser)
     parser.add_argument(
@@ -136,6 +135,16 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_load)
 
 
+def _add_dead_letters(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Shows the messages that failed so often that a running `penstock up` has put them aside. "
+        "docs/operations.md says what they mean."
+    )
+    _add_data(parser)
+    parser.add_argument("--redrive", action="store_true", help="have them tried again, which is always safe")
+    parser.set_defaults(command=_dead_letters)
+
+
 def _add_workflow(parser: argparse.ArgumentParser) -> None:
     parser.description = "Workflows are Python modules with WORKFLOWS, a tuple of Workflow."
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -154,6 +163,12 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--endpoint", required=True, metavar="URL", help="where the emulator listens")
     parser.set_defaults(command=_provision)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, default=FOLDER, metavar="FOLDER", help=f"where everything is kept (default {FOLDER})"
+    )
 
 
 def _add_limit(parser: argparse.ArgumentParser) -> None:
@@ -191,6 +206,13 @@ async def _load(arguments: argparse.Namespace, hurry: asyncio.Event) -> int:
     from penstock_cli.load.show import Asked, load  # noqa: PLC0415  # only this command needs it
 
     return await load(Asked(arguments.trace, arguments.speed, arguments.limit, arguments.busy, arguments.json), hurry)
+
+
+async def _dead_letters(arguments: argparse.Namespace, _: asyncio.Event) -> int:
+    from penstock_cli.dead_letters import dead_letters  # noqa: PLC0415  # only this command needs it
+
+    settings = EngineSettings.from_environment(os.environ)
+    return await dead_letters(arguments.data, settings, redrive=arguments.redrive)
 
 
 async def _workflow_check(arguments: argparse.Namespace, _: asyncio.Event) -> int:

@@ -24,7 +24,7 @@ LAST_BYTES_MAX = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """`path` is absolute and exists; only the holder of `owned` has one."""
+    """`path` is absolute and exists; only the holder of `owned` has one, and who looks at one `in_use`."""
 
     path: Path
 
@@ -76,6 +76,14 @@ def is_owned(path: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def in_use(path: Path) -> DataFolder:
+    """That of somebody who runs in it now. Raises Refusal where nobody does."""
+    folder = path.expanduser().absolute()
+    if not is_owned(folder):
+        raise Refusal(f"No penstock runs on {folder}: start `penstock up` there, or name its folder with --data.")
+    return DataFolder(folder)
 
 
 def rotate(log: Path) -> None:
