@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tests.simulation.plan import EVERYTHING, RESHARDED, Fault, Plan
-from tests.simulation.world import Result, simulate
+from tests.simulation.world import Result, World, simulate
 
 PLAN = Plan(
     seed=1, runs=3, shuffled=False, latency=0.01, fleet=2, rates={}, faults=(), runners=2, submit_seconds=0.5,
@@ -22,8 +22,9 @@ RESHARDING = replace(
 
 def crash_after_each_write(plan: Plan = PLAN) -> Iterator[Result]:
     """The first result is the undisturbed world; its number of writes says how many there are to die of."""
-    undisturbed = simulate(plan)
-    yield undisturbed
-    for write in range(1, undisturbed.writes + 1):
-        for partly in (False, True):
+    world = World(plan)
+    yield world.run()
+    batches = set(world.network.batches)
+    for write in range(1, world.network.writes + 1):
+        for partly in (False, True) if write in batches else (False,):
             yield simulate(replace(plan, crash_after=write, crash_partly=partly))

@@ -33,8 +33,9 @@ class Stuck(Exception):
     """Nothing can ever happen again, or too much has happened."""
 
 
-Event: TypeAlias = tuple[Owner | None, Callable[..., object], tuple[Any, ...]]
-"""Something that happens at its time and is never taken back: cheaper than a handle, and outside of every context."""
+Event: TypeAlias = tuple[Owner | None, Callable[..., object], tuple[Any, ...], contextvars.Context | None]
+"""Something that happens at its time and is never taken back: cheaper than a handle. Without a context it is outside of
+every one."""
 
 
 class _Step(asyncio.Handle):
@@ -106,6 +107,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, int, asyncio.Handle | Event]] = []
         self._over = False
         self.set_exception_handler(lambda _loop, _context: None)
+        self.get_debug = bool  # type: ignore[method-assign]  # each new future asks: this answers False without a frame
 
     def next_number(self) -> int:
         self._numbers += 1
@@ -123,22 +125,24 @@ class SimulationLoop(asyncio.BaseEventLoop):
         running.result()
 
     def _turn(self, running: asyncio.Task[Any]) -> None:
-        due, chance, steps_max = self._due, self._chance, self._steps_max
+        due, steps_max = self._due, self._steps_max
+        random = self._chance.random if self._chance is not None else None
         is_over = running.done
         while not is_over():
             if not due:
-                self._advance()
-                continue
-            if chance is None or len(due) == 1:
+                step = self._advance()
+                if step is None:
+                    continue
+            elif random is None or len(due) == 1:
                 step = due.popleft()
             else:
-                place = int(chance.random() * len(due))
+                place = int(random() * len(due))
                 step = due[place]
                 due[place] = due[-1]
                 due.pop()
-            context: Any = None
+            context: Any
             if type(step) is tuple:
-                owner, callback, arguments = step
+                owner, callback, arguments, context = step
             elif step._cancelled:  # type: ignore[union-attr]  # it is a handle
                 continue
             else:
@@ -161,8 +165,8 @@ class SimulationLoop(asyncio.BaseEventLoop):
             if self.steps > steps_max:
                 raise Stuck(f"{steps_max} steps were made, and it goes on")
 
-    def _advance(self) -> None:
-        """To the next moment for which something is planned; all of that is then due."""
+    def _advance(self) -> asyncio.Handle | Event | None:
+        """To the next moment for which something is planned. One step is given at once; if there are more, all are due."""
         timers, due, pop = self._timers, self._due, heapq.heappop
         while timers:
             when, _, step = pop(timers)
@@ -173,11 +177,14 @@ class SimulationLoop(asyncio.BaseEventLoop):
         if when > self.now:
             self.now = when
         now = self.now
+        if not timers or timers[0][0] > now:
+            return step
         due.append(step)
         while timers and timers[0][0] <= now:
             step = pop(timers)[2]
             if type(step) is tuple or not step._cancelled:  # type: ignore[union-attr]  # it is a handle
                 due.append(step)
+        return None
 
     def resume(self, steps: list[asyncio.Handle | Event]) -> None:
         """Those that were put aside for a process that has thawed."""
@@ -187,7 +194,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         """Calls it then, for this process or for the world; it cannot be taken back."""
         self._numbers = number = self._numbers + 1
         if not self._over:
-            heapq.heappush(self._timers, (at, number, (owner, callback, arguments)))
+            heapq.heappush(self._timers, (at, number, (owner, callback, arguments, None)))
 
     # --- what asyncio asks of a loop ----------------------------------------------------------------
 
@@ -197,6 +204,11 @@ class SimulationLoop(asyncio.BaseEventLoop):
     def call_soon(  # type: ignore[override]  # typeshed ties the arguments' types to the callback's
         self, callback: Callable[..., object], *args: Any, context: Any = None
     ) -> asyncio.Handle:
+        if context is not None:
+            # Only tasks and futures ask so. They never take a step back, so it needs no handle.
+            if not self._over:
+                self._due.append((context.get(OWNER), callback, args, context))
+            return None  # type: ignore[return-value]  # a task or a future drops it
         step = _Step(callback, args, context)
         if not self._over:
             self._due.append(step)
@@ -220,6 +232,10 @@ class SimulationLoop(asyncio.BaseEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         return _NumberedFuture(loop=self)
+
+    def create_answer(self) -> asyncio.Future[Any]:
+        """For whoever awaits it at once and puts it in no set: asyncio's own class alone has a short way to its task."""
+        return asyncio.Future(loop=self)
 
     def create_task(self, coroutine: Any, *, name: Any = None, context: Any = None) -> asyncio.Task[Any]:
         task = _NumberedTask(coroutine, loop=self, name=name, context=context)

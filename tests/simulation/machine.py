@@ -51,7 +51,7 @@ class LocalClock:
         return BEGINNING + timedelta(seconds=self.monotonic()) + self.wrong_by
 
     async def sleep(self, seconds: float) -> None:
-        awake = self._loop.create_future()
+        awake = self._loop.create_answer()
         self._loop.happen(self._loop.now + max(0.0, seconds) / self.rate, self._owner, _wake, awake)
         await awake
 

@@ -54,7 +54,7 @@ class Call:
     """`apply` does it on the engine. `refuse` is what stands for "not applied, try again" where that is a value;
     `halve` does a part of a batch, chosen by the number it is given."""
 
-    __slots__ = ("answer", "apply", "halve", "name", "of_session", "process", "refuse", "views")
+    __slots__ = ("answer", "apply", "halve", "name", "process", "refuse", "views")
 
     def __init__(
         self,
@@ -62,10 +62,8 @@ class Call:
         name: str,
         apply: Callable[[], Any],
         answer: asyncio.Future[Any],
-        *,
         refuse: Callable[[str], Any] | None,
         halve: Callable[[int], Any] | None,
-        of_session: bool,
     ) -> None:
         self.process = process
         self.name = name
@@ -74,11 +72,10 @@ class Call:
         self.refuse = refuse
         self.halve = halve
         self.views = dict(process.views) if name.startswith("tables.write_after") else {}
-        self.of_session = of_session
 
 
 class Network:
-    """`caller` is whose call is being applied, while one is."""
+    """`caller` is whose call is being applied, while one is. `batches`: the numbers of those writes that can be done in part."""
 
     def __init__(
         self,
@@ -97,6 +94,7 @@ class Network:
         self.caller: Call | None = None
         self.under_way = 0
         self.writes = 0
+        self.batches: list[int] = []
         self.crash_after = 0
         self.crash_partly = False
         self.on_crash: Callable[[Process, float], None] = lambda _process, _seconds: None
@@ -164,24 +162,22 @@ class Network:
         halve: Callable[[int], Any] | None = None,
         of_session: bool = False,
     ) -> asyncio.Future[Any]:
-        answer = self.loop.create_future()
-        self._send(Call(process, name, apply, answer, refuse=refuse, halve=halve, of_session=of_session))
+        loop = self.loop
+        answer = loop.create_answer()
+        call = Call(process, name, apply, answer, refuse, halve)
+        throttled = of_session and loop.now < self._sessions_until
+        if throttled or (self._outages and self._is_cut_off(process, name)):
+            self.later(self.way(process), self._fail, call, GONE)
+            return answer
+        fault = self.strike(process.name, name) if self._armed else None
+        if fault is None:
+            loop.happen(loop.now + self.way(process), None, self._arrive, call)
+        else:
+            self._spoil(call, fault)
         return answer
 
     def way(self, process: Process) -> float:
         return self._latency * (0.1 + process.network())
-
-    def _send(self, call: Call) -> None:
-        process = call.process
-        throttled = call.of_session and self.loop.now < self._sessions_until
-        if throttled or (self._outages and self._is_cut_off(process, call.name)):
-            self.later(self.way(process), self._fail, call, GONE)
-            return
-        fault = self.strike(process.name, call.name) if self._armed else None
-        if fault is None:
-            self.later(self.way(process), self._arrive, call)
-            return
-        self._spoil(call, fault)
 
     def _spoil(self, call: Call, fault: Fault) -> None:
         process = call.process
@@ -254,6 +250,8 @@ class Network:
         counted = is_change(call.name)
         if counted:
             self.writes += 1
+            if call.halve is not None:
+                self.batches.append(self.writes)
             if self.writes == self.crash_after and self.crash_partly:
                 self._in_part(call, self.writes)
         self.caller = call
@@ -266,24 +264,25 @@ class Network:
             error = caught
         finally:
             self.caller = None
-        self.trace.call(self.loop.now, call.process.name, call.name, error or value)
+        self.trace.call(seen, call.process.name, call.name, error or value)
         if counted and self.writes == self.crash_after:
             self.sightings.note("killed after a write")
             self.on_crash(call.process, 1.0)
             return
         if back is not None:
-            self.later(back, self._answer, call, value, error, seen)
+            self.loop.happen(seen + back, None, self._answer, call, value, error, seen)
 
     def _answer(self, call: Call, value: Any, error: BackboneError | None, seen: float) -> None:
-        if call.answer.done() or call.process.gone:
+        answer, process = call.answer, call.process
+        if answer.done() or process.gone:
             return
-        call.process.views[call.name] = seen
+        process.views[call.name] = seen
         if call.name == LIMITS_QUERY:
-            call.process.views[LIMITS_AGE] = call.process.awake_seconds()
+            process.views[LIMITS_AGE] = process.awake_seconds()
         if error is not None:
-            call.answer.set_exception(error)
+            answer.set_exception(error)
         else:
-            call.answer.set_result(value)
+            answer.set_result(value)
 
     def _fail(self, call: Call, reason: str) -> None:
         if call.answer.done() or call.process.gone:

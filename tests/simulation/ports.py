@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
-from typing import Any, cast
 
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.machine import Process
@@ -45,9 +45,7 @@ class _Part:
         self._process = process
         self._network = network
         self._engine: MemoryEngine = network.engine
-
-    def _call(self, name: str, apply: Callable[[], Any], **more: Any) -> asyncio.Future[Any]:
-        return self._network.call(self._process, name, apply, **more)
+        self._call = partial(network.call, process)
 
 
 class Tables(_Part):
@@ -60,11 +58,13 @@ class Tables(_Part):
         return await self._get("tables.get", keys)
 
     async def _get(self, name: str, keys: Sequence[Key]) -> list[Item | None]:
-        return cast(list[Item | None], await self._call(name, lambda: at_once(self._engine.tables.get(keys))))
+        items: list[Item | None] = await self._call(name, lambda: at_once(self._engine.tables.get(keys)))
+        return items
 
     async def query(self, query: Query) -> Page:
         name = f"tables.query {query.pk}" if query.cursor is None else "tables.query on"
-        return cast(Page, await self._call(name, lambda: at_once(self._engine.tables.query(query))))
+        page: Page = await self._call(name, lambda: at_once(self._engine.tables.query(query)))
+        return page
 
     async def write(self, writes: Sequence[Write]) -> list[Outcome]:
         def some(amount: int) -> list[Outcome]:
@@ -74,16 +74,14 @@ class Tables(_Part):
             answers = iter(self._write(kept) if kept else [])
             return [next(answers) if take else Unsettled(REFUSED) for take in chosen]
 
-        return cast(
-            list[Outcome],
-            await self._call(
-                _name_of(writes[0]),
-                lambda: self._write(writes),
-                refuse=lambda reason: [Unsettled(reason) for _ in writes],
-                halve=some,
-                of_session=writes[0].key.table == SESSIONS,
-            ),
+        outcomes: list[Outcome] = await self._call(
+            _name_of(writes[0]),
+            lambda: self._write(writes),
+            refuse=lambda reason: [Unsettled(reason) for _ in writes],
+            halve=some,
+            of_session=writes[0].key.table == SESSIONS,
         )
+        return outcomes
 
     async def write_after(self, guard: Write, followers: Sequence[Write]) -> tuple[Outcome, list[Outcome]]:
         def some(amount: int) -> tuple[Outcome, list[Outcome]]:
@@ -96,15 +94,13 @@ class Tables(_Part):
             answers = iter(outcomes)
             return outcome, [next(answers) if take else Unsettled(REFUSED) for take in chosen]
 
-        return cast(
-            tuple[Outcome, list[Outcome]],
-            await self._call(
-                f"tables.write_after {guard.key.table}",
-                lambda: self._write_after(guard, followers),
-                refuse=lambda reason: (Unsettled(reason), []),
-                halve=some,
-            ),
+        answer: tuple[Outcome, list[Outcome]] = await self._call(
+            f"tables.write_after {guard.key.table}",
+            lambda: self._write_after(guard, followers),
+            refuse=lambda reason: (Unsettled(reason), []),
+            halve=some,
         )
+        return answer
 
     async def transact(self, parts: Sequence[TransactionPart]) -> TransactionOutcome:
         def apply() -> TransactionOutcome:
@@ -113,7 +109,8 @@ class Tables(_Part):
             return outcome
 
         name = LEDGER if parts[0].key == ledger_key() else "tables.transact"
-        return cast(TransactionOutcome, await self._call(name, apply))
+        outcome: TransactionOutcome = await self._call(name, apply)
+        return outcome
 
     def _note_parts(self, chosen: Sequence[bool]) -> None:
         if len(set(chosen)) > 1:
@@ -136,14 +133,14 @@ class Streams(_Part):
         self._broker = broker
 
     async def read(self, consumer: str, limit: int, wait_seconds: float) -> list[StreamRecord]:
-        answer = self._network.loop.create_future()
+        answer: asyncio.Future[list[StreamRecord]] = self._network.loop.create_answer()
 
         def begin() -> None:
             self._broker.read(self._process, consumer, limit, wait_seconds, answer)
 
         try:
             await self._call("streams.read", begin)
-            return cast(list[StreamRecord], await answer)
+            return await answer
         finally:
             answer.cancel()
 
@@ -167,22 +164,20 @@ class Queues(_Part):
                 for message, take in zip(messages, chosen, strict=True)
             ]
 
-        return cast(
-            list[str | None],
-            await self._call(
-                "queues.send", lambda: [self._broker.accept(queue, each) for each in messages], halve=some
-            ),
+        refusals: list[str | None] = await self._call(
+            "queues.send", lambda: [self._broker.accept(queue, each) for each in messages], halve=some
         )
+        return refusals
 
     async def receive(self, queue: str, limit: int, wait_seconds: float) -> list[Message]:
-        answer = self._network.loop.create_future()
+        answer: asyncio.Future[list[Message]] = self._network.loop.create_answer()
 
         def begin() -> None:
             self._broker.receive(self._process, queue, limit, wait_seconds, answer)
 
         try:
             await self._call("queues.receive", begin)
-            return cast(list[Message], await answer)
+            return await answer
         finally:
             answer.cancel()
 
@@ -207,7 +202,8 @@ class Bus(_Part):
             answers = iter(self._publish(kept) if kept else [])
             return [next(answers) if take else REFUSED for take in chosen]
 
-        return cast(list[str | None], await self._call("bus.publish", lambda: self._publish(entries), halve=some))
+        refusals: list[str | None] = await self._call("bus.publish", lambda: self._publish(entries), halve=some)
+        return refusals
 
     def _publish(self, entries: Sequence[BusEntry]) -> list[str | None]:
         answers = at_once(self._engine.bus.publish(entries))
@@ -219,10 +215,12 @@ class Bus(_Part):
 
 class Blobs(_Part):
     async def put(self, key: str, data: bytes) -> BlobRef:
-        return cast(BlobRef, await self._call("blobs.put", lambda: at_once(self._engine.blobs.put(key, data))))
+        ref: BlobRef = await self._call("blobs.put", lambda: at_once(self._engine.blobs.put(key, data)))
+        return ref
 
     async def get(self, ref: BlobRef) -> bytes:
-        return cast(bytes, await self._call("blobs.get", lambda: at_once(self._engine.blobs.get(ref))))
+        data: bytes = await self._call("blobs.get", lambda: at_once(self._engine.blobs.get(ref)))
+        return data
 
 
 class SimulatedEngine:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -13,20 +12,22 @@ VALUE_CHARS_MAX = 110
 UNHASHED_MAX = 1000
 
 
+_Line: TypeAlias = tuple[float, str, str, Any]
+
+
 class Trace:
     """`verbose`: every line is printed, and remembered in words."""
 
     def __init__(self, *, verbose: bool = False) -> None:
         self._hash = hashlib.blake2b(digest_size=8)
-        self._unhashed: list[tuple[float, str, str]] = []
         self._verbose = verbose
-        self._lines: deque[tuple[float, str, str, Any]] = deque(maxlen=LINES_MAX)
+        self._hashed: list[_Line] = []
+        self._unhashed: list[_Line] = []
 
     def call(self, now: float, who: str, call: str, value: Any) -> None:
-        self._unhashed.append((now, who, call))
+        self._unhashed.append((now, who, call, value))
         if len(self._unhashed) == UNHASHED_MAX:
             self._take_in()
-        self._lines.append((now, who, call, value))
         if self._verbose:
             print(_line(now, who, call, value))  # noqa: T201  # what was asked for
 
@@ -40,10 +41,11 @@ class Trace:
         return digest.hexdigest()
 
     def lines(self) -> list[str]:
-        return [_line(*line) for line in self._lines]
+        return [_line(*line) for line in [*self._hashed, *self._unhashed][-LINES_MAX:]]
 
     def _take_in(self) -> None:
-        self._hash.update(repr(self._unhashed).encode())
+        self._hash.update(repr([line[:3] for line in self._unhashed]).encode())
+        self._hashed = [*self._hashed, *self._unhashed][-LINES_MAX:]
         self._unhashed.clear()
 
 
