@@ -14,8 +14,10 @@ from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, nothing, stage, workflow
 from tests.runner.test_execution import of_type
 
-from penstock_backbone.records.runs import FAILED, SUCCEEDED, WAITING
-from penstock_runner.authoring import StageContext
+from penstock_backbone.records import verbs
+from penstock_backbone.records.runs import CANCELLED, FAILED, SUCCEEDED, TIMED_OUT, WAITING
+from penstock_runner.authoring import FinalError, RunFailure, StageContext, Workflow
+from penstock_runner.handlers.failure_hook import HOOK_SECONDS_MAX
 from penstock_runner.stage_output import StageOutput, speaker
 
 HALF_A_PAIR = "caf\udce9.txt"
@@ -174,6 +176,55 @@ async def test_a_stage_that_swallows_the_end_of_its_time_once_is_tried_again(rig
     (failed,) = of_type(await rig.story(run_id), "StageFailed")
     assert (failed["error"], failed["final"]) == ("StageTimeout", False)
     assert failed["duration_ms"] <= 15_000
+
+
+@pytest.mark.parametrize("timeout_seconds", [None, 5.0])
+def test_a_hook_that_ignores_the_end_of_its_time_is_left_behind_and_its_run_ends(timeout_seconds: float | None) -> None:
+    @virtual
+    async def story(rig: Rig) -> None:
+        with Stubborn() as ignoring:
+
+            async def tell(context: StageContext, failure: RunFailure) -> None:
+                await ignoring(context)
+
+            async def fails(context: StageContext) -> Word:
+                await rig.clock.sleep(10)
+                raise FinalError("it cannot be done")
+
+            stages = (stage("fails", fails),)
+            failing = Workflow("sample", "1", stages, timeout_seconds=timeout_seconds, on_failure=tell)
+            run_id = await rig.submit(failing)
+            process = rig.start(failing)
+            await rig.until_ended(run_id, state=TIMED_OUT if timeout_seconds else FAILED)
+            assert rig.clock.monotonic() <= 10 + HOOK_SECONDS_MAX + 5
+            assert process.runner.claims.executions == {}
+
+    story()
+
+
+@virtual
+async def test_a_hook_that_ignores_a_cancel_keeps_the_run_from_its_end_for_seconds_only(rig: Rig) -> None:
+    with Stubborn() as ignoring:
+        told = asyncio.Event()
+
+        async def tell(context: StageContext, failure: RunFailure) -> None:
+            told.set()
+            await ignoring(context)
+
+        async def fails(context: StageContext) -> Word:
+            raise FinalError("it cannot be done")
+
+        failing = Workflow("sample", "1", (stage("fails", fails),), on_failure=tell)
+        run_id = await rig.submit(failing)
+        process = rig.start(failing)
+        await told.wait()
+        await rig.ask(run_id, lambda run: verbs.ask_to_cancel(run, reason="never mind", at=1))
+        began = rig.clock.monotonic()
+        await rig.until_ended(run_id, state=CANCELLED)
+        assert rig.clock.monotonic() - began <= 8
+        assert process.runner.claims.executions == {}
+    await rig.clock.sleep(HOOK_SECONDS_MAX)
+    assert (await rig.run(run_id))["state"] == CANCELLED
 
 
 @virtual
