@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -99,6 +100,13 @@ def hangs_with_a_child(context: BlockingContext) -> Found:
     return Found()
 
 
+def leaves_files(context: BlockingContext) -> Found:
+    """In a temporary folder, and has no time to clean up."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "large").write_bytes(b"x" * 1000)
+        return hangs_in_c(context)
+
+
 def cleans_up(context: BlockingContext) -> Found:
     place = Path(context.project.requirement)
     place.write_text("begun")
@@ -119,4 +127,5 @@ WORKFLOWS = (
     ),
     Workflow("hangs_long", "1", (Stage("hang", hangs_in_c, Found),)),
     Workflow("crashes", "1", (Stage("first", first, Found), Stage("crash", crashes, Found, backoff_seconds=0.1))),
+    Workflow("leaves", "1", (Stage("leave", leaves_files, Found),)),
 )

@@ -20,7 +20,7 @@ from penstock_backbone.system import SystemClock
 from penstock_runner.adapters.workers.pool import WorkerPool, WorkerSettings
 from penstock_runner.authoring import StageContext
 
-BLOCKING, HANGS, HANGS_LONG, CRASHES = WORKFLOWS
+BLOCKING, HANGS, HANGS_LONG, CRASHES, _ = WORKFLOWS
 
 
 def in_real_time(test: Callable[[Rig], Awaitable[None]]) -> Callable[[], None]:

@@ -19,7 +19,7 @@ from penstock_runner.authoring import StageContext
 from penstock_runner.handlers.letting_go import CANCEL_SECONDS
 from penstock_runner.handlers.wishes import LOOK_SECONDS
 
-_, _, HANGS_LONG, _ = WORKFLOWS
+_, _, HANGS_LONG, _, _ = WORKFLOWS
 
 
 async def ask(rig: Rig, run_id: str) -> None:

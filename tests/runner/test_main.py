@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -192,6 +193,27 @@ def test_a_killed_runner_takes_its_workers_with_it_even_one_that_hangs_in_c(tmp_
         worker = int(wait_for(lambda: read(tmp_path / "pid")))
         runner.kill()
         assert wait_for(lambda: not is_running(worker))
+
+
+def test_what_the_stages_of_a_killed_runner_have_left_is_removed_when_the_next_one_starts(tmp_path: Path) -> None:
+    told = environment(tmp_path, PENSTOCK_WORKFLOWS="tests.runner.blocking_stages")
+    with tempfile.TemporaryDirectory() as folder, process("penstock_backbone.embedded.main", told):
+        place = Path(folder)
+        told = {**told, "TMPDIR": folder}
+        with process("penstock_runner.main", told) as runner:
+            asyncio.run(one_run_begins(tmp_path, "leaves", str(tmp_path / "pid")))
+            worker = int(wait_for(lambda: read(tmp_path / "pid")))
+            runner.kill()
+            assert wait_for(lambda: not is_running(worker))
+        (left,) = place.iterdir()
+        assert [*left.glob("worker-*/*/large")]
+        with process("penstock_runner.main", told) as runner:
+            assert wait_for(lambda: not left.exists())
+            (own,) = place.iterdir()
+            assert own != left
+            runner.send_signal(signal.SIGTERM)
+            assert runner.wait(PATIENCE_SECONDS) == 0
+        assert list(place.iterdir()) == []
 
 
 def wait_for(seen: Callable[[], Any]) -> Any:

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import os
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -311,3 +312,22 @@ def test_a_worker_that_is_being_started_when_the_pool_closes_ends_with_it() -> N
         await until_gone(starting.result()._pid or 0)
 
     asyncio.run(story())
+
+
+def test_the_temporary_files_of_a_stage_that_is_killed_go_with_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, begun = tmp_path / "tmp", tmp_path / "begun"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+
+    async def play() -> None:
+        async with workers() as pool, asyncio.timeout(60):
+            running = asyncio.create_task(pool.run(job(blocking_stages.leaves_files, str(begun)), Desk()))
+            await until_written(begun)
+            assert [*place.glob("worker-*/*/large")]
+            running.cancel()
+            while [*place.glob("worker-*")]:
+                await SystemClock().sleep(0.02)
+
+    asyncio.run(play())

@@ -24,6 +24,7 @@ from penstock_runner.handlers.stage_log import RedactingFilter
 from penstock_runner.loop_guard import LoopGuard
 from penstock_runner.registry import Registry, module_names
 from penstock_runner.stage_output import capture
+from penstock_runner.temporary import own_folder, remove_abandoned
 
 BEAT_SECONDS = 0.2
 STUCK_EXIT_CODE = 70
@@ -86,10 +87,12 @@ async def serve(settings: Settings, registry: Registry) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    async with open_runner(settings, registry) as runner, guarded_loop():
-        names = [f"{plan.workflow.name} {plan.workflow.version}" for plan in registry.newest()]
-        _log.info("Serving %s with %d slots.", ", ".join(names), settings.capacity)
-        await runner.run(stop, hurry, say_ready)
+    with own_folder() as place:
+        loop.run_in_executor(None, remove_abandoned, place)
+        async with open_runner(settings, registry) as runner, guarded_loop():
+            names = [f"{plan.workflow.name} {plan.workflow.version}" for plan in registry.newest()]
+            _log.info("Serving %s with %d slots.", ", ".join(names), settings.capacity)
+            await runner.run(stop, hurry, say_ready)
 
 
 def say_ready() -> None:

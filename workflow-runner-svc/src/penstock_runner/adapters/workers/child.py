@@ -17,6 +17,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from multiprocessing import forkserver
@@ -247,10 +248,12 @@ class Worker:
         return max(0, _peak_bytes() - self._memory_at_start)
 
 
-def serve(control: socket.socket, printed: socket.socket, memory_bytes: int) -> None:
-    """The process's main function."""
+def serve(control: socket.socket, printed: socket.socket, memory_bytes: int, folder: str | None) -> None:
+    """The process's main function. `folder`: for what is temporary."""
     os.setsid()
     _die_with_parent()
+    if folder is not None:
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
     # A stage may start processes of its own: they are in this process's group and end with it.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]  # noqa: SLF001  # multiprocessing knows no other way
     for number in (1, 2):

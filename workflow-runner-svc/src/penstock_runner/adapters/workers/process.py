@@ -9,9 +9,11 @@ import os
 import pickle
 import signal
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import assert_never
 
 from penstock_backbone.errors import BackboneError
@@ -40,6 +42,7 @@ from penstock_runner.adapters.workers.messages import (
 )
 from penstock_runner.authoring import FinalError
 from penstock_runner.ports import Desk, Job, JobFailed, WorkerLost
+from penstock_runner.temporary import remove
 
 KILL_SECONDS = 2.0
 """From the request to end, which the stage's code sees as StageStopped, to the kill."""
@@ -51,11 +54,14 @@ PRINTED_LINE_BYTES_MAX = 16 * 1024
 
 
 class WorkerProcess:
-    def __init__(self, process: BaseProcess, control: socket.socket, printed: socket.socket) -> None:
+    def __init__(
+        self, process: BaseProcess, control: socket.socket, printed: socket.socket, folder: str | None
+    ) -> None:
         self._process = process
         self._pid = process.pid
         self._control = control
         self._printed = printed
+        self._folder = folder
         self._exited = asyncio.Event()
         self._desk: Desk | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -67,14 +73,15 @@ class WorkerProcess:
     @classmethod
     async def started(cls, context: ForkServerContext, memory_bytes: int, modules: Sequence[str]) -> WorkerProcess:
         """The fork server is asked in a thread: the first time it has to start itself."""
+        folder = _folder()
         control, control_of_child = socket.socketpair()
         printed, printed_of_child = socket.socketpair()
         with control_of_child, printed_of_child:
             process = context.Process(
-                target=serve, args=(control_of_child, printed_of_child, memory_bytes), daemon=True
+                target=serve, args=(control_of_child, printed_of_child, memory_bytes, folder), daemon=True
             )
             await asyncio.to_thread(process.start)
-        worker = cls(process, control, printed)
+        worker = cls(process, control, printed, folder)
         try:
             await worker._open(modules)
         except BaseException:
@@ -140,7 +147,10 @@ class WorkerProcess:
                 send(self._pid, number)
 
     def _has_exited(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._process.sentinel)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._process.sentinel)
+        if self._folder is not None:
+            loop.run_in_executor(None, remove, Path(self._folder))
         self._exited.set()
         self._writer.close()
         self._printer.close()
@@ -207,6 +217,13 @@ class WorkerProcess:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PRINTED_SECONDS):
                 await self._all_printed.wait()
+
+
+def _folder() -> str | None:
+    """Its temporary one, which goes when it does. None: where all others have theirs."""
+    with contextlib.suppress(OSError):
+        return tempfile.mkdtemp(prefix="worker-")
+    return None
 
 
 def _work(job: Job) -> Work:

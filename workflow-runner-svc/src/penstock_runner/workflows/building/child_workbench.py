@@ -14,9 +14,10 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from penstock_backbone.ports import Clock
+from penstock_runner.temporary import remove
 from penstock_runner.workflows.building import limited_child
 from penstock_runner.workflows.building.documents import OUTPUT_CHARS_MAX, SourceFile
-from penstock_runner.workflows.building.scratch import holds_more, new_folder, remove, remove_abandoned
+from penstock_runner.workflows.building.scratch import holds_more, new_folder
 from penstock_runner.workflows.building.workbench import NotImported, Outcome, Ran, Refused, TookTooLong
 
 TESTS_SECONDS_MAX = 60.0
@@ -65,7 +66,6 @@ class ChildWorkbench:
         async with self._places:
             folder = new_folder()
             try:
-                await asyncio.to_thread(remove_abandoned, folder)
                 _lay_out(folder, files)
                 return await self._run(folder, _modules(files), confined=reason is None)
             finally:
