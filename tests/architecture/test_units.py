@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.conftest import place_of, unit_of
+from tests.conftest import COMPUTES, next_unit, place_of, unit_of
 
 SEED = "tests/simulation/test_worlds.py::test_no_rule_is_broken_whatever_goes_wrong[7]"
 
@@ -32,3 +32,10 @@ def test_engines_and_whole_products_come_first_and_the_small_worlds_last() -> No
         SEED,
     )
     assert [place_of(test) for test in tests] == [0, 1, 2, 3, 4]
+
+
+def test_one_process_begins_with_the_small_worlds_and_takes_others_when_none_is_left() -> None:
+    units = ["tests/e2e/test_kills.py", "tests/api/test_runs.py", SEED]
+    assert next_unit(units, COMPUTES) == SEED
+    assert next_unit(units[:2], COMPUTES) == units[0]
+    assert next_unit(units, "gw1") == units[0]

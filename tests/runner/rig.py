@@ -207,10 +207,12 @@ class Rig:
                 assert (await self.run(run_id))["state"] == state, await self.story(run_id)
 
     async def until(self, holds: Callable[[RunItem], bool], run_id: str, seconds: float = 7200) -> None:
-        end = self.clock.monotonic() + seconds
+        """Looks often at first: what is waited for long may be seen a little later."""
+        began = self.clock.monotonic()
         while not holds(await self.run(run_id)):
-            assert self.clock.monotonic() < end, f"still not so after {seconds} s: {await self.told(run_id)}"
-            await self.clock.sleep(0.01)
+            waited = self.clock.monotonic() - began
+            assert waited < seconds, f"still not so after {seconds} s: {await self.told(run_id)}"
+            await self.clock.sleep(max(0.01, waited / 100))
 
     async def session(self, session: str) -> Item:
         page = await self.engine.tables.query(Query("sessions", sessions.SESSIONS_PK, prefix=session))

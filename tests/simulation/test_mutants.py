@@ -11,25 +11,27 @@ from tests.simulation.patches import Mutation, Patches
 from tests.simulation.plan import plan_of
 from tests.simulation.world import simulate
 
-QUICK = (
-    "no compare-and-swap on the head",
-    "an overtaken gate is not read again",
-    "a slot is freed before its run is fenced off",
-    "no self-fence",
-    "the relay skips a failed record",
-    "last come, first served",
-    "an old map of the tenants is accepted",
-    "a held token moves without its budget",
-)
+QUICK = {
+    "no compare-and-swap on the head": 0,
+    "an overtaken gate is not read again": 0,
+    "a slot is freed before its run is fenced off": 0,
+    "no self-fence": 5,
+    "the relay skips a failed record": 15,
+    "last come, first served": 4,
+    "an old map of the tenants is accepted": 1,
+    "a held token moves without its budget": 5,
+}
+"""With the seed that is tried first, because it has shown the bug before; then come all the others."""
 SEEDS_MAX = 25
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_named_bug_is_found(name: str) -> None:
     (mutation,) = [mutation for mutation in MUTATIONS if mutation.name == name]
-    verdict = hunt(mutation, range(SEEDS_MAX))
+    seeds = [*range(QUICK[name], SEEDS_MAX), *range(QUICK[name])]
+    verdict = hunt(mutation, seeds)
     assert verdict.violation is not None
-    assert simulate(plan_of(verdict.seeds - 1)).violation is None, "the seed fails without the bug as well"
+    assert simulate(plan_of(seeds[verdict.seeds - 1])).violation is None, "the seed fails without the bug as well"
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
