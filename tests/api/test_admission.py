@@ -211,7 +211,9 @@ async def test_the_answer_costs_a_few_reads_and_other_tenants_runs_are_not_found
         await draw(made, board(*(f"run_{number}" for number in range(199)), run, waiting=1_000_000), *in_use(5))
         made.tables.calls.clear()
         assert (await admission(client, run))["position"] == 200
-        assert made.tables.calls == ["get", "get", "get"]
+        assert made.tables.calls == ["get", "get", "query", "get"], (
+            "the run, how things stand, the runners, the holders"
+        )
         await draw(made, *in_use(fleet=4))
         made.tables.calls.clear()
         assert (await admission(client, run))["blocked_by"] == []

@@ -90,7 +90,7 @@ def _microseconds_per_pair(waiting: int, tenants: int) -> float:
         tenant, priority, run = f"tenant-{number % tenants}", chance.randint(1, 5), f"run_{number:08d}"
         workflow = f"workflow-{number % 3}"
         key, kind = token_sort_key(tenant, priority, run), shared_scopes(workflow, ())
-        gate.wait(Token(number, run, key, run, tenant, workflow, (), kind, priority, 0))
+        gate.wait(Token(number, run, key, run, tenant, workflow, (), kind, workflow, priority, 0))
 
     for _ in range(waiting + FLEET_HELD):
         arrive()

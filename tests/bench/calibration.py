@@ -17,6 +17,7 @@ from tests.orchestrator.world import World, hints, run_of
 
 from penstock_api.domain.views import StartEstimate
 from penstock_api.handlers.catalog import Catalog
+from penstock_api.handlers.fleet import Fleet
 from penstock_api.handlers.leases import Leases
 from penstock_api.handlers.projects import Projects
 from penstock_orchestrator.bootstrap import Parts
@@ -88,7 +89,9 @@ class _Line:
         await world.open_session("ses_1")
         parts = world.orchestrator()
         tables = world.engine.tables
-        api = Projects(tables, Catalog(tables, world.clock), Leases(tables, world.clock), world.clock)
+        api = Projects(
+            tables, Catalog(tables, world.clock), Leases(tables, world.clock), Fleet(tables, world.clock), world.clock
+        )
         for number, arrival in enumerate(self._arrivals(), start=1):
             await self._end(parts, arrival)
             world.clock.elapsed = arrival

@@ -110,4 +110,4 @@ def _apart_over_bound() -> float:
 
 def _token(tenant: str, run: str, at: int) -> Token:
     kind = shared_scopes("build", ())
-    return Token(at, run, token_sort_key(tenant, 3, run), run, tenant, "build", (), kind, 3, 0)
+    return Token(at, run, token_sort_key(tenant, 3, run), run, tenant, "build", (), kind, "build", 3, 0)

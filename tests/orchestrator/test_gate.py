@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random  # noqa: TID251  # the tests throw their own dice, always from a seed
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
 from penstock_backbone.records.limits import FLEET, resource_scope, shared_scopes, tenant_scope, workflow_scope
+from penstock_backbone.records.sessions import needed
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, Operation, token_sort_key
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.gate import Gate
@@ -25,10 +27,13 @@ def token(
     at: int = 0,
     fence: int = 0,
     resources: tuple[str, ...] = (),
+    version: str = "",
 ) -> Token:
     key = token_sort_key(tenant, priority, run)
     kind = shared_scopes(workflow, resources)
-    return Token(at, run, key, f"prj-{run}", tenant, workflow, resources, kind, priority, fence)
+    return Token(
+        at, run, key, f"prj-{run}", tenant, workflow, resources, kind, needed(workflow, version), priority, fence
+    )
 
 
 def gate_of(*, waiting: list[Token] | None = None, held: list[Token] | None = None, limits: Limits) -> Gate:
@@ -48,12 +53,14 @@ def limits(
     resources: dict[str, int] | None = None,
     weights: dict[str, int] | None = None,
     min_shares: dict[str, int] | None = None,
+    served: Iterable[str] | None = None,
 ) -> Limits:
     scopes = {FLEET: fleet}
     scopes |= {tenant_scope(name): value for name, value in (tenants or {}).items()}
     scopes |= {workflow_scope(name): value for name, value in (workflows or {}).items()}
     scopes |= {resource_scope(name): value for name, value in (resources or {}).items()}
-    return Limits(scopes, weights or {}, min_shares or {})
+    everything = None if served is None else frozenset(served)
+    return Limits(scopes, weights or {}, min_shares or {}, served=everything)
 
 
 def granted(gate: Gate, in_force: Limits, endings: list[Operation] | None = None) -> list[str]:

@@ -49,7 +49,9 @@ class Naive:
         able = [
             each
             for each in waiting.values()
-            if each.tenant not in at_limit and full.isdisjoint(_shared(each.workflow, each.resources))
+            if each.tenant not in at_limit
+            and (in_force.served is None or each.needs in in_force.served)
+            and full.isdisjoint(_shared(each.workflow, each.resources))
         ]
         if not able or len(held) >= in_force.fleet:
             return None
@@ -80,6 +82,7 @@ IN_FORCE = st.builds(
     resources=st.dictionaries(st.sampled_from("xyz"), LIMIT),
     weights=st.dictionaries(st.sampled_from("abc"), st.integers(1, 1000)),
     min_shares=st.dictionaries(st.sampled_from("abc"), LIMIT),
+    served=st.none() | st.sets(st.sampled_from(("u", "v", "w", "u@1", "v@1", "w@2"))),
 )
 
 
@@ -97,12 +100,14 @@ def test_decisions_are_those_of_the_plain_rules_whatever_happened_before(seed: i
                 priority=chance.randint(1, 5),
                 at=chance.randrange(40) * AGE_SECONDS * 100,
                 resources=tuple(sorted(chance.sample("xyz", chance.randrange(3)))),
+                version=chance.choice(("", "", "1", "2")),
             )
             gate.wait(new)
             naive.waiting[new.key] = new
         now = chance.choice(some_limits)
         ended = chance.sample(sorted(naive.held), chance.randrange(len(naive.held) + 1))
         endings = [Operation(chance.choice([RELEASE, REQUEUE]), key, naive.held[key].fence) for key in ended]
+        endings = [each._replace(version=chance.choice("12")) if each.op == REQUEUE else each for each in endings]
         decision = decide(gate, now, endings)
         assert decision.operations == naive.decide(now, endings)
         if chance.random() < 0.2:
@@ -120,7 +125,7 @@ def _apply(naive: Naive, operation: Operation) -> None:
         return
     taken = naive.held.pop(operation.token)
     if operation.op == REQUEUE:
-        naive.waiting[operation.token] = taken
+        naive.waiting[operation.token] = taken._replace(needs=f"{taken.workflow}@{operation.version}")
 
 
 @settings(max_examples=100, deadline=None)

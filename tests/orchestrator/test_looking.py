@@ -112,7 +112,7 @@ def test_a_session_that_is_gone_is_forgotten() -> None:
 
 def token(number: int, fence: int = 1) -> Token:
     kind = shared_scopes("w", ())
-    return Token(number, f"run_{number}", f"a#3#run_{number}", f"prj_{number}", "a", "w", (), kind, 3, fence)
+    return Token(number, f"run_{number}", f"a#3#run_{number}", f"prj_{number}", "a", "w", (), kind, "w", 3, fence)
 
 
 def watching(*tokens: Token, now: float = 0.0) -> Watchlist:

@@ -62,6 +62,7 @@ async def test_one_shard_asks_for_nothing_more_than_before() -> None:
     parts = world.orchestrator(engine)
     await turn(parts, Hints())
     await submit(world, 2)
+    await parts.sweep.turn()
     engine.tables.calls.clear()
     await turn(parts)
     assert engine.tables.calls == ["query", "get", "query"]

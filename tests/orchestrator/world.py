@@ -65,6 +65,7 @@ class World:
         self.clock = ManualClock()
         self.ids = CountedIds()
         self.engine = MemoryEngine(self.clock, self.ids)
+        self.beats = 0
 
     def orchestrator(self, engine: Any = None) -> Parts:
         """`engine` may be one that fails."""
@@ -105,8 +106,9 @@ class World:
         change = self.ids.new("chg")
         await self.write(*change_limit(scope, old, new, change=change, who="ops", at=self.now_ms))
 
-    async def open_session(self, session: str) -> None:
-        await self.write(open_session(session, capacity=10, at=self.now_ms))
+    async def open_session(self, session: str, *serves: str) -> None:
+        """Without any `serves`: as a runner that does not say it."""
+        await self.write(open_session(session, capacity=10, at=self.now_ms, serves=serves or None))
 
     async def item(self, put: Put) -> Item | None:
         (item,) = await self.engine.tables.get([put.key])
@@ -117,14 +119,16 @@ class World:
         assert item is not None, run
         return as_run(item)
 
-    async def claim(self, run: str, *, fence: int = 1, session: str = "ses_1", hooked: bool = False) -> RunItem:
+    async def claim(
+        self, run: str, *, fence: int = 1, session: str = "ses_1", hooked: bool = False, version: str = "1"
+    ) -> RunItem:
         item = await self.run(run)
         await self.write(
             claim_run(
                 item,
                 fence=fence,
                 session=session,
-                version="1",
+                version=version,
                 stages=["one"],
                 first=["one"],
                 hooked=hooked,
@@ -174,7 +178,7 @@ class World:
             token.rpartition("#")[2]
             for head in heads
             if head is not None
-            for operation, token, _ in head["pend"]
+            for operation, token, *_ in head["pend"]
             if operation == "grant"
         ]
 

@@ -53,6 +53,15 @@ async def test_a_runner_opens_the_session_it_was_given_and_beats_it(rig: Rig) ->
 
 
 @virtual
+async def test_a_session_says_every_version_that_its_runner_serves(rig: Rig) -> None:
+    old, new = workflow(stage("a"), version="1"), workflow(stage("a"), version="2")
+    rig.start(old, new, workflow(stage("a"), name="other", version="7.1"), session="ses_given")
+    await rig.clock.sleep(1)
+    served = [f"{new.name}@1", f"{new.name}@2", "other@7.1"]
+    assert (await rig.session("ses_given"))["serves"] == sorted(served)
+
+
+@virtual
 async def test_a_session_id_that_is_taken_is_not_used_a_second_time(rig: Rig) -> None:
     await rig.engine.tables.write([sessions.open_session("ses_given", capacity=1, at=0)])
     await rig.engine.tables.write([sessions.beat("ses_given", hb=4)])

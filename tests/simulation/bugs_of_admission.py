@@ -12,6 +12,7 @@ from penstock_backbone.errors import Retryable
 from penstock_backbone.records.limits import resource_scope, workflow_scope
 from penstock_backbone.records.projects import ProjectItem
 from penstock_backbone.records.runs import enqueue_run
+from penstock_backbone.records.sessions import Served
 from penstock_backbone.records.tokens import (
     GRANT,
     REQUEUE,
@@ -231,6 +232,28 @@ def limits_read_once(patches: Patches) -> None:
         return cast(Limits, self.now if self.now.scopes else await real(self))
 
     patches.change(LimitsInForce, "read", read)
+
+
+def unserved_let_in(patches: Patches) -> None:
+    patches.put(Limits, "is_served", lambda _self, _needs: True)
+
+
+def served_read_once(patches: Patches) -> None:
+    real = patches.put(LimitsInForce, "serve", None)
+
+    def serve(self: Any, served: Served) -> bool:
+        return bool(self.now.served is None and real(self, served))
+
+    patches.change(LimitsInForce, "serve", serve)
+
+
+def version_forgotten_on_the_way_back(patches: Patches) -> None:
+    real = patches.put(admission.Admission, "_ending", None)
+
+    def ending(self: Any, name: str, run: Any) -> list[Operation]:
+        return [operation._replace(version="") for operation in real(self, name, run)]
+
+    patches.change(admission.Admission, "_ending", ending)
 
 
 def counter_instead_of_set(patches: Patches) -> None:

@@ -67,6 +67,7 @@ class Checks:
                 ):
                     self._cancelled_while_held(old)
             case "sessions" if key.pk == SESSIONS_PK:
+                self.ledger.fleet.committed(now, key.sk, new)
                 self._session(key, old, new, writer)
             case "limits" if key.pk == LIMITS_PK:
                 self.ledger.limit_committed(now, key, new)

@@ -1,4 +1,4 @@
-"""Follows the heads that are committed, and checks who may hold a token, over all shards (I1, I2, I3, I5, I9, I10)."""
+"""Follows the heads that are committed, and checks who may hold a token, over all shards (I1, I2, I3, I5, I9, I10, I17)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.simulation.budgets import Budgets
+from tests.simulation.fleet import Fleet
 from tests.simulation.machine import Process
 from tests.simulation.network import LIMITS_AGE, LIMITS_QUERY, Call
 from tests.simulation.shares import Shares
@@ -63,6 +64,7 @@ class Ledger:
         self.shards = Budgets(self._most)
         self.yields = Yields(self, runs)
         self._shares = Shares(sightings)
+        self.fleet = Fleet(runs)
         self.grants = 0
         self._gone: set[str] = set()
         self._withdrawn: set[str] = set()
@@ -219,6 +221,7 @@ class Ledger:
         demand(name not in self.held, "I2", f"{name} is granted twice")
         last = self.fences.get(token["run"], 0)
         demand(fence > last, "I3", f"{token['run']} is granted under {fence} after {last}")
+        demand(self.fleet.was_served(token["run"], call), "I17", f"{token['run']} is let in, and no runner serves it")
         self._demand_turn(name, token, call)
         self.held[name] = fence
         self.fences[token["run"]] = fence
@@ -244,6 +247,10 @@ class Ledger:
                 or other["st"] != WAITING
                 or self.since[other_name] >= call.views.get(_query_of(other["pk"]), 0.0)
             ):
+                continue
+            if not self.fleet.is_surely_served(other["run"], call):
+                if other["at"] < token["at"] and not self.fleet.was_served(other["run"], call):
+                    self._sightings.note("a run was passed over that no runner served")
                 continue
             if other["tenant"] == token["tenant"]:
                 same_line = other["wf"] == token["wf"] and other["prio"] == token["prio"]

@@ -21,11 +21,15 @@ from tests.simulation.trace import Trace
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.inventory import LIMITS_PK
 from penstock_backbone.memory import MemoryEngine
+from penstock_backbone.records.sessions import SESSIONS_PK
 
 Answer = TypeVar("Answer")
 
 LIMITS_QUERY = f"tables.query {LIMITS_PK}"
 LIMITS_AGE = "when limits were read, in seconds awake"
+SESSIONS_QUERY = f"tables.query {SESSIONS_PK}"
+SESSIONS_READ = (SESSIONS_QUERY, "the reading of sessions before that", "and the one before")
+"""An answer that has arrived may still lie there when another task decides, and two may be on their way at once."""
 TIMEOUT_SECONDS = 1.0
 """After this a client gives a call up; the sdk's own repetitions are part of it."""
 CHANGES = (*WRITES, "bus.publish", "queues.send", "queues.delete", "queues.extend", "streams.settle", "blobs.put")
@@ -72,6 +76,11 @@ class Call:
         self.refuse = refuse
         self.halve = halve
         self.views = dict(process.views) if name.startswith("tables.write_after") else {}
+
+
+def seen_before(call: Call) -> float:
+    """A decision was made on sessions that were read at that moment, or later."""
+    return call.views.get(SESSIONS_READ[-1], 0.0)
 
 
 class Network:
@@ -276,7 +285,11 @@ class Network:
         answer, process = call.answer, call.process
         if answer.done() or process.gone:
             return
-        process.views[call.name] = seen
+        views = process.views
+        if call.name == SESSIONS_QUERY and error is None:
+            for newer, older in zip(SESSIONS_READ[-2::-1], SESSIONS_READ[:0:-1], strict=True):
+                views[older] = views.get(newer, 0.0)
+        views[call.name] = seen
         if call.name == LIMITS_QUERY:
             process.views[LIMITS_AGE] = process.awake_seconds()
         if error is not None:

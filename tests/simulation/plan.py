@@ -74,6 +74,11 @@ YIELDS_SWITCHED, SHARES_CHANGED = "yielding switched", "shares changed"
 KINDS = (*CALL_FAULTS, *PROCESS_FAULTS, *QUEUE_FAULTS, *STREAM_FAULTS, *WORLD_FAULTS)
 RESHARDED, SLOW_REQUEST = "number of shards changed", "slow request"
 OF_SHARDS = (RESHARDED, SLOW_REQUEST)
+RELEASED = "other versions served"
+RELEASES = (("1",), ("2",), ("2",), ("1", "2"), ("2", "1"))
+"""What a runner serves from its next life on: at first each serves version 1."""
+RELEASED_PART = 0.4
+"""Of the seeds."""
 SHARDED_PART = 0.4
 """Of the seeds; the others have one shard from beginning to end."""
 
@@ -129,6 +134,7 @@ def plan_of(seed: int) -> Plan:
     faults += _shards(stream_of(seed, "shards"), within)
     faults += _yields(stream_of(seed, "yields"), within)
     faults += _shares(stream_of(seed, "shares"), within)
+    faults += _releases(stream_of(seed, "releases"), within)
     faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
     return Plan(
         seed,
@@ -235,6 +241,22 @@ def _shares(chance: Random, within: float) -> list[Fault]:
 def share_of(fault: Fault) -> tuple[int, int]:
     """The weight and the least share that it gives its tenant."""
     return (1, 2, 3, 5)[fault.amount % 4], (0, 1, 2, 4)[fault.amount // 4 % 4]
+
+
+def _releases(chance: Random, within: float) -> list[Fault]:
+    """One runner after another serves other versions, or all of them at once."""
+    if chance.random() >= RELEASED_PART:
+        return []
+    faults = []
+    for _ in range(chance.choice((1, 2, 4))):
+        at, pause, release = (
+            chance.uniform(0.0, within),
+            chance.choice((0.0, 2.0, 8.0)),
+            chance.randrange(len(RELEASES)),
+        )
+        names = chance.choice((RUNNERS, (chance.choice(RUNNERS),)))
+        faults += [Fault(at + place * pause, RELEASED, name, "", 0.0, release) for place, name in enumerate(names)]
+    return faults
 
 
 def _up_and_down(chance: Random, at: float) -> list[Fault]:

@@ -64,6 +64,7 @@ SITUATIONS = (
     "a run was passed over at a limit of its own (44)",
     "a least share decided whose turn it was",
     "a turn was taken among unlike weights",
+    "a run was passed over that no runner served",
     "a granted run was cancelled before its claim (50)",
     "a stored result was never pointed at (63)",
     "an attempt took far too long (66)",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tests.simulation.catalogue import REACHABLE, reached
-from tests.simulation.plan import KINDS, OF_SHARDS, Plan, plan_of
+from tests.simulation.plan import KINDS, OF_SHARDS, RELEASED, Plan, plan_of
 from tests.simulation.sightings import SITUATIONS, Sightings
 from tests.simulation.world import Result, simulate
 
@@ -44,7 +44,7 @@ class Totals:
 
     def unreached(self) -> list[str]:
         """Kinds of faults and situations that no seed of these has met, and faults of the catalogue."""
-        missing = [what for what in (*KINDS, *OF_SHARDS, *SITUATIONS) if not self.sightings.counts[what]]
+        missing = [what for what in (*KINDS, *OF_SHARDS, RELEASED, *SITUATIONS) if not self.sightings.counts[what]]
         numbers = {known.number for known in reached(self.sightings.counts)}
         return missing + [f"{known.number}, {known.fault}" for known in REACHABLE if known.number not in numbers]
 

@@ -56,7 +56,7 @@ def play(story: Callable[[Heartbeat, LostAnswers, MemoryEngine, LocalClock], Awa
     )
 
     async def played() -> None:
-        await story(Heartbeat(world, capacity=1, first_session=FIRST), tables, engine, clock)
+        await story(Heartbeat(world, capacity=1, serves=(), first_session=FIRST), tables, engine, clock)
 
     loop.run(played())
 

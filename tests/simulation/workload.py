@@ -17,6 +17,8 @@ from penstock_runner.registry import Registry, load
 
 TENANTS = ("acme", "bronze", "clover")
 """Two shards have one and two of them, three shards one each."""
+VERSIONS = ("1", "2")
+"""Of every workflow, with the same stages."""
 BACKOFF_SECONDS = 0.4
 PATIENT_SECONDS = 3600.0
 TIMEOUT_SECONDS = 5.0
@@ -105,10 +107,10 @@ def wishes(seed: int, count: int, within_seconds: float) -> list[Wish]:
     return made
 
 
-@lru_cache(maxsize=1)
-def registry() -> Registry:
-    """The workflows, as every process knows them."""
-    loaded = load([_workflow(name, stages) for name, stages in WORKFLOWS.items()], [])
+@lru_cache(maxsize=16)
+def registry(versions: Sequence[str]) -> Registry:
+    """The workflows in those versions, of which the last one is for new runs."""
+    loaded = load([_workflow(name, stages, each) for name, stages in WORKFLOWS.items() for each in versions], [])
     assert not loaded.problems, loaded.problems
     return loaded.registry
 
@@ -126,10 +128,10 @@ def is_hasty(workflow: str, stage: str) -> bool:
     return _STAGES[workflow, stage].hasty
 
 
-def _workflow(name: str, stages: Sequence[Made]) -> Workflow:
+def _workflow(name: str, stages: Sequence[Made], version: str) -> Workflow:
     return Workflow(
         name,
-        version="1",
+        version=version,
         stages=tuple(_stage(made) for made in stages),
         on_failure=work.told_of_failure if name in HOOKED else None,
     )

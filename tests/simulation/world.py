@@ -20,6 +20,8 @@ from tests.simulation.plan import (
     CALL_FAULTS,
     ORCHESTRATORS,
     QUEUE_FAULTS,
+    RELEASED,
+    RELEASES,
     RUNNERS,
     SLOW_REQUEST,
     STREAM_FAULTS,
@@ -34,7 +36,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.users import Users
 from tests.simulation.violations import Violation
 from tests.simulation.work import SimulatedWorkers
-from tests.simulation.workload import SCOPES, registry
+from tests.simulation.workload import SCOPES, VERSIONS, registry
 
 from penstock_api.bootstrap import parts_on
 from penstock_backbone.errors import BackboneError
@@ -114,6 +116,7 @@ class World:
         self._lived: list[Process] = []
         self._fleet, self._yields, self._paused = plan.fleet, False, False
         self._names = (API, *ORCHESTRATORS, *RUNNERS[: plan.runners])
+        self._serves: dict[str, tuple[str, ...]] = dict.fromkeys(RUNNERS, VERSIONS[:1])
 
     # --- a whole seed ---------------------------------------------------------------------------------
 
@@ -186,6 +189,8 @@ class World:
         self.trace.note(self.loop.now, "world", "FAULTS STOP")
         self.network.disarm_all()
         self.queues.mend()
+        if any(fault.kind == RELEASED for fault in self._plan.faults):
+            self._release(RUNNERS[0], VERSIONS)
         for name in self._names:
             process = self.processes[name]
             if process.gone:
@@ -251,7 +256,7 @@ class World:
         runner = runner_on(
             engine,
             RunnerSurroundings(process.clock, process.ids, process.chance, telemetry, workers),
-            registry(),
+            registry(self._serves[process.name]),
             capacity=RUNNER_CAPACITY,
             first_session=f"ses_first_{process.life}",
         )
@@ -294,6 +299,8 @@ class World:
         self.trace.note(self.loop.now, fault.target, f"FAULT {fault.kind} ({fault.seconds:.1f} s, {fault.amount})")
         if fault.kind in STREAM_FAULTS:
             self.streams.spoil(fault)
+        elif fault.kind == RELEASED:
+            self._release(fault.target, RELEASES[fault.amount])
         elif fault.target in self.processes:
             self._spoil(self.processes[fault.target], fault)
         else:
@@ -321,6 +328,12 @@ class World:
                 self.network.cut_off(process.name, "", min(fault.seconds, 15.0))
             case _:
                 raise AssertionError(fault)
+
+    def _release(self, runner: str, versions: tuple[str, ...]) -> None:
+        self._serves[runner] = versions
+        process = self.processes[runner]
+        if not process.gone:
+            self._deploy(process)
 
     def _deploy(self, process: Process) -> None:
         """SIGTERM. A runner hands back at its next checkpoint; the others have nothing to hand back."""

@@ -12,6 +12,7 @@ from penstock_api.application import create_application
 from penstock_api.handlers.accept import Acceptance
 from penstock_api.handlers.artifacts import Artifacts
 from penstock_api.handlers.catalog import Catalog
+from penstock_api.handlers.fleet import Fleet
 from penstock_api.handlers.leases import Leases
 from penstock_api.handlers.limits import Limits
 from penstock_api.handlers.projects import Projects
@@ -51,7 +52,7 @@ class Api:
 def parts_on(engine: Engine, clock: Clock, ids: Ids, telemetry: Telemetry) -> Parts:
     """The API's work without its web application."""
     catalog = Catalog(engine.tables, clock)
-    projects = Projects(engine.tables, catalog, Leases(engine.tables, clock), clock)
+    projects = Projects(engine.tables, catalog, Leases(engine.tables, clock), Fleet(engine.tables, clock), clock)
     return Parts(
         acceptance=Acceptance(engine.tables, catalog, clock, ids),
         verbs=Verbs(engine.tables, projects, catalog, clock),

@@ -97,7 +97,7 @@ RIGHTS: Mapping[str, Rights] = {
             PROJECTS: GET,
             RUNS: GET + PUT + UPDATE,
             TOKENS: GET + QUERY + PUT + UPDATE + DELETE + CHECK,
-            SESSIONS: GET,
+            SESSIONS: GET + QUERY,
             LIMITS: QUERY + PUT + CHECK,
         },
         polled=ADMISSION_QUEUE,

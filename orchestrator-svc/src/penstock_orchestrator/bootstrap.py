@@ -68,7 +68,7 @@ class Parts:
             limits_watcher=LimitsWatcher(engine.queues),
             admission=admission,
             reload=Reload(admission.shards, given.clock),
-            sweep=Sweep(engine.tables, engine.queues, admission.shards, given.clock),
+            sweep=Sweep(engine.tables, engine.queues, admission.shards, admission.fleet, given.clock),
             boards=Boards(engine.tables, admission.shards, admission.durations, given.clock),
             yields=Yields(engine.tables, admission.shards, admission.limits, clock=given.clock, ids=given.ids),
         )

@@ -107,14 +107,19 @@ async def _admit(container: LambdaContainer, hints: Hints, context: Context) -> 
 
 async def _sweep(container: LambdaContainer, context: Context) -> None:
     """All tokens are read only after somebody has decided, or when that is due anyhow: where thousands wait for runs that
-    take an hour, an invocation every other second would read them all for nothing."""
+    take an hour, an invocation every other second would read them all for nothing. A run that another container has
+    enqueued moves no head, so they are read also when the runners serve something else than before, and once more in the
+    next turn, for those that were on their way."""
     parts = container.parts
+    is_new = False
     while True:
-        if parts.reload.is_due() or await parts.admission.shards.have_moved():
+        if is_new or parts.reload.is_due() or await parts.admission.shards.have_moved():
             await _admit(container, Hints(everything=True), context)
         reported = await parts.sweep.turn()
+        is_new = reported.runners
         if reported:
             reported.limits = True
+            reported.everything |= is_new
             await _admit(container, reported, context)
         await parts.yields.turn()
         if context.get_remaining_time_in_millis() < SWEEP_REST_MILLISECONDS_MIN:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from penstock_backbone.records.sessions import needed
 from penstock_runner.authoring import Workflow
 from penstock_runner.domain.mistakes import Problem
 from penstock_runner.domain.plan import Plan, make_plan
@@ -51,6 +52,10 @@ class Registry:
     def plans(self) -> list[Plan]:
         """Every version of every workflow."""
         return list(self._versions.values())
+
+    def serves(self) -> list[str]:
+        """Every version of every workflow, as a session says it."""
+        return sorted(needed(name, version) for name, version in self._versions)
 
     def blocking_modules(self) -> tuple[str, ...]:
         """Where the plain functions among the stages stand."""

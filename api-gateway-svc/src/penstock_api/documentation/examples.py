@@ -117,6 +117,7 @@ _ANSWERS: dict[str, Any] = {
                 "next_lease_end_unknown": None,
             }
         ],
+        "unserved": None,
         "start": {"p50_ms": 1_450_000, "p90_ms": 2_310_000, "measured_runs": 37},
         "start_unknown": None,
         "yielding": False,

@@ -10,18 +10,23 @@ from penstock_api.domain.limits import address_of
 from penstock_api.domain.views import AdmissionView, BlockerView, StartEstimate
 from penstock_backbone.records.limits import FLEET, is_shared, shared_scopes, stated, tenant_scope, workflow_scope
 from penstock_backbone.records.runs import QUEUED, RUNNING, RunItem
+from penstock_backbone.records.sessions import Served, needed
 from penstock_backbone.records.times import to_text
 from penstock_backbone.records.tokens import is_granted
 from penstock_backbone.vocabulary import Item
 from penstock_backbone.words import counted
 
+VERSIONS_LISTED_MAX = 5
+
 
 class Standing(NamedTuple):
-    """The items that say how things stand, by scope, and the run's token, as they were read; None: there is no such item."""
+    """The items that say how things stand, by scope, and the run's token, as they were read; None: there is no such item.
+    `served`: what live runners serve."""
 
     limits: Mapping[str, Item | None]
     uses: Mapping[str, Item | None]
     token: Item | None = None
+    served: Served = None
 
 
 def scopes_of(run: RunItem) -> tuple[str, ...]:
@@ -35,7 +40,10 @@ def admission_view(run: RunItem, standing: Standing) -> AdmissionView:
     waits = run["state"] == QUEUED and not granted
     place = _place(run, board) if waits else None
     blockers = _blockers(run, standing) if waits else []
-    start, unknown = _start(run, place, blockers, standing) if waits else (None, _GRANTED if granted else None)
+    unserved = _unserved(run, standing.served) if waits else None
+    start, unknown = None, _GRANTED if granted else unserved
+    if waits and unserved is None:
+        start, unknown = _start(run, place, blockers, standing)
     return AdmissionView(
         run_id=run["pk"],
         state="granted" if granted else run["state"],
@@ -43,11 +51,24 @@ def admission_view(run: RunItem, standing: Standing) -> AdmissionView:
         position=place,
         waiting=board.get("waiting") if waits else None,
         blocked_by=blockers,
+        unserved=unserved,
         start=start,
         start_unknown=unknown,
         yielding=run["state"] == RUNNING and "yielding" in run,
         as_of=to_text(board["at"]) if "at" in board else None,
     )
+
+
+def _unserved(run: RunItem, served: Served) -> str | None:
+    """Why no runner could execute it, with what they serve instead. None: one can, or it is not known."""
+    name, version = run["workflow"], run.get("version", "")
+    if served is None or needed(name, version) in served:
+        return None
+    others = sorted(each.partition("@")[2] for each in served if each.startswith(needed(name, "") + "@"))
+    if not others:
+        return f"No runner serves {name}" + (f" version {version}." if version else ".")
+    listed = ", ".join(others[:VERSIONS_LISTED_MAX]) + (", …" if len(others) > VERSIONS_LISTED_MAX else "")
+    return f"No runner serves {name} version {version}, with which this run began: there is {listed}."
 
 
 def _place(run: RunItem, board: Item) -> int | None:

@@ -261,6 +261,13 @@ class AdmissionView(Struct, frozen=True, kw_only=True):
     ]
     waiting: Annotated[int | None, Meta(description="How many of the tenant wait.")]
     blocked_by: Annotated[list[BlockerView], Meta(description="Empty: it only waits for its turn.")]
+    unserved: Annotated[
+        str | None,
+        Meta(
+            description="That no runner serves its workflow, or the version that it began with; others are let in meanwhile. "
+            "Null: one does, or none is there at all."
+        ),
+    ]
     start: StartEstimate | None
     start_unknown: Annotated[str | None, Meta(description="Why there is no estimate; null when there is one.")]
     yielding: Annotated[

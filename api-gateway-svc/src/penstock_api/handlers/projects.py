@@ -8,6 +8,7 @@ from penstock_api.domain.leases import with_lease_ends
 from penstock_api.domain.projects import board_view, detail, summary
 from penstock_api.domain.views import AdmissionView, BoardView, EventPage, ProjectPage, ProjectSummary, ProjectView
 from penstock_api.handlers.catalog import Catalog
+from penstock_api.handlers.fleet import Fleet
 from penstock_api.handlers.leases import Leases
 from penstock_backbone.inventory import BY_STATUS, BY_TENANT, PROJECTS, RUNS
 from penstock_backbone.ports import Clock, Tables
@@ -16,17 +17,18 @@ from penstock_backbone.records.projects import ProjectItem, as_project, project_
 from penstock_backbone.records.runs import QUEUED, RunItem, as_run, run_key
 from penstock_backbone.records.shards import as_ledger, ledger_key
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.records.tokens import token_key
+from penstock_backbone.records.tokens import is_granted, token_key
 from penstock_backbone.vocabulary import Query
 
 
 class Projects:
     """A project of another tenant is one that does not exist."""
 
-    def __init__(self, tables: Tables, catalog: Catalog, leases: Leases, clock: Clock) -> None:
+    def __init__(self, tables: Tables, catalog: Catalog, leases: Leases, fleet: Fleet, clock: Clock) -> None:
         self._tables = tables
         self._catalog = catalog
         self._leases = leases
+        self._fleet = fleet
         self._clock = clock
 
     async def find(self, tenant: str, project_id: str) -> ProjectItem | None:
@@ -85,7 +87,8 @@ class Projects:
 
     async def admission(self, tenant: str, run_id: str) -> AdmissionView | None:
         """Two reads, however many wait, and two more where a limit blocks: of those that hold it. One more for a run that
-        was enqueued before the tenants were spread anew."""
+        was enqueued before the tenants were spread anew. Of a run that waits also the runners, at most once every few
+        seconds."""
         run = await self.find_run(tenant, run_id)
         if run is None:
             return None
@@ -97,8 +100,10 @@ class Projects:
         home = as_ledger(ledger).home(tenant)
         if token is None and run["state"] == QUEUED and home != run["shard"]:
             (token,) = await self._tables.get([token_key(home, run["token"])])
+        waits = run["state"] == QUEUED and not is_granted(token, run)
+        served = await self._fleet.served() if waits else None
         view = admission_view(
-            run, Standing(dict(zip(scopes, limits, strict=True)), dict(zip(scopes, uses, strict=True)), token)
+            run, Standing(dict(zip(scopes, limits, strict=True)), dict(zip(scopes, uses, strict=True)), token, served)
         )
         holders = [name for blocker in view.blocked_by if blocker.reason == "limit" for name in blocker.holders]
         return with_lease_ends(view, await self._leases.of(list(dict.fromkeys(holders))))

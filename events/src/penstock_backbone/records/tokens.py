@@ -1,10 +1,11 @@
 """The tokens table, which only the orchestrator changes: one head a shard, one token a run that waits or runs.
 
-    HEAD#<shard> / HEAD                          {seq, cid, pend: [[op, token sk, fence], …], ledger?}
-    TK#<shard>   / <tenant>#<priority>#<run id>  {st: waiting|held, f, run, project, tenant, wf, prio, at, res?}
+    HEAD#<shard> / HEAD                          {seq, cid, pend: [[op, token sk, fence, version?], …], ledger?}
+    TK#<shard>   / <tenant>#<priority>#<run id>  {st: waiting|held, f, run, project, tenant, wf, prio, at, res?, ver?}
 
 The head's compare-and-swap on `seq` is the only mutual exclusion; `pend` is the redo list: anyone may
 finish applying it, because every apply is conditional on the fence and does nothing the second time.
+`ver` is the version that the run keeps: a token that goes back to the line, or is made again, carries it.
 What several shards may hold stands in the ledger (records.shards), which the head names with `ledger`.
 """
 
@@ -34,11 +35,12 @@ WITHDRAW: Literal["withdraw"] = "withdraw"
 
 class Operation(NamedTuple):
     """One line of the redo list: give, end, or take back the token `token` (a sort key) under `fence`; or take it out of
-    the line, where it waits with that fence behind it."""
+    the line, where it waits with that fence behind it. `version`: of a run that has begun, where its token is taken back."""
 
     op: str
     token: str
     fence: int
+    version: str = ""
 
 
 class TokenItem(TypedDict):
@@ -53,6 +55,7 @@ class TokenItem(TypedDict):
     prio: int
     at: int
     res: NotRequired[list[str]]
+    ver: NotRequired[str]
 
 
 def head_key(shard: int) -> Key:
@@ -99,12 +102,14 @@ def return_token(run: RunItem, *, token: str, shard: int) -> Put:
     }  # fmt: skip
     if resources := run.get("resources"):
         item["res"] = resources
+    if version := run.get("version"):
+        item["ver"] = version
     return Put(token_key(shard, token), item, when=Missing("pk"))
 
 
 def commit_head(shard: int, *, seq: int, operations: Sequence[Operation], commit_id: str) -> Update:
     """Moves the head from `seq` to `seq` + 1. Refused with our own `cid`: it had succeeded before."""
-    changes = {"seq": seq + 1, "cid": commit_id, "pend": [list(operation) for operation in operations]}
+    changes = {"seq": seq + 1, "cid": commit_id, "pend": list(map(_line, operations))}
     return Update(head_key(shard), changes, when=Equals("seq", seq))
 
 
@@ -116,7 +121,8 @@ def apply_operation(shard: int, operation: Operation) -> Write:
         when = Equals("st", WAITING) & Less("f", operation.fence)
         return Update(key, {"st": HELD, "f": operation.fence}, when=when)
     if operation.op == REQUEUE:
-        return Update(key, {"st": WAITING}, when=held)
+        begun = {"ver": operation.version} if operation.version else {}
+        return Update(key, {"st": WAITING, **begun}, when=held)
     if operation.op == WITHDRAW:
         return Delete(key, when=Equals("st", WAITING) & Equals("f", operation.fence))
     assert operation.op == RELEASE, operation.op
@@ -130,3 +136,8 @@ def is_granted(token: Item | None, run: RunItem) -> bool:
 
 def pending(head: Item) -> list[Operation]:
     return [Operation(*line) for line in head["pend"]]
+
+
+def _line(operation: Operation) -> list[str | int]:
+    op, token, fence, version = operation
+    return [op, token, fence, version] if version else [op, token, fence]

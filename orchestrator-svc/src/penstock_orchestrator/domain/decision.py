@@ -93,6 +93,7 @@ def _assert_within_limits(gate: Gate, token: Token) -> None:
     occupancy, limits = gate.occupancy, gate.occupancy.limits
     tenant_limit = limits.of_tenant(token.tenant)
     assert len(occupancy.held) <= limits.fleet
+    assert limits.is_served(token.needs), token.needs
     assert tenant_limit is None or occupancy.of_tenant(token.tenant) <= tenant_limit
     for scope in token.kind:
         limit = limits.of_scope(scope)

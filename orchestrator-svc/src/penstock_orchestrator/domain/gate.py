@@ -101,7 +101,7 @@ class Gate:
                 token = self.held[key]
                 self.free(token)
                 if operation.op == REQUEUE:
-                    self.wait(token)
+                    self.wait(token.begun_with(operation.version))
         elif operation.op == WITHDRAW:
             if self.awaits(key, fence):
                 self.leave(self.waiting[key])

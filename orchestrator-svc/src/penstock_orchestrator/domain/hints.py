@@ -19,7 +19,7 @@ LOOK_AT_LIMITS = "limits"
 class Hints:
     """By ids, so that repeated hints cost nothing; `projects` with the run that each one was said to have.
 
-    `leaving` are runs that may wait in the line for nothing. `returning` are runs that may need a token again. `limits`: they may have changed. `everything`: read it all again. `accepted` and `ended` hold items as they stood in the tables, so they need not be
+    `leaving` are runs that may wait in the line for nothing. `returning` are runs that may need a token again. `limits`: they may have changed. `runners`: what they serve has. `everything`: read it all again. `accepted` and `ended` hold items as they stood in the tables, so they need not be
     read once more: projects, which never change, and runs that are over, of which judge tells an old image.
     """
 
@@ -28,6 +28,7 @@ class Hints:
     leaving: set[str] = field(default_factory=set)
     returning: set[str] = field(default_factory=set)
     limits: bool = False
+    runners: bool = False
     everything: bool = False
     accepted: dict[str, ProjectItem] = field(default_factory=dict)
     ended: dict[str, RunItem] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Hints:
             or self.leaving
             or self.returning
             or self.limits
+            or self.runners
             or self.everything
             or self.accepted
             or self.ended
@@ -50,6 +52,7 @@ class Hints:
         self.leaving |= other.leaving
         self.returning |= other.returning
         self.limits |= other.limits
+        self.runners |= other.runners
         self.everything |= other.everything
         self.accepted |= other.accepted
         self.ended |= other.ended
@@ -77,7 +80,7 @@ class Hints:
     def forget_all_but_projects(self) -> None:
         for ids in (self.runs, self.leaving, self.returning, self.ended):
             ids.clear()
-        self.limits = self.everything = False
+        self.limits = self.runners = self.everything = False
 
 
 class _Metadata(msgspec.Struct):

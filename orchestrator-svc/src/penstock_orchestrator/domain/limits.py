@@ -1,4 +1,5 @@
-"""How many runs may hold a token: over the fleet, of a tenant, of a workflow, with a resource; and how tenants share what there is."""
+"""How many runs may hold a token: over the fleet, of a tenant, of a workflow, with a resource; how tenants share what there is; and
+what anybody could execute."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from penstock_backbone.records.limits import (
     stated,
     tenant_scope,
 )
+from penstock_backbone.records.sessions import Served
 from penstock_backbone.vocabulary import Item
 
 _TENANTS = tenant_scope("")
@@ -28,12 +30,14 @@ class Limits:
 
     A paused scope stands there with 0: it admits nothing, and what it holds drains. `weights` and `min_shares` are by
     tenant, and hold only what is not the default. `yields`: runs are asked to yield to tenants that hold no slot.
+    `served`: what no live runner serves is not let in.
     """
 
     scopes: Mapping[str, int] = field(default_factory=dict)
     weights: Mapping[str, int] = field(default_factory=dict)
     min_shares: Mapping[str, int] = field(default_factory=dict)
     yields: bool = False
+    served: Served = None
 
     @property
     def fleet(self) -> int:
@@ -58,6 +62,10 @@ class Limits:
         """How many there shall be; None: as many as there are."""
         wish = self.scopes.get(SHARDS)
         return wish if wish is not None and 1 <= wish <= SHARDS_MAX else None
+
+    def is_served(self, needs: str) -> bool:
+        """A token's `needs`."""
+        return self.served is None or needs in self.served
 
     def weight(self, tenant: str) -> int:
         return self.weights.get(tenant, WEIGHT_DEFAULT)
@@ -102,4 +110,4 @@ def read_limits(items: Iterable[Item], last: Limits) -> Reading:
                 weights[tenant] = said.weight
             if said.min_share:
                 min_shares[tenant] = said.min_share
-    return Reading(Limits(scopes, weights, min_shares, yields), tuple(warnings))
+    return Reading(Limits(scopes, weights, min_shares, yields, last.served), tuple(warnings))

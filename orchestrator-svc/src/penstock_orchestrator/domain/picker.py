@@ -3,8 +3,8 @@
 First the tenants that hold fewer tokens than their least share. Then the tenant that holds the fewest tokens for
 its weight; a tie goes to the one with the oldest waiting run. Inside the tenant the most urgent run: priority 1
 comes first, and AGE_SECONDS of waiting count as much as one priority; inside a priority the oldest run. A tenant
-at its limit takes no part, nor does a workflow or a resource at its limit: its runs are skipped and block nobody
-behind them.
+at its limit takes no part, nor does a workflow or a resource at its limit, nor a version that no runner serves: its
+runs are skipped and block nobody behind them.
 
 A run's urgency is the time of its acceptance plus AGE_SECONDS for each priority below the first. It never changes
 while the run waits, so everybody who looks computes the same order, nobody has to ask a clock, and nothing has to
@@ -12,7 +12,7 @@ be moved from band to band. A run is overtaken only by runs that are accepted wi
 between them after it.
 
 Runs of one workflow that use the same resources are of one kind. A kind that a limit can stop is a group by itself; all
-others are one group, which is never full. Each pair of tenant and group is a lane. Every group ranks its lanes, and one
+others are one group, which is never full. What no runner serves is a group that has no turns. Each pair of tenant and group is a lane. Every group ranks its lanes, and one
 ranking on top compares the groups' first lanes, so that a tenant that moves forward costs the logarithm of the number
 of lanes, times the few groups that it waits in, one that moves back costs less, and the number of waiting runs never
 matters.
@@ -31,6 +31,8 @@ from penstock_orchestrator.domain.ranking import Rank, Ranking
 from penstock_orchestrator.domain.token import Token
 
 Urgency: TypeAlias = tuple[int, Token]
+_Alike: TypeAlias = tuple[Kind, str, int]
+"""Kind, what a runner must serve, and priority."""
 
 AGE_SECONDS = 900
 """A waiting run is worth one priority more after so long: half of what a build commonly takes."""
@@ -43,13 +45,14 @@ def urgency(token: Token) -> Urgency:
 
 
 _NEVER_FULL: Kind = ()
+_UNSERVED: Kind = ("no runner serves it",)
 _UNKNOWN = -1 - ALL_SHARES
 _AT_BITS = 48
 """Of a rank: a time of acceptance (ms) in its low bits, the tenant's share above them."""
 
 
 class _Lane:
-    """What one tenant has waiting of one group: a line for each kind and priority, and whose turn it is among their first.
+    """What one tenant has waiting of one group: lines of what is alike, and whose turn it is among their first.
 
     What has been found out stays until it changes: a tenant is ranked far more often for what it holds.
     """
@@ -57,8 +60,8 @@ class _Lane:
     __slots__ = ("_next", "_oldest", "_turns", "lines")
 
     def __init__(self) -> None:
-        self.lines: dict[tuple[Kind, int], Line] = {}
-        self._turns: dict[tuple[Kind, int], Urgency] = {}
+        self.lines: dict[_Alike, Line] = {}
+        self._turns: dict[_Alike, Urgency] = {}
         self._oldest: Token | None = None
         self._next: Urgency | None = None
 
@@ -77,7 +80,7 @@ class _Lane:
 
     def add(self, token: Token) -> bool:
         """Whether the oldest may be another now: whoever stands behind others changes nobody's turn."""
-        name = token.kind, token.priority
+        name = token.kind, token.needs, token.priority
         line = self.lines.get(name)
         if line is None:
             line = self.lines[name] = Line()
@@ -94,7 +97,7 @@ class _Lane:
         return True
 
     def remove(self, token: Token) -> None:
-        name = token.kind, token.priority
+        name = token.kind, token.needs, token.priority
         line = self.lines[name]
         line.remove(token)
         if not len(line):
@@ -106,7 +109,7 @@ class _Lane:
         if self._oldest is token:
             self._oldest = None
 
-    def adopt(self, name: tuple[Kind, int], line: Line) -> None:
+    def adopt(self, name: _Alike, line: Line) -> None:
         self.lines[name] = line
         self._turns[name] = urgency(line.first)
 
@@ -135,12 +138,12 @@ class Picker:
         self._stale_groups: set[Kind] = set()
 
     def add(self, token: Token) -> None:
-        group = self._group(token.kind)
+        group = self._group(token.kind, token.needs)
         if self._lane(token.tenant, group).add(token):
             self._stale_lanes.add((token.tenant, group))
 
     def remove(self, token: Token) -> None:
-        group = self._group(token.kind)
+        group = self._group(token.kind, token.needs)
         lane = self._lanes[token.tenant][group]
         lane.remove(token)
         if not lane.lines:
@@ -159,7 +162,8 @@ class Picker:
                 self._stale_groups.update(self._groups_in[scope])
 
     def limits_changed(self) -> None:
-        """The one change that costs in proportion to the number of lines: what can be stopped is grouped anew."""
+        """The one change that costs in proportion to the number of lines: what can be stopped is grouped anew. So is what
+        is served."""
         before, self._lanes = self._lanes, {}
         self._of_group, self._groups, self._groups_in = {}, Ranking(self._rank_of_group), {}
         self._shares.clear()
@@ -168,7 +172,7 @@ class Picker:
         for tenant, lanes in before.items():
             for lane in lanes.values():
                 for name, line in lane.lines.items():
-                    self._lane(tenant, self._group(name[0])).adopt(name, line)
+                    self._lane(tenant, self._group(*name[:2])).adopt(name, line)
         self._stale_lanes = {(tenant, group) for tenant, lanes in self._lanes.items() for group in lanes}
 
     def next(self) -> Token | None:
@@ -178,7 +182,8 @@ class Picker:
         if first is None:
             return None
         lanes = self._lanes[self._of_group[first[1]].front].items()
-        _, token = min([lane.next() for group, lane in lanes if not self._occupancy.kind_is_full(group)])
+        full = self._occupancy.kind_is_full
+        _, token = min([lane.next() for group, lane in lanes if group is not _UNSERVED and not full(group)])
         return token
 
     def tenants(self) -> Iterator[str]:
@@ -193,9 +198,12 @@ class Picker:
         lanes = self._lanes.get(tenant, {}).values()
         return heapq.merge(*[line for lane in lanes for line in lane.lines.values()], key=urgency)
 
-    def _group(self, kind: Kind) -> Kind:
+    def _group(self, kind: Kind, needs: str) -> Kind:
         """No scope at all stands for all kinds whose scopes have no limit."""
-        return _NEVER_FULL if self._occupancy.limits.scopes.keys().isdisjoint(kind) else kind
+        limits = self._occupancy.limits
+        if not limits.is_served(needs):
+            return _UNSERVED
+        return _NEVER_FULL if limits.scopes.keys().isdisjoint(kind) else kind
 
     def _lane(self, tenant: str, group: Kind) -> _Lane:
         lanes = self._lanes.get(tenant)
@@ -249,6 +257,8 @@ class Picker:
             self._shares.pop(tenant, None)
 
     def _advance(self, tenant: str, group: Kind) -> None:
+        if group is _UNSERVED:
+            return
         ranking = self._of_group.get(group)
         if ranking is None:
             ranking = self._of_group[group] = Ranking(partial(self._rank_of_lane, group))

@@ -16,7 +16,8 @@ AUDIT_SECONDS = 10.0
 """A run in execution is read again this often, in case the hint of its end was lost."""
 CLAIM_SECONDS = 5.0
 UNCLAIMED_MAX = 3
-"""A grant is sent again each time CLAIM_SECONDS have passed without a claim; this time it is taken back instead."""
+"""A grant is sent again each time CLAIM_SECONDS have passed without a claim; this time it is taken back instead. One that no
+runner serves is taken back the first time."""
 LOOKS_MAX = 300
 """Runs read in one turn; the others are still due in the next."""
 
@@ -58,7 +59,7 @@ class Watchlist:
         ]
         return [self._entries[key].token for _, key in heapq.nsmallest(LOOKS_MAX, found)]
 
-    def saw(self, token: Token, verdict: Verdict, now: float, *, anybody_lives: bool) -> Step:
+    def saw(self, token: Token, verdict: Verdict, now: float, *, anybody_lives: bool, is_served: bool = True) -> Step:
         """What follows from having looked. Without any runner a grant waits in the queue, and repeating it is useless."""
         entry = self._entries.get(token.key)
         if entry is None or entry.token.fence != token.fence:
@@ -77,7 +78,7 @@ class Watchlist:
             case Unclaimed():
                 if not anybody_lives:
                     entry.since, entry.overdue = now, 0
-                return self._unclaimed(entry, now)
+                return self._unclaimed(entry, now, UNCLAIMED_MAX if is_served else 1)
             case _:
                 assert_never(verdict)
 
@@ -92,8 +93,8 @@ class Watchlist:
                 entry.due = 0.0
 
     @staticmethod
-    def _unclaimed(entry: _Entry, now: float) -> Step:
+    def _unclaimed(entry: _Entry, now: float, most: int) -> Step:
         if now - entry.since < CLAIM_SECONDS * (entry.overdue + 1):
             return "nothing"
         entry.overdue += 1
-        return "redispatch" if entry.overdue < UNCLAIMED_MAX else "revoke"
+        return "redispatch" if entry.overdue < most else "revoke"

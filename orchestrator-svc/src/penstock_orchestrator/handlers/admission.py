@@ -30,6 +30,7 @@ from penstock_orchestrator.domain.together import decide_together
 from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import Ended, Executing, Returned, Unclaimed, Unclear, is_leaving, judge
 from penstock_orchestrator.handlers.enqueue import Enqueue, InTheWay
+from penstock_orchestrator.handlers.fleet import Fleet
 from penstock_orchestrator.handlers.limits import LimitsInForce
 from penstock_orchestrator.handlers.records import DAMAGE
 from penstock_orchestrator.handlers.resharding import Resharding
@@ -65,6 +66,7 @@ class Admission:
         self._chance = chance
         self._ids = ids
         self.limits = LimitsInForce(tables)
+        self.fleet = Fleet(tables, self.limits, clock)
         self.shards = Shards(tables, clock=clock, ids=ids, chance=chance)
         self._resharding = Resharding(tables, self.shards, self.limits, ids)
         self._enqueue = Enqueue(tables, home=self.shards.home_of, clock=clock, chance=chance)
@@ -107,7 +109,7 @@ class Admission:
         return Turn(finished and not hints, damaged)
 
     async def _load(self) -> None:
-        await self.limits.read()
+        await together([self.limits.read(), self.fleet.look()])
         await self.shards.load(self.limits.now)
         self._waits.forget_all_but(ChainMap(*(gate.waiting for gate in self.shards.gates)))
 
@@ -210,7 +212,8 @@ class Admission:
             case Ended():
                 return [Operation(RELEASE, token.key, token.fence)]
             case Returned():
-                return [Operation(REQUEUE, token.key, token.fence)]
+                assert run is not None, "a run that is gone has ended"
+                return [Operation(REQUEUE, token.key, token.fence, run.get("version", ""))]
             case Unclaimed() | Executing():
                 pass
             case Unclear():

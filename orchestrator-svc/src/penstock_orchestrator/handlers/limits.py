@@ -1,11 +1,13 @@
-"""Reads the limits in force, and says in the log when one of them is damaged."""
+"""The limits in force, with a word in the log when one of them is damaged; and what of it anybody can execute."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from penstock_backbone.ports import Tables
 from penstock_backbone.records.limits import all_limits, limit_stands
+from penstock_backbone.records.sessions import Served
 from penstock_backbone.vocabulary import Check, Item
 from penstock_orchestrator.domain.limits import Limits, read_limits
 
@@ -40,6 +42,13 @@ class LimitsInForce:
         self._items = {item["sk"]: item for item in items}
         self.now = reading.limits
         return self.now
+
+    def serve(self, served: Served) -> bool:
+        """What live runners serve, from the next decision on. Whether that is new."""
+        if served == self.now.served:
+            return False
+        self.now = replace(self.now, served=served)
+        return True
 
     def stands(self, scope: str) -> Check:
         """For a transaction: nobody has changed the scope's limit since it was read."""

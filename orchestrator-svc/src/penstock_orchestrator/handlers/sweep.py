@@ -14,13 +14,7 @@ from typing import assert_never
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.ports import Clock, Queues, Tables
 from penstock_backbone.records.runs import RunItem, as_run, fence_off, give_up, leave_to_hook, revoke, run_key
-from penstock_backbone.records.sessions import (
-    all_sessions,
-    expire_session,
-    forget_session,
-    is_dead,
-    session_key,
-)
+from penstock_backbone.records.sessions import expire_session, forget_session, is_dead, session_key
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.verbs import pause_lost, stop_lost
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key, Outcome, Refused, Unsettled, Write, Written
@@ -31,6 +25,7 @@ from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import judge
 from penstock_orchestrator.domain.watchlist import LOOKS_MAX, Watchlist
 from penstock_orchestrator.handlers.alarm import Alarm
+from penstock_orchestrator.handlers.fleet import Fleet
 from penstock_orchestrator.handlers.records import DAMAGE
 from penstock_orchestrator.handlers.shards import Shards
 
@@ -39,7 +34,6 @@ ATTEMPTS_MAX = 8
 """Times a run is begun before it is given up: a run that takes its runner down each time must not go on for ever."""
 HOOK_ATTEMPTS_MAX = 3
 """Times it is begun again after that, where its workflow has a hook that wants to hear of it."""
-SESSION_PAGES_MAX = 1_000
 LOST = "its runner was lost"
 LOST_TOO_OFTEN = "its runner was lost too often: only its on_failure is still called"
 
@@ -57,17 +51,18 @@ class _Findings:
 
 
 class Sweep:
-    def __init__(self, tables: Tables, queues: Queues, shards: Shards, clock: Clock) -> None:
+    def __init__(self, tables: Tables, queues: Queues, shards: Shards, fleet: Fleet, clock: Clock) -> None:
         self._tables = tables
         self._queues = queues
         self._shards = shards
+        self._fleet = fleet
         self._clock = clock
         self._leases = Leases()
         self._watchlist = Watchlist()
         self._alarm = Alarm(tables, clock)
 
     async def turn(self) -> Hints:
-        """The runs that the admission should look at now. Bounded reads; what is left over is due in the next turn."""
+        """What the admission should look at now: runs, and whether runners serve something else than before. Bounded reads; what is left over is due in the next turn."""
         sessions, dead = await self._sessions()
         alive = sessions - dead
         now = self._clock.monotonic()
@@ -79,7 +74,9 @@ class Sweep:
         await self._redispatch(found.redispatch)
         if len(due) < LOOKS_MAX:
             await self._forget(dead - self._watchlist.sessions())
-        return Hints(runs=reported, returning=await self._alarm.ring())
+        returning = await self._alarm.ring()
+        changed, self._fleet.has_changed = self._fleet.has_changed, False
+        return Hints(runs=reported, returning=returning, runners=changed)
 
     async def _sessions(self) -> tuple[set[str], set[str]]:
         """All of them, and those that are dead, the ones that died of an expired lease just now included.
@@ -87,14 +84,7 @@ class Sweep:
         A heartbeat stood still from the answer that first showed it until the question that last did.
         """
         asked = self._clock.monotonic()
-        sessions: list[Item] = []
-        cursor: str | None = None
-        for _ in range(SESSION_PAGES_MAX):
-            page = await self._tables.query(all_sessions(cursor))
-            sessions += page.items
-            cursor = page.cursor
-            if cursor is None:
-                break
+        sessions = await self._fleet.swept()
         answered = self._clock.monotonic()
         dead = {session["sk"] for session in sessions if is_dead(session)}
         beats = {each["sk"]: each["hb"] for each in sessions if not is_dead(each) and type(each.get("hb")) is int}
@@ -115,7 +105,9 @@ class Sweep:
         now = self._clock.monotonic()
         for token, item in zip(tokens, runs, strict=True):
             run = None if item is None else as_run(item)
-            step = self._watchlist.saw(token, judge(token.fence, run), now, anybody_lives=anybody_lives)
+            verdict = judge(token.fence, run)
+            is_served = self._fleet.is_served(token)
+            step = self._watchlist.saw(token, verdict, now, anybody_lives=anybody_lives, is_served=is_served)
             match step:
                 case "nothing":
                     pass

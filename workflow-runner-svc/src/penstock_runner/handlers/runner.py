@@ -46,7 +46,7 @@ class Runner:
         self._world = world
         self._registry = registry
         self._drain_seconds = drain_seconds
-        self.heartbeat = Heartbeat(world, capacity=capacity, first_session=first_session)
+        self.heartbeat = Heartbeat(world, capacity=capacity, serves=registry.serves(), first_session=first_session)
         self.watchdog = Watchdog(world.clock)
         self.claims = Claims(
             world, registry=registry, heartbeat=self.heartbeat, watchdog=self.watchdog, capacity=capacity

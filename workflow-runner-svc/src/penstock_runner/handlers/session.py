@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol, assert_never
 
 from penstock_backbone.errors import BackboneError
@@ -57,9 +58,10 @@ class Session:
 class Heartbeat:
     """Opens this process's session, beats it, and opens a new one when it is lost."""
 
-    def __init__(self, world: World, *, capacity: int, first_session: str | None) -> None:
+    def __init__(self, world: World, *, capacity: int, serves: Sequence[str], first_session: str | None) -> None:
         self._world = world
         self._capacity = capacity
+        self._serves = serves
         self._next_id = first_session
         self._asked_at: float | None = None
         self._abandoned: list[Session] = []
@@ -122,7 +124,8 @@ class Heartbeat:
         now = self._world.clock.monotonic()
         identifier, asked_at = self._id_to_open(now)
         at = to_ms(self._world.clock.now())
-        outcome = await self._write(sessions.open_session(identifier, capacity=self._capacity, at=at))
+        opening = sessions.open_session(identifier, capacity=self._capacity, at=at, serves=self._serves)
+        outcome = await self._write(opening)
         if isinstance(outcome, Unsettled):
             return HEARTBEAT_REPEAT_SECONDS
         self._next_id = self._asked_at = None

@@ -1,0 +1,36 @@
+"""What the runners serve, read at most every few seconds, however many ask."""
+
+from __future__ import annotations
+
+from penstock_backbone.ports import Clock, Tables
+from penstock_backbone.records.sessions import Served, all_sessions, served_by
+from penstock_backbone.vocabulary import Item
+
+FRESH_SECONDS = 2.0
+PAGES_MAX = 100
+
+
+class Fleet:
+    def __init__(self, tables: Tables, clock: Clock) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._served: Served = None
+        self._read_at: float | None = None
+
+    async def served(self) -> Served:
+        now = self._clock.monotonic()
+        if self._read_at is None or now - self._read_at >= FRESH_SECONDS:
+            self._served = served_by(await self._sessions())
+            self._read_at = now
+        return self._served
+
+    async def _sessions(self) -> list[Item]:
+        sessions: list[Item] = []
+        cursor = None
+        for _ in range(PAGES_MAX):
+            page = await self._tables.query(all_sessions(cursor))
+            sessions += page.items
+            cursor = page.cursor
+            if cursor is None:
+                break
+        return sessions
