@@ -125,6 +125,8 @@ def snapshot(run: RunItem | None, announced: CatalogStages | None) -> StagesSnap
     stages = _Stages()
     for _, entry in story(run) if run else ():
         stages.apply(entry)
+    for name, usage in (run.get("spent") or {}).items() if run else ():
+        stages.named(name).spend(usage)
     if not stages.known and announced is not None:
         stages.list(stage["name"] for stage in announced)
         if run and run["state"] in TERMINAL:

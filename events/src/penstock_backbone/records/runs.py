@@ -1,8 +1,8 @@
 """The runs table: one item a run, the truth of its state and of its story.
 
     run_…  / RUN  {project_id, tenant, workflow, version?, plan?, priority, state, fence, session?, attempt,
-                   seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, token, shard, resources?,
-                   cancel?, pause?, yielding?, yields?, waits{stage: {key: …}}?, answers{key: …}?, due?, passed?,
+                   seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, spent{stage: …}?, token, shard,
+                   resources?, cancel?, pause?, yielding?, yields?, waits{stage: {key: …}}?, answers{key: …}?, due?, passed?,
                    returning?, restart?, edited{…}?, retried?, hooked?, given_up?, at, …}
 
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
@@ -17,6 +17,7 @@ project's requirement and input since then; `retried` is a digest of that wish. 
 otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
 A stage that runs once for each item of a list has a result "stage.0", "stage.1", … for each finished item, until it is
 finished itself. `plan` is the digest of the stages that the run began with. `progress` holds [thousandths done or None, a line] of running stages; no fact tells of it.
+`spent` is what attempts have used that were cut off, and no fact has told of yet: the next one that ends tells of it, too.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class RunItem(TypedDict):
     facts: dict[str, FactItem]
     results: dict[str, str | list[Any]]
     progress: NotRequired[dict[str, list[Any]]]
+    spent: NotRequired[dict[str, dict[str, int]]]
     token: str
     shard: int
     at: int
@@ -210,10 +212,11 @@ def commit_facts(
     forget: Iterable[str] = (),
     progress: Mapping[str, list[Any]] | None = None,
     waits: Mapping[str, dict[str, WaitItem]] | None = None,
+    spent: Mapping[str, dict[str, int]] | None = None,
 ) -> Update:
     """Runner: facts seq+1… in one write, with the results of the stages that they complete, and without those of
-    `forget`. Without any fact, `since` says that there is nothing new to tell. `progress` and `waits` replace what stood
-    there.
+    `forget`. Without any fact, `since` says that there is nothing new to tell. `progress`, `waits` and `spent`
+    replace what stood there.
 
     Refused: see is_committed for one's own earlier success; a higher `seq` under the same fence means that
     somebody else added a fact (a cancel), so read again; another fence or state means the run was lost.
@@ -225,6 +228,8 @@ def commit_facts(
         changes["progress"] = dict(progress)
     if waits is not None:
         changes["waits"] = dict(waits)
+    if spent is not None:
+        changes["spent"] = dict(spent)
     return Update(run_key(run_id), changes, when=owned(fence, seq), remove=tuple(f"results/{name}" for name in forget))
 
 
@@ -239,6 +244,7 @@ def end_run(
     at: int,
     forget: Iterable[str] = (),
     waits: Mapping[str, dict[str, WaitItem]] | None = None,
+    spent: Mapping[str, dict[str, int]] | None = None,
     due: int | None = None,
     attempt: int | None = None,
 ) -> Update:
@@ -247,7 +253,7 @@ def end_run(
     `due`: when a run that waits goes on by itself; then its timer is made in the same transaction. `attempt`: what the
     count was before the claim, where nothing has gone wrong. A wish to pause stays with a run that is only handed back."""
     commit = commit_facts(
-        run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at, forget=forget, waits=waits
+        run["pk"], fence=fence, seq=seq, facts=facts, results=results, at=at, forget=forget, waits=waits, spent=spent
     )
     changes = commit.set | becoming(run, state, at)
     if due is not None:

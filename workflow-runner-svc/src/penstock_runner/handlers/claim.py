@@ -259,6 +259,7 @@ class Claims:
             progress=Progress(world, journal),
             waiting=Waiting(world, journal),
             stopping=asyncio.Event(),
+            spent=journal.spent,
             trace=parent_of(run.get("traceparent")),
         )
         execution = Execution(claimed, journal, run, self._closed)

@@ -92,8 +92,8 @@ _encode = msgspec.json.Encoder().encode
 @dataclass(slots=True)
 class Journal:
     """`seq` is the number of the last fact written. All stages of a run share its journal. `progress` is what the
-    stages that run now have said last, and `waits` what each stage waits or has waited for; every write carries them
-    where they have changed, and none is made to keep them. `heard` is told of an image of the run to which somebody else
+    stages that run now have said last, and `waits` what each stage waits or has waited for, and `spent` what its attempts have used
+    that were cut off; every write carries them where they have changed, and none is made to keep them. `heard` is told of an image of the run to which somebody else
     has added something."""
 
     world: World
@@ -104,9 +104,11 @@ class Journal:
     ended: str | None = None
     progress: dict[str, list[Any]] = field(default_factory=dict)
     waits: dict[str, dict[str, WaitItem]] = field(default_factory=dict)
+    spent: dict[str, dict[str, int]] = field(default_factory=dict)
     heard: Callable[[RunItem], None] = lambda _: None
     _told: dict[str, list[Any]] = field(default_factory=dict)
     _waits_told: dict[str, dict[str, WaitItem]] = field(default_factory=dict)
+    _spent_told: dict[str, dict[str, int]] = field(default_factory=dict)
     _sizes: dict[str, int] = field(default_factory=dict)
     _waiting: list[_Entry] = field(default_factory=list)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -117,6 +119,8 @@ class Journal:
         self._bytes = len(_encode(self.run)) if "started_at" in self.run else FRESH_ITEM_BYTES
         if waits := self.run.get("waits"):
             self.waits, self._waits_told = _copied(waits), _copied(waits)
+        if spent := self.run.get("spent"):
+            self.spent, self._spent_told = dict(spent), dict(spent)
 
     def is_crowded(self, coming: int) -> bool:
         """`coming`: bytes of results that are about to be committed."""
@@ -194,10 +198,11 @@ class Journal:
         at = entry.facts[-1]["at"] if entry.facts else to_ms(self.world.clock.now())
         progress = dict(self.progress)
         waits = _copied(self.waits) if self.waits != self._waits_told else None
+        spent = dict(self.spent) if self.spent != self._spent_told else None
         while True:
             if self.session.is_over(self.world.clock.monotonic()):
                 raise RunLost("its session is over")
-            update = self._update(entry, at, progress if progress != self._told else None, waits)
+            update = self._update(entry, at, progress if progress != self._told else None, waits, spent)
             outcome = await self._try(update, entry.due)
             if isinstance(outcome, Refused):
                 if self._has_landed(outcome.item, entry):
@@ -212,6 +217,8 @@ class Journal:
         self._told = progress
         if waits is not None:
             self._waits_told = waits
+        if spent is not None:
+            self._spent_told = spent
 
     async def _try(self, update: Update, due: int | None) -> Outcome:
         try:
@@ -230,16 +237,17 @@ class Journal:
         at: int,
         progress: dict[str, list[Any]] | None,
         waits: dict[str, dict[str, WaitItem]] | None,
+        spent: dict[str, dict[str, int]] | None,
     ) -> Update:
         facts, results, forget = entry.facts, entry.results, entry.forget
         if entry.state is None:
             return commit_facts(
                 self.run["pk"], fence=self.fence, seq=self.seq, facts=facts, results=results, at=at, forget=forget,
-                progress=progress, waits=waits,
+                progress=progress, waits=waits, spent=spent,
             )  # fmt: skip
         return end_run(
             self.run, state=entry.state, fence=self.fence, seq=self.seq, facts=facts, results=results, at=at,
-            forget=forget, waits=waits, due=entry.due,
+            forget=forget, waits=waits, spent=spent, due=entry.due,
             attempt=None if entry.state in TERMINAL else self.run["attempt"],
         )  # fmt: skip
 

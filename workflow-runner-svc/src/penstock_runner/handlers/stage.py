@@ -29,6 +29,7 @@ from penstock_runner.authoring import (
     StageSuspended,
     WaitTimeout,
 )
+from penstock_runner.domain.items import summed
 from penstock_runner.domain.output import outputs_from, text_of
 from penstock_runner.domain.plan import Plan
 from penstock_runner.domain.usage import UsageTotal
@@ -58,7 +59,7 @@ AGAIN_SECONDS = 2.0
 @dataclass(frozen=True, slots=True)
 class ClaimedRun:
     """What all attempts of one claimed run share. `first` are the stages whose start the claim has told of. `stopping` is
-    set while nothing new is to be begun. `leave_behind` is told of an attempt whose code will not end."""
+    set while nothing new is to be begun. `spent`, by stages: what attempts have used that did not come to their end. `leave_behind` is told of an attempt whose code will not end."""
 
     world: World
     watchdog: Watchdog
@@ -71,6 +72,7 @@ class ClaimedRun:
     progress: Progress
     waiting: Waiting
     stopping: asyncio.Event
+    spent: dict[str, dict[str, int]]
     trace: SpanContext | None
     leave_behind: Callable[[Stage, int, Failed], None] = lambda *_: None
 
@@ -255,9 +257,17 @@ class Attempt:
                 error, self._stage, claimed.world.redact, _milliseconds(seconds), self.usage.total
             )
         finally:
+            if outcome is None or isinstance(outcome, Suspended):
+                self._keep_usage()
             self._record_span(outcome, clock.monotonic() - began)
         assert outcome is not None
         return outcome
+
+    def _keep_usage(self) -> None:
+        """It was cut off, so nobody tells of it: the next attempt of the stage that ends does."""
+        spent, name = self._claimed.spent, self._stage.name
+        if self.usage.total is not None and name in self._claimed.plan.stages:
+            spent[name] = summed([spent.get(name), self.usage.total]) or {}
 
     def begin(self) -> None:
         """The stage's code begins: from here its time is limited."""

@@ -8,6 +8,7 @@ from typing import Any
 from penstock_backbone.records.runs import MESSAGE_CHARS_MAX, SUCCEEDED, FactItem, RunItem, fact
 from penstock_backbone.records.times import to_ms, to_text
 from penstock_runner.authoring import RunFailure, Stage
+from penstock_runner.domain.items import summed
 from penstock_runner.domain.wording import valid_text
 from penstock_runner.handlers.fan_out import Ended
 from penstock_runner.handlers.journal import Journal
@@ -39,7 +40,7 @@ class Teller:
     def completed(self, stage: Stage, ended: Ended, outcome: Succeeded, at: int) -> FactItem:
         return fact(
             "StageCompleted", at, stage=stage.name, attempt=ended.attempt, duration_ms=outcome.duration_ms,
-            output_bytes=len(outcome.output), usage=outcome.usage,
+            output_bytes=len(outcome.output), usage=self._used(stage, outcome),
         )  # fmt: skip
 
     def failed(self, stage: Stage, attempt: int, outcome: Failed, retry_in_seconds: float | None = None) -> FactItem:
@@ -47,9 +48,13 @@ class Teller:
         retry_in_ms = None if retry_in_seconds is None else round(retry_in_seconds * 1000)
         told: Mapping[str, Any] = {
             "stage": stage.name, "attempt": attempt, "duration_ms": outcome.duration_ms, "error": outcome.error,
-            "message": outcome.message[:MESSAGE_CHARS_MAX], "usage": outcome.usage,
+            "message": outcome.message[:MESSAGE_CHARS_MAX], "usage": self._used(stage, outcome),
         }  # fmt: skip
         return fact("StageFailed", self.now(), **told, final=retry_in_ms is None, retry_in_ms=retry_in_ms)
+
+    def _used(self, stage: Stage, outcome: Succeeded | Failed) -> dict[str, int] | None:
+        """With what attempts have used that were cut off before."""
+        return summed([self._claimed.spent.pop(stage.name, None), outcome.usage])
 
     def run_failed(self, failure: RunFailure) -> FactItem:
         message = valid_text(failure.message[:MESSAGE_CHARS_MAX])
