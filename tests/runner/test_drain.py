@@ -62,6 +62,54 @@ async def test_a_running_stage_reaches_its_checkpoint_and_the_next_begins_elsewh
 
 
 @virtual
+async def test_a_stage_whose_start_is_told_just_when_the_drain_begins_is_begun_and_told_once(rig: Rig) -> None:
+    ran: list[str] = []
+
+    async def short(context: StageContext) -> Word:
+        ran.append(context.stage)
+        await rig.clock.sleep(2)
+        return Word()
+
+    faults = Faults(rig.engine)
+    write = faults.tables.write
+
+    async def slowly_answered(writes: Sequence[Any]) -> Any:
+        outcomes = await write(writes)
+        if any("results/a" in getattr(each, "set", ()) for each in writes):
+            process.stop.set()
+            await rig.clock.sleep(1)
+        return outcomes
+
+    faults.tables.write = slowly_answered  # type: ignore[method-assign]  # one answer comes late
+    three = workflow(stage("a", short), stage("b", short), stage("c", short))
+    run_id = await rig.submit(three)
+    process = rig.start(three, faults=faults)
+    await process.task
+    assert (await rig.told(run_id))[-3:] == ["StageStarted b", "StageCompleted b", "RunRequeued"]
+    await rig.dispatch(run_id, 2)
+    rig.start(three)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+    assert ran == ["a", "b", "c"]
+    told = await rig.told(run_id)
+    assert [told.count(f"StageStarted {name}") for name in "abc"] == [1, 1, 1]
+
+
+@virtual
+async def test_an_attempt_that_is_due_just_when_the_drain_begins_is_told_where_it_begins(rig: Rig) -> None:
+    async def fails_once(context: StageContext) -> Word:
+        if context.attempt == 1:
+            process.stop.set()
+            raise ValueError("not yet")
+        return Word()
+
+    one = workflow(stage("only", fails_once, backoff_seconds=1))
+    run_id = await rig.submit(one)
+    process = rig.start(one)
+    await process.task
+    assert (await rig.told(run_id))[-2:] == ["StageFailed only", "RunRequeued"]
+
+
+@virtual
 async def test_a_stage_that_takes_too_long_is_cut_off(rig: Rig) -> None:
     long = workflow(stage("hang", hang))
     run_id = await rig.submit(long)

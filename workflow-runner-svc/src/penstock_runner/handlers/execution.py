@@ -10,22 +10,13 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from penstock_backbone.errors import BlobCorrupt, BlobMissing
-from penstock_backbone.records.runs import (
-    CANCELLED,
-    FAILED,
-    PAUSED,
-    SUCCEEDED,
-    TIMED_OUT,
-    WAITING,
-    RunItem,
-    fact,
-)
+from penstock_backbone.records.runs import CANCELLED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT, WAITING, RunItem, fact
 from penstock_runner.authoring import HERE_SECONDS, RunFailure, Stage
 from penstock_runner.domain.failing import failing
 from penstock_runner.domain.given import input_problem
-from penstock_runner.domain.plan import GiveUp, TryAgain, after_failure
+from penstock_runner.domain.plan import GiveUp, after_failure
 from penstock_runner.handlers.failure_hook import tell
-from penstock_runner.handlers.fan_out import Ended, FanOut
+from penstock_runner.handlers.fan_out import Again, Ended, FanOut
 from penstock_runner.handlers.journal import STOPPED, YIELDED, CancelAsked, Journal, NotAtRest, RunEnded, RunLost
 from penstock_runner.handlers.letting_go import let_go
 from penstock_runner.handlers.outcomes import Failed, Succeeded, Suspended
@@ -216,14 +207,13 @@ class Execution:
         attempt = self._claimed.waiting.attempt(stage.name)
         while True:
             outcome = await Attempt(self._claimed, stage, attempt).run()
-            if not isinstance(outcome, Failed) or not await self._will_try_again(stage, stage.name, attempt, outcome):
-                return Ended(outcome, attempt)
-            if self._claimed.stopping.is_set() or self._claimed.waiting.is_blocked(stage.name):
-                return None
+            again = await self._again(stage, stage.name, attempt, outcome) if isinstance(outcome, Failed) else "never"
+            if again != "now":
+                return Ended(outcome, attempt) if again == "never" else None
             attempt += 1
 
     async def _each(self, stage: Stage) -> Ended | None:
-        return await FanOut(self._claimed, self._journal, stage, self._will_try_again).run()
+        return await FanOut(self._claimed, self._journal, stage, self._again).run()
 
     async def _complete(self, stage: Stage, ended: Ended, outcome: Succeeded) -> tuple[Stage, ...]:
         """The checkpoint. Returns the stages that it let start."""
@@ -241,30 +231,33 @@ class Execution:
         self._active.update(other.name for other in following)
         started = [self._teller.started(other.name, 1) for other in following]
         await self._journal.commit([completed, *started], results, ended.forget)
-        if self._claimed.stopping.is_set():
+        if self._is_held():
             # Somebody asked while this was written: what was told to start has not begun.
             self._active.difference_update(other.name for other in following)
             return ()
         return following
 
-    async def _will_try_again(self, stage: Stage, name: str, attempt: int, outcome: Failed) -> bool:
-        """Where another attempt is due: writes the failure down, waits for the back-off, and returns True. A long one,
+    def _is_held(self) -> bool:
+        """Whether even what was told to start must not begin. A drain that comes meanwhile is no reason: it would be told twice."""
+        return self._claimed.stopping.is_set() and (self._pausing is not None or self._yielding)
+
+    async def _again(self, stage: Stage, name: str, attempt: int, outcome: Failed) -> Again:
+        """Where another attempt is due: writes the failure down, waits for the back-off, and tells of its start. A long one,
         or one of a run that stops, is not waited for here. `name` is the stage's, or an item's of it."""
-        world = self._claimed.world
+        world, stopping = self._claimed.world, self._claimed.stopping
         decision = after_failure(stage, attempt=attempt, final=outcome.final, chance=world.chance.random())
-        match decision:
-            case GiveUp():
-                return False
-            case TryAgain(delay_seconds=delay):
-                if delay > HERE_SECONDS:
-                    self._claimed.waiting.back_off(name, attempt + 1, delay)
-                await self._journal.commit([self._teller.failed(stage, attempt, outcome, delay)], {})
-                if delay <= HERE_SECONDS and not self._claimed.stopping.is_set():
-                    await world.clock.sleep(delay)
-                    await self._journal.commit([self._teller.started(stage.name, attempt + 1)], {})
-                return True
-            case _:
-                assert_never(decision)
+        if isinstance(decision, GiveUp):
+            return "never"
+        delay = decision.delay_seconds
+        if delay > HERE_SECONDS:
+            self._claimed.waiting.back_off(name, attempt + 1, delay)
+        await self._journal.commit([self._teller.failed(stage, attempt, outcome, delay)], {})
+        if delay <= HERE_SECONDS and not stopping.is_set():
+            await world.clock.sleep(delay)
+        if delay > HERE_SECONDS or stopping.is_set():
+            return "later"
+        await self._journal.commit([self._teller.started(stage.name, attempt + 1)], {})
+        return "later" if self._is_held() else "now"
 
     async def _fail_with(self, stage: Stage, attempt: int, outcome: Failed) -> None:
         """The stage has failed for good. Where a hook is to be told, or other stages are to stop, this is written down

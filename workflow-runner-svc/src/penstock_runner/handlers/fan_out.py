@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, NamedTuple, assert_never
+from typing import Any, Literal, NamedTuple, TypeAlias, assert_never
 
 from penstock_runner.authoring import Stage
 from penstock_runner.domain.items import item_name, items_of, joined, summed
@@ -29,9 +29,10 @@ class _ItemFailed(Exception):
         self.attempt = attempt
 
 
-AfterFailure = Callable[[Stage, str, int, Failed], Awaitable[bool]]
+Again: TypeAlias = Literal["now", "later", "never"]
+AfterFailure = Callable[[Stage, str, int, Failed], Awaitable[Again]]
 """Of a stage, or of its item of this name: writes a failed attempt down and waits for its back-off, if that is short.
-False: it was the last one, and nothing is written."""
+"now": the start of the next one is told. "never": it was the last one, and nothing is written."""
 
 
 class FanOut:
@@ -96,7 +97,8 @@ class FanOut:
 
     async def _until_finished(self, given: Given, index: int) -> None:
         attempt = self._claimed.waiting.attempt(given.name)
-        while not self._claimed.stopping.is_set() and not self._claimed.waiting.is_blocked(given.name):
+        due = not self._claimed.stopping.is_set() and not self._claimed.waiting.is_blocked(given.name)
+        while due:
             outcome = await Attempt(self._claimed, self._stage, attempt, given).run()
             match outcome:
                 case Suspended(waits=key):
@@ -110,8 +112,10 @@ class FanOut:
                     return
                 case Failed():
                     told = replace(outcome, message=f"item {index}: {outcome.message}")
-                    if not await self._after_failure(self._stage, given.name, attempt, told):
+                    again = await self._after_failure(self._stage, given.name, attempt, told)
+                    if again == "never":
                         raise _ItemFailed(told, attempt)
+                    due = again == "now"
                     attempt += 1
                 case _:
                     assert_never(outcome)
