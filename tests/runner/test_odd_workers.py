@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
+import multiprocessing.process
 import os
+import threading
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests.runner import odd_blocking_stages as odd
 from tests.runner.odd_blocking_stages import Seen
-from tests.runner.test_workers import Desk, ended_after, job, until_gone, with_workers, workers
+from tests.runner.test_workers import MEMORY_BYTES, Desk, ended_after, job, until_gone, with_workers, workers
 
 from penstock_backbone.system import SystemClock
 from penstock_runner.adapters.workers.pool import WorkerPool
+from penstock_runner.adapters.workers.process import WorkerProcess
 from penstock_runner.authoring import BlockingFunction
 from penstock_runner.ports import JobFailed
+
+PATIENCE_SECONDS = 10.0
 
 
 async def seen(pool: WorkerPool, run: BlockingFunction, desk: Desk | None = None) -> Seen:
@@ -116,3 +123,46 @@ async def test_the_files_of_workers_that_are_gone_are_closed(pool: WorkerPool) -
         await seen(pool, odd.leaves_a_child)
     await seen(pool, odd.looks)
     assert opened() <= before + 6
+
+
+class SlowContext:
+    """Makes processes whose start takes as long as the test wants."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self.begun, self.may_go_on = threading.Event(), threading.Event()
+
+    def Process(self, **given: Any) -> Any:  # noqa: N802  # multiprocessing's own name
+        process = self._context.Process(**given)
+        start = process.start
+
+        def slow() -> None:
+            del vars(process)["start"]
+            self.begun.set()
+            self.may_go_on.wait(PATIENCE_SECONDS)
+            start()
+
+        vars(process)["start"] = slow
+        return process
+
+
+def test_a_worker_that_ends_while_another_starts_does_not_disturb_the_start() -> None:
+    """Each start looks at all processes that are not closed."""
+
+    async def story() -> None:
+        slow = SlowContext()
+        context: Any = multiprocessing.get_context("forkserver")
+        ended = await WorkerProcess.started(context, MEMORY_BYTES, ())
+        starting = asyncio.create_task(WorkerProcess.started(cast(Any, slow), MEMORY_BYTES, ()))
+        await asyncio.to_thread(slow.begun.wait, PATIENCE_SECONDS)
+        ending = asyncio.create_task(ended.end())
+        while ended.alive:
+            await SystemClock().sleep(0.01)
+        await SystemClock().sleep(0.1)
+        assert ended._process in multiprocessing.process._children  # type: ignore[attr-defined]  # what a start looks through
+        slow.may_go_on.set()
+        await ending
+        assert ended._process not in multiprocessing.process._children  # type: ignore[attr-defined]  # what a start looks through
+        await (await starting).end()
+
+    asyncio.run(story())

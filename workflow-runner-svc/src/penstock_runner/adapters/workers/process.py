@@ -10,6 +10,7 @@ import pickle
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -51,6 +52,8 @@ EXIT_SECONDS = 1.0
 PRINTED_SECONDS = 0.5
 """For what a job has printed to arrive after its result."""
 PRINTED_LINE_BYTES_MAX = 16 * 1024
+_one_change = threading.Lock()
+"""Each start looks through the list of all processes, from which a process that is closed meanwhile must not go."""
 
 
 class WorkerProcess:
@@ -80,7 +83,7 @@ class WorkerProcess:
             process = context.Process(
                 target=serve, args=(control_of_child, printed_of_child, memory_bytes, folder), daemon=True
             )
-            await asyncio.to_thread(process.start)
+            await asyncio.to_thread(_alone, process.start)
         worker = cls(process, control, printed, folder)
         try:
             await worker._open(modules)
@@ -132,7 +135,7 @@ class WorkerProcess:
         await self._exited.wait()
         kill(relatives)
         with contextlib.suppress(ValueError):
-            self._process.close()
+            await asyncio.to_thread(_alone, self._process.close)
 
     def kill(self) -> None:
         """At once. Its own session is its group, so what the stage has started goes, too."""
@@ -217,6 +220,11 @@ class WorkerProcess:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PRINTED_SECONDS):
                 await self._all_printed.wait()
+
+
+def _alone(change: Callable[[], None]) -> None:
+    with _one_change:
+        change()
 
 
 def _folder() -> str | None:
