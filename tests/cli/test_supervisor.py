@@ -17,7 +17,7 @@ from penstock_cli import data_folder
 from penstock_cli import supervisor as supervisor_module
 from penstock_cli.refusal import Refusal
 from penstock_cli.restart import QUICK_DEATHS_MAX
-from penstock_cli.supervisor import Program, Supervisor
+from penstock_cli.supervisor import Child, Program, Supervisor
 
 pytestmark = pytest.mark.anyio
 WAIT_SECONDS_MAX = 15.0
@@ -96,6 +96,17 @@ async def test_at_the_end_every_process_and_what_it_started_are_gone_quickly(tmp
         assert not alive(pid)
         await gone(grandchild)
         assert session == "-"
+
+
+async def test_a_process_that_dies_while_it_is_told_to_end_keeps_its_exit_code(tmp_path: Path) -> None:
+    """Somebody pressed Ctrl-C twice: it may have ended without having been heard of yet."""
+    for _ in range(30):
+        process = await asyncio.create_subprocess_exec("sleep", "60")
+        child = Child(program(tmp_path, "api"), process, session="", log_start=0, ready=-1)
+        os.kill(process.pid, signal.SIGKILL)
+        for _ in range(2000):
+            supervisor_module._terminate(child)
+        assert await process.wait() in (-signal.SIGKILL, -signal.SIGTERM)
 
 
 async def test_a_program_that_never_gets_going_ends_everything_with_its_own_words(tmp_path: Path) -> None:

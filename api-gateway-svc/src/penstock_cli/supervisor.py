@@ -202,8 +202,10 @@ def _has_spoken(pipe: int) -> bool:
 
 
 def _terminate(child: Child) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        child.process.terminate()
+    """Not process.terminate(), which looks whether the process has ended, and so can take its exit code from asyncio."""
+    if child.process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.process.pid, signal.SIGTERM)
 
 
 def _end_group(pid: int) -> None:
