@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.followers import by_sse, by_websocket
-from tests.e2e.product import CLOCK, STOP_SECONDS_MAX, Product
+from tests.e2e.product import CLOCK, Product
 
 pytestmark = pytest.mark.anyio
 OWN_WORKFLOWS = ("--workflows", "tests.e2e.workflows")
@@ -38,18 +37,6 @@ async def test_followers_miss_nothing_and_repeat_nothing_when_the_api_is_killed(
     assert numbers(sse) == list(range(1, len(sse) + 1))
     assert sse == websocket == page["events"]
     assert page["ended"] is True
-
-
-async def test_ctrl_c_ends_everything_quickly_although_a_client_listens(tmp_path: Path) -> None:
-    product = Product(tmp_path / "data")
-    await product.start()
-    async with product.client() as client:
-        project = await product.submit(requirement="Listen while the lights go out")
-        async with client.stream("GET", f"/v1/projects/{project['id']}/events/stream", params={"after": 0}) as answer:
-            await anext(answer.aiter_lines())
-            assert await product.stop() < STOP_SECONDS_MAX
-    assert product.process.returncode == 0
-    assert not any(product.pids(program) for program in ("store", "api", "orchestrator", "runner"))
 
 
 async def test_one_trace_leads_from_the_post_to_the_last_stage(product: Product) -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.product import Product
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def running(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Product]:
+    """One of its workflows cannot be served. For all who leave it as they found it."""
+    folder = tmp_path_factory.mktemp("running")
+    (folder / "broken_flows.py").write_text("WORKFLOWS = 3\n")
+    async with Product(
+        folder / "data", "--workflows", "broken_flows,tests.e2e.workflows", PYTHONPATH=f"{folder}:{Path.cwd()}"
+    ) as product:
+        yield product
 
 
 async def refusal(product: Product) -> str:
@@ -36,13 +48,12 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert "--data" in sentence
 
 
-async def test_a_second_penstock_on_the_same_folder(tmp_path: Path) -> None:
-    async with Product(tmp_path / "data") as first:
-        second = Product(tmp_path / "data")
-        second._output = tmp_path / "second.output"
-        sentence = await refusal(second)
-        assert f"process {first.process.pid}" in sentence
-        assert "--data" in sentence
+async def test_a_second_penstock_on_the_same_folder(running: Product, tmp_path: Path) -> None:
+    second = Product(running.folder)
+    second._output = tmp_path / "second.output"
+    sentence = await refusal(second)
+    assert f"process {running.process.pid}" in sentence
+    assert "--data" in sentence
 
 
 async def test_an_unknown_workflow_module(tmp_path: Path) -> None:
@@ -69,13 +80,8 @@ async def test_names_of_the_api_that_are_none(tmp_path: Path) -> None:
     assert "PENSTOCK_ALLOWED_HOSTS holds 'penstock.example.com:8080': list names without a scheme" in sentence
 
 
-async def test_a_workflow_that_cannot_be_served_is_told_and_the_others_are_served(tmp_path: Path) -> None:
-    (tmp_path / "broken_flows.py").write_text("WORKFLOWS = 3\n")
-    async with Product(
-        tmp_path / "data", "--workflows", "broken_flows,tests.e2e.workflows", PYTHONPATH=f"{tmp_path}:{Path.cwd()}"
-    ) as product:
-        await product.until(lambda: "All other workflows are served." in product.output)
-        problems = [line for line in product.output.splitlines() if "✗" in line]
-        assert problems == [
-            f"  ✗ broken_flows: must have WORKFLOWS, a tuple of Workflow ({tmp_path / 'broken_flows.py'})"
-        ]
+async def test_a_workflow_that_cannot_be_served_is_told_and_the_others_are_served(running: Product) -> None:
+    await running.until(lambda: "All other workflows are served." in running.output)
+    problems = [line for line in running.output.splitlines() if "✗" in line]
+    broken = running.folder.with_name("broken_flows.py")
+    assert problems == [f"  ✗ broken_flows: must have WORKFLOWS, a tuple of Workflow ({broken})"]

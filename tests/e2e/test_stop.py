@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.product import CLOCK, STOP_SECONDS_MAX, Product
+from tests.e2e.product import CLOCK, MODULES, STOP_SECONDS_MAX, Product
 
 pytestmark = pytest.mark.anyio
 OWN_WORKFLOWS = ("--workflows", "tests.e2e.workflows")
@@ -37,40 +37,57 @@ async def kinds(product: Product, project: dict[str, Any]) -> list[str]:
     return [event["metadata"]["type"] for event in page["events"]]
 
 
-@pytest.mark.parametrize(
-    ("workflow", "seconds_max"),
-    [("patient", STOP_SECONDS_MAX), pytest.param("stubborn", KILL_SECONDS_MAX, marks=pytest.mark.slow)],
-)
-async def test_a_run_that_ctrl_c_stops_is_handed_back_and_no_attempt_is_counted(
-    tmp_path: Path, workflow: str, seconds_max: float
-) -> None:
-    product = Product(tmp_path / "data", "--workflows", "tests.e2e.workflows,tests.e2e.stubborn_workflow")
-    await product.start()
-    project = await product.submit(requirement="Work until somebody comes", workflow=workflow)
+async def is_handed_back(product: Product, project: dict[str, Any], *, stages_done: int) -> None:
+    """It goes on, under the same attempt."""
     assert (await works(product, project))["attempt"] == 1
-    assert await product.stop() < seconds_max
-    assert product.process.returncode == 0
-    async with product:
-        assert (await works(product, project))["attempt"] == 1
-        told = await kinds(product, project)
-        assert (told.count("RunRequeued"), told.count("RunStarted")) == (1, 2)
-        assert told.count("StageCompleted") == (1 if workflow == "patient" else 0)
-        async with product.client() as client:
-            assert (await client.post(f"/v1/projects/{project['id']}/cancel")).is_success
+    told = await kinds(product, project)
+    assert (told.count("RunRequeued"), told.count("RunStarted")) == (1, 2)
+    assert told.count("StageCompleted") == stages_done
 
 
-async def test_a_second_ctrl_c_waits_no_longer_for_stages_and_counts_no_attempt_either(tmp_path: Path) -> None:
-    product = Product(tmp_path / "data", *OWN_WORKFLOWS, PENSTOCK_DRAIN_SECONDS="30")
-    await product.start()
-    project = await product.submit(requirement="Work until somebody comes", workflow="patient")
-    await works(product, project)
-    product.process.send_signal(signal.SIGINT)
+async def cancelled(product: Product, project: dict[str, Any]) -> None:
+    async with product.client() as client:
+        assert (await client.post(f"/v1/projects/{project['id']}/cancel")).is_success
+
+
+async def test_a_run_that_ctrl_c_stops_is_handed_back_and_no_attempt_is_counted(tmp_path: Path) -> None:
+    """Although a client listens; and a second Ctrl-C, which waits no longer for stages, counts no attempt either."""
+    first = Product(tmp_path / "data", *OWN_WORKFLOWS)
+    await first.start()
+    project = await first.submit(requirement="Work until somebody comes", workflow="patient")
+    assert (await works(first, project))["attempt"] == 1
+    stream = f"/v1/projects/{project['id']}/events/stream"
+    async with first.client() as client, client.stream("GET", stream, params={"after": 0}) as answer:
+        await anext(answer.aiter_lines())
+        assert await first.stop() < STOP_SECONDS_MAX
+    assert first.process.returncode == 0
+    assert not any(first.pids(program) for program in MODULES)
+
+    second = Product(first.folder, *OWN_WORKFLOWS, PENSTOCK_DRAIN_SECONDS="30")
+    await second.start()
+    await is_handed_back(second, project, stages_done=1)
+    second.process.send_signal(signal.SIGINT)
     await CLOCK.sleep(1.5)
-    assert product.process.returncode is None, "it lets stages end for 30 s"
-    assert await product.stop() < STOP_SECONDS_MAX
+    assert second.process.returncode is None, "it lets stages end for 30 s"
+    assert await second.stop() < STOP_SECONDS_MAX
+    assert second.process.returncode == 0
+
+    async with first:
+        assert (await works(first, project))["attempt"] == 1
+        await cancelled(first, project)
+
+
+@pytest.mark.slow
+async def test_a_stage_that_hears_of_nothing_is_killed_and_its_run_is_handed_back(tmp_path: Path) -> None:
+    product = Product(tmp_path / "data", "--workflows", "tests.e2e.stubborn_workflow")
+    await product.start()
+    project = await product.submit(requirement="Work until somebody comes", workflow="stubborn")
+    assert (await works(product, project))["attempt"] == 1
+    assert await product.stop() < KILL_SECONDS_MAX
     assert product.process.returncode == 0
     async with product:
-        assert (await works(product, project))["attempt"] == 1
+        await is_handed_back(product, project, stages_done=0)
+        await cancelled(product, project)
 
 
 async def test_a_drain_that_makes_no_sense_is_refused_before_anything_is_started(tmp_path: Path) -> None:
