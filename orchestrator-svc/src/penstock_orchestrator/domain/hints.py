@@ -19,8 +19,10 @@ LOOK_AT_LIMITS = "limits"
 class Hints:
     """By ids, so that repeated hints cost nothing; `projects` with the run that each one was said to have.
 
-    `leaving` are runs that may wait in the line for nothing. `returning` are runs that may need a token again. `limits`: they may have changed. `runners`: what they serve has. `everything`: read it all again. `accepted` and `ended` hold items as they stood in the tables, so they need not be
-    read once more: projects, which never change, and runs that are over, of which judge tells an old image.
+    `leaving` are runs that may wait in the line for nothing. `returning` are runs that may need a token again. `limits`:
+    they may have changed. `runners`: what they serve has. `everything`: read it all again. `accepted` and `ended` hold items
+    as they stood in the tables, so they need not be read once more: projects, which never change, and runs that are over,
+    of which judge tells an old image.
     """
 
     projects: dict[str, str] = field(default_factory=dict)

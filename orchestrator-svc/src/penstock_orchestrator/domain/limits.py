@@ -1,5 +1,5 @@
-"""How many runs may hold a token: over the fleet, of a tenant, of a workflow, with a resource; how tenants share what there is; and
-what anybody could execute."""
+"""How many runs may hold a token: over the fleet, of a tenant, of a workflow, with a resource; how tenants share what there
+is; and what anybody could execute."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ be moved from band to band. A run is overtaken only by runs that are accepted wi
 between them after it.
 
 Runs of one workflow that use the same resources are of one kind. A kind that a limit can stop is a group by itself; all
-others are one group, which is never full. What no runner serves is a group that has no turns. Each pair of tenant and group is a lane. Every group ranks its lanes, and one
-ranking on top compares the groups' first lanes, so that a tenant that moves forward costs the logarithm of the number
-of lanes, times the few groups that it waits in, one that moves back costs less, and the number of waiting runs never
-matters.
+others are one group, which is never full. What no runner serves is a group that has no turns. Each pair of tenant and
+group is a lane. Every group ranks its lanes, and one ranking on top compares the groups' first lanes, so that a tenant
+that moves forward costs the logarithm of the number of lanes, times the few groups that it waits in, one that moves back
+costs less, and the number of waiting runs never matters.
 """
 
 from __future__ import annotations

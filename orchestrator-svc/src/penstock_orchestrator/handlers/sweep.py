@@ -18,6 +18,7 @@ from penstock_backbone.records.sessions import expire_session, forget_session, i
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.verbs import pause_lost, stop_lost
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Item, Key, Outcome, Refused, Unsettled, Write, Written
+from penstock_backbone.words import counted
 from penstock_orchestrator.domain.dispatch import dispatch
 from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.leases import Leases
@@ -62,7 +63,8 @@ class Sweep:
         self._alarm = Alarm(tables, clock)
 
     async def turn(self) -> Hints:
-        """What the admission should look at now: runs, and whether runners serve something else than before. Bounded reads; what is left over is due in the next turn."""
+        """What the admission should look at now: runs, and whether runners serve something else than before. Bounded reads;
+        what is left over is due in the next turn."""
         sessions, dead = await self._sessions()
         alive = sessions - dead
         now = self._clock.monotonic()
@@ -207,5 +209,6 @@ def _ended_or_returned(run: RunItem, at: int) -> Write:
     if "hooked" in run and hook_attempts < HOOK_ATTEMPTS_MAX:
         return leave_to_hook(run, given_up=[last, why], reason=LOST_TOO_OFTEN, at=at)
     if hook_attempts:
-        why += f" It was begun {hook_attempts} times more to call its on_failure, and its runner was lost again."
+        begun = counted(hook_attempts, "time")
+        why += f" It was begun {begun} more to call its on_failure, and its runner was lost again."
     return give_up(run, message=why, at=at)
