@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from tests.limits import set_limit
 from tests.orchestrator.faults import FaultyEngine
@@ -10,7 +12,7 @@ from tests.orchestrator.world import World, hints, run_of
 from penstock_backbone.records.limits import FLEET, Stated
 from penstock_backbone.records.runs import QUEUED, end_run, fact, run_key
 from penstock_backbone.records.yields import Asks, as_asks, asks_key
-from penstock_backbone.vocabulary import StreamRecord
+from penstock_backbone.vocabulary import Item, Key, StreamRecord
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.hints import Hints, glance
 
@@ -123,6 +125,24 @@ async def test_who_has_not_seen_the_last_decision_asks_nobody() -> None:
     await first.admission.turn(Hints(runs={"run_0002"}))
     assert world.held() == {"run_0001", "run_0004"}
     await second.yields.turn()
+    assert await wishes(world) == []
+
+
+async def test_who_hears_in_the_middle_of_it_that_it_was_switched_off_asks_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, parts = await starving()
+    get = world.engine.tables.get
+
+    async def switched_off_meanwhile(keys: Sequence[Key]) -> list[Item | None]:
+        found = await get(keys)
+        await world.write(set_limit(FLEET, limit=2, at=2))
+        await parts.admission.limits.read()
+        return found
+
+    monkeypatch.setattr(world.engine.tables, "get", switched_off_meanwhile)
+    await parts.yields.turn()
+    monkeypatch.undo()
     assert await wishes(world) == []
 
 

@@ -34,14 +34,13 @@ class Yields:
 
     async def turn(self) -> None:
         """One read and one transaction at most; none while nobody starves. Who is refused sees more in the next turn."""
-        limits, gates = self._limits.now, self._shards.gates
-        if not limits.yields or not self._shards.are_current or not hungry(gates, limits):
+        if not self._may_ask() or not hungry(self._shards.gates, self._limits.now):
             return
-        tokens = candidates(gates, limits, self._asks, BATCH_ITEMS_MAX - 1)
+        tokens = candidates(self._shards.gates, self._limits.now, self._asks, BATCH_ITEMS_MAX - 1)
         if not tokens:
             return
         item, *items = await self._tables.get([asks_key(), *(run_key(token.run) for token in tokens)])
-        if not self._shards.are_current:
+        if not self._may_ask():
             return
         self._asks = as_asks(item)
         runs = {run["pk"]: as_run(run) for run in items if run is not None}
@@ -61,6 +60,10 @@ class Yields:
         if _is_made(outcome, asks):
             self._asks = asks
             _log.info("Asked to yield: %s", ", ".join(token.run for token, _ in wishes.chosen))
+
+    def _may_ask(self) -> bool:
+        """Asked anew after each call, during which the admission may have read other limits."""
+        return self._limits.now.yields and self._shards.are_current
 
 
 def _is_made(outcome: TransactionOutcome, asks: Asks) -> bool:
