@@ -36,6 +36,7 @@ class Checks:
         self.ledger = Ledger(self.stories.runs, self._is_executing, network.sightings)
         self.announced = Announced()
         self.commits = 0
+        self.faults_have_stopped = False
 
     def watch(self, engine: MemoryEngine, streams: StreamBroker) -> None:
         storage = engine.storage
@@ -122,6 +123,12 @@ class Checks:
         """Its time will come, and by no orchestrator's clock soon: the clock of its runner, or theirs, has jumped."""
         clocks = [process.clock.now() for name, process in self._processes.items() if name.startswith("orchestrator")]
         return "due" in run and run["due"] > to_ms(max(clocks)) + WRONG_MS
+
+    def rests_for_good(self, project: str) -> bool:
+        """Nothing can go wrong any more, and its run waits for a time that will not come before the end."""
+        run = self.stories.runs.get(self.projects[project]["run_id"])
+        waits = run is not None and run["state"] == WAITING and self._waits_by_a_wrong_clock(run)
+        return self.faults_have_stopped and waits
 
     # --- the end ------------------------------------------------------------------------------------
 

@@ -59,10 +59,18 @@ class Users:
     """`accepted` holds the projects that users were told of, by wish; `cancelled` those that were said to be, or to
     become, cancelled."""
 
-    def __init__(self, plan: Plan, loop: SimulationLoop, processes: dict[str, Process], sightings: Sightings) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        loop: SimulationLoop,
+        processes: dict[str, Process],
+        sightings: Sightings,
+        rests_for_good: Callable[[str], bool],
+    ) -> None:
         self._loop = loop
         self._processes = processes
         self._sightings = sightings
+        self._rests_for_good = rests_for_good
         self._chance = stream_of(plan.seed, "users")
         self.wishes = wishes(plan.seed, plan.runs, plan.submit_seconds)
         self.accepted: dict[int, str] = {}
@@ -185,7 +193,7 @@ class Users:
             was_heard = was_heard or verdict is not None
             if isinstance(verdict, Done | Asked):
                 return True
-            if isinstance(verdict, Refusal) and verdict.kind not in again:
+            if isinstance(verdict, Refusal) and (verdict.kind not in again or self._rests_for_good(project)):
                 return False
             await self._sleep(min((times + 1) * ASK_AGAIN_SECONDS, ASK_AGAIN_SECONDS_MAX))
         demand(was_heard, "I11", f"{project} did not hear {asked} in {most} requests")

@@ -112,7 +112,7 @@ class World:
         self.processes: dict[str, Process] = {}
         self.checks = Checks(self.network, self.processes)
         self.checks.watch(self.engine, self.streams)
-        self.users = Users(plan, self.loop, self.processes, self.sightings)
+        self.users = Users(plan, self.loop, self.processes, self.sightings, self.checks.rests_for_good)
         self._lived: list[Process] = []
         self._fleet, self._yields, self._paused = plan.fleet, False, False
         self._names = (API, *ORCHESTRATORS, *RUNNERS[: plan.runners])
@@ -187,6 +187,7 @@ class World:
 
     def _faults_stop(self) -> None:
         self.trace.note(self.loop.now, "world", "FAULTS STOP")
+        self.checks.faults_have_stopped = True
         self.network.disarm_all()
         self.queues.mend()
         if any(fault.kind == RELEASED for fault in self._plan.faults):
