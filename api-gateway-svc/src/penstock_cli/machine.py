@@ -12,6 +12,7 @@ import httpx
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.ports import Clock, Ids
+from penstock_backbone.reading import read_whole
 from penstock_backbone.records import sessions
 from penstock_backbone.records.limits import FLEET, change_limit, limit_key, stated
 from penstock_backbone.records.times import to_ms
@@ -124,13 +125,8 @@ async def limit_fleet(engine: Engine, limit: int, clock: Clock, ids: Ids) -> Non
 
 
 async def _open_sessions(engine: Engine) -> list[str]:
-    names: list[str] = []
-    page = await engine.tables.query(sessions.all_sessions())
-    while True:
-        names += [item["sk"] for item in page.items if not sessions.is_dead(item)]
-        if page.cursor is None:
-            return names
-        page = await engine.tables.query(sessions.all_sessions(page.cursor))
+    items = await read_whole(engine.tables, sessions.all_sessions())
+    return [item["sk"] for item in items if not sessions.is_dead(item)]
 
 
 async def _bury(engine: Engine, names: Sequence[str], clock: Clock) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 from penstock_api.domain.inputs import misfits
 from penstock_api.domain.new_project import Violation
 from penstock_backbone.ports import Clock, Tables
+from penstock_backbone.reading import read_whole
 from penstock_backbone.records.sessions import catalog
 
 FRESH_SECONDS = 5.0
-PAGES_MAX = 10
 
 Workflows = Mapping[str, Mapping[str, Any]]
 """Name → {version, stages: [{name, title}], resources: [name, …], input_schema?: JSON text}."""
@@ -63,15 +63,7 @@ class Catalog:
         await asyncio.shield(self._reading)
 
     async def _read(self) -> None:
-        found: dict[str, Mapping[str, Any]] = {}
-        cursor = None
-        for _ in range(PAGES_MAX):
-            page = await self._tables.query(catalog(cursor))
-            found |= {item["sk"]: item for item in page.items}
-            cursor = page.cursor
-            if cursor is None:
-                break
-        self._known = found
+        self._known = {item["sk"]: item for item in await read_whole(self._tables, catalog())}
         self._read_at = self._clock.monotonic()
 
     def _done(self, reading: asyncio.Task[None]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from penstock_backbone.ports import Clock, Tables
+from penstock_backbone.reading import read_whole
 from penstock_backbone.records.sessions import Served, all_sessions, served_by
-from penstock_backbone.vocabulary import Item
 
 FRESH_SECONDS = 2.0
-PAGES_MAX = 100
 
 
 class Fleet:
@@ -20,17 +19,6 @@ class Fleet:
     async def served(self) -> Served:
         now = self._clock.monotonic()
         if self._read_at is None or now - self._read_at >= FRESH_SECONDS:
-            self._served = served_by(await self._sessions())
+            self._served = served_by(await read_whole(self._tables, all_sessions()))
             self._read_at = now
         return self._served
-
-    async def _sessions(self) -> list[Item]:
-        sessions: list[Item] = []
-        cursor = None
-        for _ in range(PAGES_MAX):
-            page = await self._tables.query(all_sessions(cursor))
-            sessions += page.items
-            cursor = page.cursor
-            if cursor is None:
-                break
-        return sessions

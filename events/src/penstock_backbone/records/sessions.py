@@ -87,8 +87,8 @@ def forget_session(session: str) -> Delete:
     return Delete(session_key(session), when=Equals("st", DEAD))
 
 
-def all_sessions(cursor: str | None = None) -> Query:
-    return Query(SESSIONS, SESSIONS_PK, cursor=cursor)
+def all_sessions() -> Query:
+    return Query(SESSIONS, SESSIONS_PK)
 
 
 def announce_workflow(
@@ -107,8 +107,8 @@ def announce_workflow(
     return Put(Key(SESSIONS, CATALOG_PK, name), said)
 
 
-def catalog(cursor: str | None = None) -> Query:
-    return Query(SESSIONS, CATALOG_PK, cursor=cursor)
+def catalog() -> Query:
+    return Query(SESSIONS, CATALOG_PK)
 
 
 def is_dead(session: Item | None) -> bool:

@@ -70,8 +70,8 @@ def token_sort_key(tenant: str, priority: int, run_id: str) -> str:
     return f"{tenant}#{priority}#{run_id}"
 
 
-def all_tokens(shard: int, cursor: str | None = None) -> Query:
-    return Query(TOKENS, f"TK#{shard}", limit=1000, cursor=cursor)
+def all_tokens(shard: int) -> Query:
+    return Query(TOKENS, f"TK#{shard}", limit=1000)
 
 
 def as_token(item: Item) -> TokenItem:

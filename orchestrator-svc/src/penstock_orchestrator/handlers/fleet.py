@@ -10,6 +10,7 @@ import logging
 
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.ports import Clock, Tables
+from penstock_backbone.reading import read_whole
 from penstock_backbone.records.sessions import all_sessions, served_by
 from penstock_backbone.vocabulary import Item
 from penstock_orchestrator.domain.token import Token
@@ -17,7 +18,6 @@ from penstock_orchestrator.handlers.limits import LimitsInForce
 
 FRESH_SECONDS = 3.0
 """More than between two turns of the sweep anywhere: beside a sweep nobody else reads."""
-SESSION_PAGES_MAX = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -53,13 +53,6 @@ class Fleet:
             _log.warning("What the runners serve could not be read: %s", error)
 
     async def _read(self) -> list[Item]:
-        sessions: list[Item] = []
-        cursor: str | None = None
-        for _ in range(SESSION_PAGES_MAX):
-            page = await self._tables.query(all_sessions(cursor))
-            sessions += page.items
-            cursor = page.cursor
-            if cursor is None:
-                break
+        sessions = await read_whole(self._tables, all_sessions())
         self.has_changed |= self._limits.serve(served_by(sessions))
         return sessions

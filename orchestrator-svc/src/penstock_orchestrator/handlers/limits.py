@@ -6,12 +6,11 @@ import logging
 from dataclasses import replace
 
 from penstock_backbone.ports import Tables
+from penstock_backbone.reading import read_whole
 from penstock_backbone.records.limits import all_limits, limit_stands
 from penstock_backbone.records.sessions import Served
 from penstock_backbone.vocabulary import Check, Item
 from penstock_orchestrator.domain.limits import Limits, read_limits
-
-PAGES_MAX = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -26,14 +25,7 @@ class LimitsInForce:
         self.now = Limits()
 
     async def read(self) -> Limits:
-        items: list[Item] = []
-        cursor: str | None = None
-        for _ in range(PAGES_MAX):
-            page = await self._tables.query(all_limits(cursor))
-            items += page.items
-            cursor = page.cursor
-            if cursor is None:
-                break
+        items = await read_whole(self._tables, all_limits())
         reading = read_limits(items, self.now)
         if reading.warnings != self._warned:
             self._warned = reading.warnings

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 
 from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
+from penstock_backbone.reading import read_whole
 from penstock_backbone.records.limits import FLEET, PLACES_MAX, is_shared
 from penstock_backbone.records.shards import fence_head
 from penstock_backbone.records.tokens import (
     Operation,
-    TokenItem,
     all_tokens,
     apply_operation,
     as_token,
@@ -34,7 +34,6 @@ from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.token import Token
 
 ATTEMPTS_MAX = 6
-PAGES_MAX = 100_000
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class Shard:
             head = await self._made_head()
         self._redo = pending(head)
         await self.settle()
-        tokens = await self._tokens()
+        tokens = list(map(as_token, await read_whole(self._tables, all_tokens(self.number))))
         old, self.gate = self.gate, Gate.rebuilt(tokens, limits)
         self._changes.of(
             tenant
@@ -199,17 +198,6 @@ class Shard:
         if head is None:
             raise Retryable(f"the head of shard {self.number} could not be made")
         return head
-
-    async def _tokens(self) -> list[TokenItem]:
-        tokens: list[TokenItem] = []
-        cursor: str | None = None
-        for _ in range(PAGES_MAX):
-            page = await self._tables.query(all_tokens(self.number, cursor))
-            tokens += map(as_token, page.items)
-            cursor = page.cursor
-            if cursor is None:
-                return tokens
-        raise Fatal(f"shard {self.number} has more tokens than one orchestrator can hold: {len(tokens)}")
 
     async def _pause(self, attempt: int) -> None:
         await self._clock.sleep(backoff_seconds(attempt, self._chance.random()))
