@@ -17,7 +17,7 @@ from tests.simulation.world import simulate
 
 from penstock_backbone.words import counted
 
-SEEDS_MAX = 300
+SEEDS_MAX = 500
 SOUND_SEEDS = 10
 """Played without any bug first: where the code itself fails, every mutant would seem to be caught."""
 VIOLATION_CHARS_MAX = 110
