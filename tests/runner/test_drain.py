@@ -12,7 +12,7 @@ from tests.runner.test_execution import hang
 
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.records.runs import QUEUED, RUNNING, SUCCEEDED
-from penstock_runner.authoring import StageContext
+from penstock_runner.authoring import StageContext, Workflow
 
 
 async def ended_after(rig: Rig, process: Process) -> float:
@@ -20,6 +20,25 @@ async def ended_after(rig: Rig, process: Process) -> float:
     process.stop.set()
     await process.task
     return rig.clock.monotonic() - began
+
+
+async def drained_while_it_writes(rig: Rig, flow: Workflow, change: str) -> str:
+    """The run, once its runner has ended: it was told to while it waited for the answer to a write with that change."""
+    faults = Faults(rig.engine)
+    write = faults.tables.write
+
+    async def slowly_answered(writes: Sequence[Any]) -> Any:
+        outcomes = await write(writes)
+        if any(change in getattr(each, "set", ()) for each in writes):
+            process.stop.set()
+            await rig.clock.sleep(1)
+        return outcomes
+
+    faults.tables.write = slowly_answered  # type: ignore[method-assign]  # one answer comes late
+    run_id = await rig.submit(flow)
+    process = rig.start(flow, faults=faults)
+    await process.task
+    return run_id
 
 
 @virtual
@@ -70,21 +89,8 @@ async def test_a_stage_whose_start_is_told_just_when_the_drain_begins_is_begun_a
         await rig.clock.sleep(2)
         return Word()
 
-    faults = Faults(rig.engine)
-    write = faults.tables.write
-
-    async def slowly_answered(writes: Sequence[Any]) -> Any:
-        outcomes = await write(writes)
-        if any("results/a" in getattr(each, "set", ()) for each in writes):
-            process.stop.set()
-            await rig.clock.sleep(1)
-        return outcomes
-
-    faults.tables.write = slowly_answered  # type: ignore[method-assign]  # one answer comes late
     three = workflow(stage("a", short), stage("b", short), stage("c", short))
-    run_id = await rig.submit(three)
-    process = rig.start(three, faults=faults)
-    await process.task
+    run_id = await drained_while_it_writes(rig, three, "results/a")
     assert (await rig.told(run_id))[-3:] == ["StageStarted b", "StageCompleted b", "RunRequeued"]
     await rig.dispatch(run_id, 2)
     rig.start(three)
@@ -203,21 +209,7 @@ async def test_a_message_that_was_received_before_the_signal_is_given_back_at_on
 async def test_a_run_that_is_claimed_just_when_its_runner_is_to_end_is_handed_back_and_no_attempt_counts(
     rig: Rig,
 ) -> None:
-    faults = Faults(rig.engine)
-    write = faults.tables.write
-
-    async def slowly_answered(writes: Sequence[Any]) -> Any:
-        outcomes = await write(writes)
-        if any("version" in getattr(each, "set", ()) for each in writes):
-            process.stop.set()
-            await rig.clock.sleep(1)
-        return outcomes
-
-    faults.tables.write = slowly_answered  # type: ignore[method-assign]  # one answer comes late
-    one = workflow(stage("only"))
-    process = rig.start(one, faults=faults)
-    run_id = await rig.submit(one)
-    await process.task
+    run_id = await drained_while_it_writes(rig, workflow(stage("only")), "version")
     handed_back = await rig.run(run_id)
     assert (handed_back["state"], handed_back["attempt"]) == (QUEUED, 0)
     assert completions(await rig.story(run_id)) == []
