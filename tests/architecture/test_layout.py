@@ -33,9 +33,11 @@ NOT_OURS = frozenset({".git", ".venv", "build", "dist", "node_modules", "__pycac
 
 OF_ONE_MACHINE = re.compile(r"(?<![\w.$}*/-])/(?:work|home|root|Users|tmp|private|mnt)(?![\w-])")
 FOLDER_BESIDE = re.compile(
-    r"(?<![\w./\\%-])\.\./(?P<up>[a-z][\w-]*)(?![\w.-])|(?<![\w./-])(?P<in>[a-z][\w-]*)/(?:design|style)\.md"
+    r"(?<![\w./\\%-])\.\./(?P<up>[a-z][\w-]*)(?![\w.-])|(?<![\w./-])(?P<in>[a-z][\w-]*)/[\w-]+\.md\b"
 )
 """A folder beside the checkout, or notes in one: nothing here may depend on what a clone does not bring."""
+MADE_BY_RUNS = frozenset({"package"})
+"""The folder in which the artifacts of a build stand."""
 LINTER_EXCEPTION = re.compile(r"#\s*(?:noqa|type:\s*ignore)(?::\s*[A-Z0-9, ]+?|\[[a-z, -]+\])?(?P<reason>\s.*)?$")
 
 REASON_CHARS_MIN = 8
@@ -102,9 +104,15 @@ def test_nothing_names_the_machine_or_the_folders_it_was_written_on() -> None:
     assert found == []
 
 
+@cache
+def _folders() -> frozenset[str]:
+    return MADE_BY_RUNS.union(*(path.relative_to(ROOT).parts[:-1] for path in text_files()))
+
+
 def _names_elsewhere(line: str) -> bool:
     return bool(OF_ONE_MACHINE.search(line)) or any(
-        not (ROOT / (found["up"] or found["in"])).exists() for found in FOLDER_BESIDE.finditer(line)
+        not (ROOT / found["up"]).exists() if found["up"] else found["in"] not in _folders()
+        for found in FOLDER_BESIDE.finditer(line)
     )
 
 
@@ -136,7 +144,7 @@ def test_every_package_is_typed(package: str) -> None:
     assert (ROOT / SOURCE_FOLDERS[package] / package / "py.typed").is_file()
 
 
-@pytest.mark.parametrize("line", ["open('/tmp/x')", "see /home/notes", "cd ../beside", "as beside/design.md has it"])
+@pytest.mark.parametrize("line", ["open('/tmp/x')", "see /home/notes", "cd ../beside", "as beside/notes.md has it"])
 def test_the_machine_rule_notices(line: str) -> None:
     assert _names_elsewhere(line)
 

@@ -29,7 +29,7 @@ ALONG, LATE = "along-reader", "late-reader"
 
 QUEUES = (
     "plain", "hidden", "handed-back", "lengthened", "expired", "partial", "grouped", "kept", "awaited",
-    "shared", "large", "many", "foreign", "fair", "followed", "twice", "long", "dispatched",
+    "rivals", "large", "many", "foreign", "fair", "followed", "twice", "long", "dispatched",
 )  # fmt: skip
 POISONED = "poisoned"
 RECEIVES_MAX = 3

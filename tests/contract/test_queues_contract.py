@@ -187,13 +187,13 @@ async def test_a_waiting_receiver_is_woken_by_a_message(engine: Engine) -> None:
 
 
 async def test_receivers_share_a_queue_and_each_message_goes_to_one(engine: Engine, connections: list[Engine]) -> None:
-    await send(engine.queues, "shared", *(f"{n:03}" for n in range(60)))
+    await send(engine.queues, "rivals", *(f"{n:03}" for n in range(60)))
 
     async def work(queues: Queues) -> list[str]:
         bodies: list[str] = []
-        while messages := await queues.receive("shared", 7, NOTHING_SECONDS):
+        while messages := await queues.receive("rivals", 7, NOTHING_SECONDS):
             bodies += [message.body for message in messages]
-            await queues.delete("shared", [message.receipt for message in messages])
+            await queues.delete("rivals", [message.receipt for message in messages])
         return bodies
 
     found = await asyncio.gather(*(work(each.queues) for each in connections))
