@@ -1,4 +1,4 @@
-"""The ledger of the shards, in the tokens table, which only the orchestrator changes: which shard a tenant belongs to, and what each may hold.
+"""The ledger of the shards, in the tokens table: which shard a tenant belongs to, and what each may hold.
 
     SHARDS / LEDGER  {ver, cid, map, shards, known, budgets: {scope: {"<shard>": n, …}}}
 

@@ -92,9 +92,9 @@ _encode = msgspec.json.Encoder().encode
 @dataclass(slots=True)
 class Journal:
     """`seq` is the number of the last fact written. All stages of a run share its journal. `progress` is what the
-    stages that run now have said last, and `waits` what each stage waits or has waited for, and `spent` what its attempts have used
-    that were cut off; every write carries them where they have changed, and none is made to keep them. `heard` is told of an image of the run to which somebody else
-    has added something."""
+    stages that run now have said last, `waits` what each stage waits or has waited for, and `spent` what its attempts have
+    used that were cut off; every write carries them where they have changed, and none is made to keep them. `heard` is told
+    of an image of the run to which somebody else has added something."""
 
     world: World
     session: Session
