@@ -14,7 +14,7 @@ from tests.orchestrator.world import ManualClock
 from penstock_backbone.embedded import wire
 from penstock_backbone.embedded.database import Database
 from penstock_backbone.embedded.store import EARLY_REQUESTS_MAX, Store
-from penstock_backbone.embedded.tail import Record
+from penstock_backbone.embedded.tail import Changes
 from penstock_backbone.vocabulary import Equals, Key, Origin, Outgoing, Put, Query, Refused, Update, Written
 
 CONSUMER = "part-reader"
@@ -30,7 +30,7 @@ class Disk(Database):
 
     is_full = False
 
-    def commit(self, at_ms: int) -> list[Record]:
+    def commit(self, at_ms: int) -> Changes:
         if self.is_full:
             raise sqlite3.OperationalError("database or disk is full")
         return super().commit(at_ms)
@@ -55,9 +55,9 @@ class Client:
     def ask(self, *requests: wire.Request) -> None:
         self._answers, self.early, self.first = {}, {}, self.first + 1000
         group = [(self, self.first + place, request) for place, request in enumerate(requests)]
-        records = self.store.run_group(group, self._flush)
+        changes = self.store.run_group(group, self._flush)
         self.late, self._answers = self._answers, {}
-        self.store.announce(records)
+        self.store.announce(changes)
 
     def _flush(self) -> None:
         self.early, self._answers = self._answers, {}

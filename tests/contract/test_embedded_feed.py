@@ -5,37 +5,16 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from tests.contract.contract_inventory import CONTRACT, WANTED
+from tests.contract.store_client import Client
 from tests.orchestrator.world import ManualClock
 
 from penstock_backbone.embedded import wire
 from penstock_backbone.embedded.database import FEED_KEPT_SECONDS, Database
 from penstock_backbone.embedded.store import TRIM_TICKS, Store
-from penstock_backbone.vocabulary import Key, Put
 
 READER = "part-reader"
-
-
-class Client:
-    """Remembers what it was answered."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._last: Any = None
-
-    def reply(self, request_id: int, kind: int, body: Any) -> None:
-        del request_id
-        assert kind == wire.ANSWER, body
-        self._last = body
-
-    def ask(self, request: wire.Request) -> Any:
-        self._store.announce(self._store.run_group([(self, 1, request)], lambda: None))
-        return self._last
-
-    def write(self, pk: str, sk: str) -> None:
-        self.ask(wire.WriteItems([Put(Key("stream-parted", pk, sk), {"n": 1})]))
 
 
 def kept(path: Path) -> list[int]:

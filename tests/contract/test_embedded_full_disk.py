@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.contract_inventory import CONTRACT, WANTED
-from tests.contract.test_embedded_feed import READER, Client
+from tests.contract.store_client import Client
+from tests.contract.test_embedded_feed import READER
 from tests.orchestrator.world import ManualClock
 
 from penstock_backbone.embedded import wire

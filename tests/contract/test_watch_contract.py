@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.contract.contract_inventory import WATCHED
+from tests.contract.contract_inventory import THINGS, WATCHED
 from tests.contract.waiting import in_background
 from tests.contract.writing import key
 
@@ -47,8 +47,11 @@ async def test_without_a_commit_the_watch_ends_with_its_time(engine: Engine, pk:
     await engine.watch.forget(watched(pk))
 
 
-async def test_a_commit_wakes_whoever_waits(engine: Engine, pk: str) -> None:
-    where = watched(pk)
+@pytest.mark.parametrize("table", [WATCHED, THINGS])
+async def test_a_commit_wakes_whoever_waits_whether_or_not_its_table_is_streamed(
+    engine: Engine, pk: str, table: str
+) -> None:
+    where = key(pk, "one", table)
     await engine.watch.changed(where, 0)
     for write in (Put(where, {"n": 1}), Update(where, {"n": 2}), Delete(where)):
         await until_quiet(engine, where)

@@ -43,11 +43,24 @@ QUICK_SECONDS = 5.5
 YOUNG_DEATHS_ONE_IN = 8
 """Of the processes, so that five in a row are as good as impossible."""
 SETTLE_SECONDS_MAX = 180.0
+SLOW_MS = 1000
+SLOW_SHOWN_MAX = 5
+BEFORE_MS = 1000
+"""What happened so shortly before a death is shown with it."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Resumption:
+    """From a runner's death until an interrupted run of it executes again, and the slot is in use."""
+
+    ms: int
+    run: str
+    died_at: int
 
 
 @dataclass(slots=True)
 class Report:
-    """`resumed_ms`: from a runner's death until an interrupted run of it executes again, and the slot is in use."""
+    """`slow` tells, for the slowest resumptions, what happened meanwhile."""
 
     kills: Counter[str] = field(default_factory=Counter)
     runs: int = 0
@@ -55,7 +68,8 @@ class Report:
     lost_slots: int = 0
     unfinished: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    resumed_ms: list[int] = field(default_factory=list)
+    resumed: list[Resumption] = field(default_factory=list)
+    slow: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -63,7 +77,7 @@ class Report:
         return not (self.lost_slots or self.unfinished or self.broken)
 
     def last_line(self) -> str:
-        times = sorted(self.resumed_ms)
+        times = sorted(each.ms for each in self.resumed)
         resumed = "nothing to resume"
         if times:
             p99 = times[min(len(times) - 1, len(times) * 99 // 100)]
@@ -85,7 +99,7 @@ class Campaign:
         self._stopping = False
         self._born: dict[int, float] = {}
         self._may_die_young: dict[int, bool] = {}
-        self._deaths: list[int] = []
+        self._deaths: list[tuple[int, str]] = []
         self.report = Report()
 
     async def run(self, kills: int) -> None:
@@ -147,8 +161,7 @@ class Campaign:
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
             self.report.kills[program] += 1
-            if program == "runner":
-                self._deaths.append(round(time.time() * 1000))  # noqa: TID251  # compared with the facts' times
+            self._deaths.append((round(time.time() * 1000), program))  # noqa: TID251  # compared with the facts' times
 
     def _victims(self, program: str) -> list[int]:
         """Those that the supervisor would not give up for it."""
@@ -190,10 +203,21 @@ class Campaign:
             for _, fact in story(run):
                 if fact["t"] == "RunRequeued":
                     report.interrupted += 1
-                    requeued = max((at for at in self._deaths if at <= fact["at"]), default=None)
+                    died = [at for at, program in self._deaths if program == "runner" and at <= fact["at"]]
+                    requeued = max(died, default=None)
                 elif fact["t"] == "RunStarted" and requeued is not None:
-                    report.resumed_ms.append(fact["at"] - requeued)
+                    report.resumed.append(Resumption(fact["at"] - requeued, run["pk"], requeued))
                     requeued = None
+        slowest = sorted((each for each in report.resumed if each.ms >= SLOW_MS), reverse=True)[:SLOW_SHOWN_MAX]
+        report.slow = [self._tale(each, next(run for run in runs if run["pk"] == each.run)) for each in slowest]
+
+    def _tale(self, slow: Resumption, run: RunItem) -> str:
+        """All deaths and the run's facts of that time, in milliseconds since its runner died."""
+        first, last = slow.died_at - BEFORE_MS, slow.died_at + slow.ms
+        known = [(at, f"{program} dies") for at, program in self._deaths]
+        known += [(fact["at"], fact["t"]) for _, fact in story(run)]
+        told = [f"{at - slow.died_at:+} {what}" for at, what in sorted(known) if first <= at <= last]
+        return f"{slow.run} was resumed after {slow.ms} ms: " + ", ".join(told)
 
 
 async def campaign(folder: Path, kills: int, seed: int) -> Report:
@@ -211,7 +235,7 @@ def main() -> int:
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="penstock-kills-") as folder:
         report = asyncio.run(campaign(Path(folder), wanted.kills, wanted.seed))
-    for line in [*report.broken, *report.unfinished]:
+    for line in [*report.broken, *report.unfinished, *report.slow]:
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(report.last_line() + "\n")
     return 0 if report.is_good else 1

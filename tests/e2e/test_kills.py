@@ -125,4 +125,4 @@ async def test_a_short_campaign_of_kills_loses_nothing(tmp_path: Path) -> None:
     report = await campaign(tmp_path, kills=25, seed=3)
     assert report.is_good, report
     assert report.interrupted > 0
-    assert report.resumed_ms
+    assert report.resumed

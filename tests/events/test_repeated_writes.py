@@ -91,6 +91,7 @@ CASES = {
     "drain_session": Case(sessions.drain_session("ses_1"), has(st="draining"), [open_session()]),
     "expire_session": Case(sessions.expire_session("ses_1", hb=0), None, [open_session()]),
     "bury_session": Case(sessions.bury_session("ses_1"), None, [open_session()]),
+    "tell_of_burial": Case(sessions.tell_of_burial("ses_1"), None),
     "forget_session": Case(sessions.forget_session("ses_1"), is_gone, [open_session(), sessions.bury_session("ses_1")]),
     "change_limit": Case(
         limits.change_limit(limits.FLEET, None, limits.Stated(3), change="chg_1", who="ops", at=AT)[0],

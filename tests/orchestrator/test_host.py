@@ -18,6 +18,7 @@ from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, LIMITS,
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import board_key
 from penstock_backbone.records.projects import project_key
+from penstock_backbone.records.sessions import bury_session, tell_of_burial
 from penstock_backbone.records.tokens import all_tokens
 from penstock_backbone.system import SystemClock
 from penstock_backbone.telemetry import silent
@@ -25,7 +26,7 @@ from penstock_backbone.vocabulary import Outgoing, Page, Query, Update
 from penstock_orchestrator import bootstrap
 from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
 from penstock_orchestrator.domain.hints import glance
-from penstock_orchestrator.handlers import admission_queue, reload
+from penstock_orchestrator.handlers import admission_queue, reload, sweep
 from penstock_orchestrator.handlers.admission import ENQUEUED_MAX
 from penstock_orchestrator.handlers.admission_queue import DELETE_SECONDS, AdmissionQueue
 from penstock_orchestrator.host import Duty, Host
@@ -307,6 +308,24 @@ async def test_a_limit_is_in_force_at_once_however_much_stands_in_the_admission_
         await world.limit(fleet=4)
         async with asyncio.timeout(2.0):
             while len(world.held()) < 4:
+                await world.clock.sleep(0.01)
+
+
+async def test_the_sweep_looks_at_once_when_somebody_was_buried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And goes on with the run, long before its next turn."""
+    monkeypatch.setattr(sweep, "EVERY_SECONDS", 3600.0)
+    world = World()
+    async with running(world):
+        run = run_of(await world.submit(1))
+        async with asyncio.timeout(SECONDS_MAX):
+            while not world.held():
+                await world.clock.sleep(0.01)
+        await world.open_session("ses_1")
+        await world.claim(run)
+        await world.clock.sleep(0.05)
+        await world.write(bury_session("ses_1"), tell_of_burial("ses_1"))
+        async with asyncio.timeout(2.0):
+            while world.tokens()[run]["f"] != 2:
                 await world.clock.sleep(0.01)
 
 

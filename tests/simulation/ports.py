@@ -223,6 +223,20 @@ class Blobs(_Part):
         return data
 
 
+class Silence:
+    """A watch only hints, and nothing may depend on it: here nobody is ever woken."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def changed(self, _key: Key, wait_seconds: float) -> bool:
+        await self._process.clock.sleep(wait_seconds)
+        return False
+
+    async def forget(self, _key: Key) -> None:
+        """Nothing was noted."""
+
+
 class SimulatedEngine:
     """What one process is given."""
 
@@ -234,7 +248,7 @@ class SimulatedEngine:
         self.queues = Queues(process, network, queues)
         self.bus = Bus(process, network, announced)
         self.blobs = Blobs(process, network)
-        self.watch: Watch = network.engine.watch
+        self.watch: Watch = Silence(process)
 
     async def close(self) -> None:
         """Nothing to release."""

@@ -130,9 +130,10 @@ async def _open_sessions(engine: Engine) -> list[str]:
 
 
 async def _bury(engine: Engine, names: Sequence[str], clock: Clock) -> None:
+    writes = [write(name) for name in names for write in (sessions.bury_session, sessions.tell_of_burial)]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(MOURN_SECONDS_MAX):
-            await _write(engine, [sessions.bury_session(name) for name in names], clock)
+            await _write(engine, writes, clock)
 
 
 async def _write(engine: Engine, writes: Sequence[Write], clock: Clock) -> None:

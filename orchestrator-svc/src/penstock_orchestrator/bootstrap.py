@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from penstock_backbone.engines import Engine, EngineSettings, open_engine
 from penstock_backbone.inventory import DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY
 from penstock_backbone.ports import Chance, Clock, Ids
+from penstock_backbone.records.sessions import BURIALS
 from penstock_backbone.system import SystemChance, SystemClock, SystemIds
 from penstock_backbone.telemetry import Telemetry, start
 from penstock_backbone.vocabulary import StreamRecord
@@ -126,7 +127,7 @@ def direct_host(parts: Parts, engine: Engine, given: Surroundings) -> Host:
     async def sweep_turn() -> None:
         queue.hint(await parts.sweep.turn())
         await parts.yields.turn()
-        await given.clock.sleep(sweep.EVERY_SECONDS)
+        await engine.watch.changed(BURIALS, sweep.EVERY_SECONDS)
 
     async def reload_turn() -> None:
         queue.hint(Hints(everything=parts.reload.is_due(every=0.0), limits=True))

@@ -135,8 +135,8 @@ class Messages:
             answers.append(reason)
         return answers, touched
 
-    def receive(self, queue: str, limit: int, now: float) -> list[Message]:
-        messages, dead = self._queued.receive(queue, limit, now)
+    def receive(self, queue: str, limit: int, now: float, receiver: object) -> list[Message]:
+        messages, dead = self._queued.receive(queue, limit, now, receiver)
         for message in dead:
             self._unwritten.pop(message.number, None)
             self._database.stage_message(message)
@@ -149,6 +149,9 @@ class Messages:
 
     def extend(self, queue: str, receipts: Sequence[str], now: float, seconds: float) -> None:
         self._queued.extend(queue, receipts, now, seconds)
+
+    def release(self, receiver: object) -> None:
+        self._queued.release(receiver)
 
     def has_ready(self, queue: str, now: float) -> bool:
         return self._queued.has_ready(queue, now)

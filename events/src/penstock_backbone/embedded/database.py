@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from penstock_backbone.embedded.tail import Record, Tail
+from penstock_backbone.embedded.tail import Changes, Record, Tail
 from penstock_backbone.errors import Fatal
 from penstock_backbone.inventory import Index, Inventory
 from penstock_backbone.local.cursors import decode_cursor, encode_cursor
@@ -188,7 +188,7 @@ class Database:
         """Whether what these items are now would outlive the process."""
         return self._staged.isdisjoint(keys)
 
-    def commit(self, at_ms: int) -> list[Record]:
+    def commit(self, at_ms: int) -> Changes:
         """Makes everything staged durable with one sync; the records are now on the feed. After sqlite3.Error: start_again."""
         if self._unstreamed or len(self._unflushed) > UNFLUSHED_ITEMS_MAX:
             self.flush_items()
@@ -197,13 +197,13 @@ class Database:
             self._connection.execute("commit")
         for staged in (self._late_messages, self._messages, self._settled, self._positions):
             staged.clear()
-        self._staged.clear()
-        records, self._records = self._records, []
-        self._tail.append(records)
+        changes = Changes(self._records, self._staged)
+        self._records, self._staged = [], set()
+        self._tail.append(changes.records)
         if len(self._cache) > CACHE_ITEMS_MAX or self._cache_bytes > CACHE_BYTES_MAX:
             for key in list(self._cache)[: (len(self._cache) + 1) // 2]:
                 self._forget(key)
-        return records
+        return changes
 
     def _remember(self, key: Key, image: Image) -> None:
         self._forget(key)

@@ -101,9 +101,9 @@ class StoreServer:
 
     def _run_group(self) -> None:
         waiting, self._waiting = self._waiting, []
-        records = self.store.run_group(waiting, self._flush)
+        changes = self.store.run_group(waiting, self._flush)
         self._flush()
-        self.store.announce(records)
+        self.store.announce(changes)
         self._flush()
 
     async def _tick(self) -> None:

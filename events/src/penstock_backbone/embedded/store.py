@@ -17,7 +17,7 @@ import msgspec
 from penstock_backbone.embedded import wire
 from penstock_backbone.embedded.brokers import Messages, Streams
 from penstock_backbone.embedded.database import FEED_KEPT_SECONDS, Database
-from penstock_backbone.embedded.tail import Record
+from penstock_backbone.embedded.tail import Changes, Record
 from penstock_backbone.errors import BackboneError, Fatal
 from penstock_backbone.inventory import Inventory
 from penstock_backbone.local.feed import SEQUENCE_DIGITS, feed_number
@@ -80,18 +80,18 @@ class Store:
             wire.CountRequests: self._count,
         }  # fmt: skip
 
-    def run_group(self, requests: Sequence[Asked], flush: Callable[[], None]) -> list[Record]:
+    def run_group(self, requests: Sequence[Asked], flush: Callable[[], None]) -> Changes:
         """What it has changed: to be announced once the answers are on their way, for which somebody waits. `flush` is
         called for the answers that need not wait for the disk, if there are others that do."""
         self._requests += len(requests)
         waiting = dict(enumerate(requests))
-        records: list[Record] = []
+        changes = Changes([], frozenset())
         try:
             answers = self._execute(waiting)
             if self._database.has_changes:
                 if len(requests) <= EARLY_REQUESTS_MAX:
                     self._answer_early(flush)
-                records = self._commit()
+                changes = self._commit()
         except sqlite3.Error as error:
             self._fail(waiting.values(), f"the data file could not be written ({error}): free some space and try again")
         except Exception as error:  # noqa: BLE001  # a group is applied as a whole or not at all, whatever went wrong in it
@@ -100,7 +100,7 @@ class Store:
         else:
             for peer, request_id, kind, body in answers:
                 peer.reply(request_id, kind, body)
-        return records
+        return changes
 
     def _answer_early(self, flush: Callable[[], None]) -> None:
         if self._receivers and not self._database.has_messages:
@@ -171,12 +171,13 @@ class Store:
         self._database.commit(at_ms)
 
     def drop(self, peer: Peer) -> None:
-        """The client is gone: others get its turn, and its streams begin again after what was settled."""
+        """The client is gone: others get its turn and its messages, and its streams begin again after what was settled."""
         gone = [waiter.name for waiter in self._readers if waiter.peer is peer]
         for name in gone:
             self._streams.rewind(name)
         self._readers = deque(waiter for waiter in self._readers if waiter.peer is not peer)
         self._receivers = deque(waiter for waiter in self._receivers if waiter.peer is not peer)
+        self._messages.release(peer)
         for key in [key for key, peers in self._watchers.items() if peer in peers]:
             self._unwatch(peer, key)
 
@@ -230,7 +231,7 @@ class Store:
 
     def _receive(self, peer: Peer, request_id: int, request: wire.Receive) -> Any:
         now = self._clock.monotonic()
-        messages = self._messages.receive(request.queue, request.limit, now)
+        messages = self._messages.receive(request.queue, request.limit, now, peer)
         if messages or request.wait_seconds <= 0:
             return messages
         waiter = Waiter(peer, request_id, request.queue, request.limit, now + request.wait_seconds)
@@ -256,16 +257,16 @@ class Store:
 
     # --- after the commit ---------------------------------------------------------------------
 
-    def _commit(self) -> list[Record]:
+    def _commit(self) -> Changes:
         self._streams.make_durable(self._messages.durable_positions())
         return self._database.commit(self._now_ms())
 
-    def announce(self, records: list[Record]) -> None:
+    def announce(self, changes: Changes) -> None:
         if self._watchers:
-            for key in {record.key for record in records} & self._watchers.keys():
+            for key in changes.keys & self._watchers.keys():
                 for peer in self._watchers[key]:
                     peer.reply(0, wire.NOTICE, key)
-        if records:
+        if changes.records:
             self._serve_readers()
         if self._receivers:
             self._serve_receivers()
@@ -283,7 +284,7 @@ class Store:
         now = self._clock.monotonic()
         for _ in range(len(self._receivers)):
             waiter = self._receivers.popleft()
-            messages = self._messages.receive(waiter.name, waiter.limit, now)
+            messages = self._messages.receive(waiter.name, waiter.limit, now, waiter.peer)
             if messages or waiter.until <= expired_at:
                 waiter.peer.reply(waiter.request_id, wire.ANSWER, messages)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from penstock_backbone.vocabulary import Key
@@ -18,6 +19,13 @@ class Record(NamedTuple):
     seq: int
     key: Key
     body: bytes | None
+
+
+class Changes(NamedTuple):
+    """Of one commit: its records on the feed, and the keys of all items that it changed, those without a feed too."""
+
+    records: list[Record]
+    keys: AbstractSet[Key]
 
 
 class Tail:

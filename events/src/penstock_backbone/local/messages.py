@@ -21,7 +21,8 @@ NUMBER_DIGITS_MAX = 20
 
 @dataclass(slots=True)
 class Stored:
-    """`number` orders messages over all queues; `receives` counts deliveries; a receipt is number:receives."""
+    """`number` orders messages over all queues; `receives` counts deliveries; a receipt is number:receives. `receiver`:
+    whoever has it, while it is hidden for no longer than its queue says."""
 
     number: int
     queue: str
@@ -31,6 +32,7 @@ class Stored:
     sent_at: float = 0.0
     visible_at: float = 0.0
     settled: bool = False
+    receiver: object = None
 
     @property
     def receipt(self) -> str:
@@ -75,7 +77,9 @@ class Queued:
         lane.size += 1
         _make_ready(lane, message)
 
-    def receive(self, queue: str, limit: int, now: float) -> tuple[list[Message], list[Stored]]:
+    def receive(
+        self, queue: str, limit: int, now: float, receiver: object = None
+    ) -> tuple[list[Message], list[Stored]]:
         """The messages, and those that were received too often and moved to the DLQ (their `queue` has changed)."""
         lane = self._lane(queue)
         self._wake(lane, now)
@@ -90,6 +94,7 @@ class Queued:
                 dead.append(message)
                 continue
             message.receives += 1
+            message.receiver = receiver
             self._hide(lane, message, now + lane.definition.visibility_seconds)
             body, number = message.body, message.number
             received.append(Message(str(number), message.receipt, body, message.receives, message.group))
@@ -114,9 +119,19 @@ class Queued:
             message = self._in_flight(lane, receipt)
             if message is None:
                 continue
+            message.receiver = None
             if seconds > 0:
                 self._hide(lane, message, now + seconds)
             else:
+                del lane.held[message.number]
+                _make_ready(lane, message)
+
+    def release(self, receiver: object) -> None:
+        """It is gone for good: others need not wait until what it had received is visible again. What it has hidden for a
+        time of its own choice stays so."""
+        for lane in self._lanes.values():
+            for message in [message for message in lane.held.values() if message.receiver is receiver]:
+                message.receiver = None
                 del lane.held[message.number]
                 _make_ready(lane, message)
 

@@ -226,12 +226,11 @@ class MemoryWatch:
         self._seen: dict[Key, int] = {}
 
     async def changed(self, key: Key, wait_seconds: float) -> bool:
-        feed = self._storage.feed
         end = self._clock.monotonic() + wait_seconds
         while True:
             seen = self._seen.get(key)
-            self._seen[key] = len(feed)
-            if seen is None or any(record.key == key for record in feed[seen:]):
+            self._seen[key] = self._storage.changes[key]
+            if seen != self._seen[key]:
                 return True
             left = end - self._clock.monotonic()
             if left <= 0:

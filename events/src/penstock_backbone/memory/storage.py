@@ -1,8 +1,9 @@
-"""Items in dicts, ordered by key, with sparse indexes and the feed of every change."""
+"""Items in dicts, ordered by key, with sparse indexes, the feed, and how often each item has changed."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 
 import msgspec
 
@@ -21,6 +22,7 @@ class MemoryStorage:
         self._items: dict[Key, Image] = {}
         self._partitions: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
         self.feed: list[StreamRecord] = []
+        self.changes: Counter[Key] = Counter()
 
     def load(self, key: Key) -> Item | None:
         image = self._items.get(key)
@@ -44,6 +46,7 @@ class MemoryStorage:
             del entries[bisect_left(entries, place)]
             if not entries:
                 del self._partitions[name]
+        self.changes[key] += 1
         if change.item is None:
             self._items.pop(key, None)
         else:

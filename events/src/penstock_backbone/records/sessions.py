@@ -1,6 +1,7 @@
 """The sessions table: one lease a runner process, and what the runners can execute.
 
     SESSIONS / ses_…           {hb, st: live|draining|dead, capacity, at, serves?: [<workflow name>@<version>, …]}
+    BURIALS  / last            {session}
     CATALOG  / <workflow name> {version, stages: [{name, title}], resources: [name, …], input_schema?, at}
 
 A lease is judged by a sweeper that sees `hb` unchanged for LEASE_SECONDS on its own monotonic clock; clocks
@@ -17,6 +18,8 @@ from penstock_backbone.vocabulary import Delete, Equals, Exists, Item, Key, Miss
 
 SESSIONS_PK = "SESSIONS"
 CATALOG_PK = "CATALOG"
+BURIALS = Key(SESSIONS, "BURIALS", "last")
+"""Changes with each burial: who watches it need not wait for his next look at the sessions."""
 
 LIVE = "live"
 DRAINING = "draining"
@@ -80,6 +83,11 @@ def expire_session(session: str, *, hb: int) -> Update:
 def bury_session(session: str) -> Update:
     """The supervisor, which saw the process die with its own eyes."""
     return Update(session_key(session), {"st": DEAD}, when=Exists("pk"))
+
+
+def tell_of_burial(session: str) -> Put:
+    """Whoever buried it, in the same batch. Only a hint: its loss costs the time until the next look."""
+    return Put(BURIALS, {"session": session})
 
 
 def forget_session(session: str) -> Delete:

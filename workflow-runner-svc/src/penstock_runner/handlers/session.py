@@ -107,14 +107,17 @@ class Heartbeat:
         written the lease expires by itself."""
         if self.session is not None:
             self.session.fence("the process ends")
-            await self._write(sessions.bury_session(self.session.id))
+            await self._bury(self.session)
 
     async def _bury_abandoned(self) -> None:
         """A session that was fenced, once nothing runs under it any more: its runs need not wait for the lease."""
         ended = [session for session in self._abandoned if not session.work]
         self._abandoned = [session for session in self._abandoned if session.work]
         for session in ended:
-            await self._write(sessions.bury_session(session.id))
+            await self._bury(session)
+
+    async def _bury(self, session: Session) -> None:
+        await self._write(sessions.bury_session(session.id), sessions.tell_of_burial(session.id))
 
     async def _open(self) -> float:
         """Returns the seconds until the first beat, or the next attempt. The session counts as heard when it was
@@ -150,10 +153,10 @@ class Heartbeat:
             self._asked_at = now
         return self._next_id, self._asked_at
 
-    async def _write(self, write: Write) -> Outcome:
+    async def _write(self, write: Write, *hints: Write) -> Outcome:
         """Any failure is an unknown outcome: the lease judges this process by what got through."""
         try:
-            (outcome,) = await self._world.tables.write([write])
+            outcome, *_ = await self._world.tables.write([write, *hints])
         except BackboneError as error:
             _log.warning("The session could not be written: %s", error)
             return Unsettled(str(error))
