@@ -182,6 +182,32 @@ def test_a_token_is_named_once_in_a_decision_even_when_it_is_taken_back() -> Non
     assert decide(gate, limits(1), []).operations == (Operation(GRANT, "a#3#1", 2),)
 
 
+def test_a_run_that_resumes_keeps_its_slot_however_many_wait_behind_it() -> None:
+    gate = gate_of(waiting=[token("2"), token("3")], held=[token("1", fence=1)], limits=limits(1))
+    requeue = Operation(REQUEUE, "a#3#1", 1)
+    first = decide(gate, limits(1), [requeue], {"a#3#1"})
+    assert first.operations == (requeue,)
+    assert first.leaves_more
+    gate.apply(requeue)
+    assert decide(gate, limits(1), [requeue], {"a#3#1"}).operations == (Operation(GRANT, "a#3#1", 2),)
+
+
+def test_a_run_that_resumes_stands_in_the_line_like_any_other() -> None:
+    """Older runs and tenants that hold less go first, and others take slots that it does not."""
+    held = [token("1", tenant="b", fence=1), token("5", fence=1)]
+    gate = gate_of(waiting=[token("2", tenant="b"), token("3")], held=held, limits=limits(3))
+    requeue = Operation(REQUEUE, "a#3#5", 1)
+    decision = decide(gate, limits(3), [requeue], {"a#3#5"})
+    assert decision.operations == (requeue, Operation(GRANT, "a#3#3", 1), Operation(GRANT, "b#3#2", 1))
+
+
+def test_a_run_that_nobody_has_taken_up_lets_the_others_go_first() -> None:
+    """Where it cannot be taken up at all it would hold its slot for ever."""
+    gate = gate_of(waiting=[token("2")], held=[token("1", fence=1)], limits=limits(1))
+    requeue = Operation(REQUEUE, "a#3#1", 1)
+    assert decide(gate, limits(1), [requeue]).operations == (requeue, Operation(GRANT, "a#3#2", 1))
+
+
 @pytest.mark.parametrize("ending", [Operation(RELEASE, "a#3#1", 2), Operation(REQUEUE, "a#3#9", 1)])
 def test_an_ending_that_the_gate_does_not_hold_is_passed_over(ending: Operation) -> None:
     gate = gate_of(held=[token("1", fence=1)], limits=limits(1))

@@ -22,7 +22,7 @@ from penstock_backbone.records.sessions import (
 from penstock_backbone.records.verbs import ask_to_cancel
 from penstock_backbone.vocabulary import Delete, Key, Refused, Update
 from penstock_orchestrator.bootstrap import Parts
-from penstock_orchestrator.domain.watchlist import CLAIM_SECONDS
+from penstock_orchestrator.domain.watchlist import CLAIM_SECONDS, UNCLAIMED_MAX
 from penstock_orchestrator.handlers.sweep import ATTEMPTS_MAX, EVERY_SECONDS, HOOK_ATTEMPTS_MAX
 
 pytestmark = pytest.mark.anyio
@@ -182,6 +182,34 @@ async def lost(world: World, parts: Parts, *, hooked: bool = False) -> None:
     await world.claim(RUN, fence=fence, session=session, hooked=hooked)
     await world.write(bury_session(session))
     await round_of(world, parts)
+
+
+async def test_a_run_whose_runner_died_is_resumed_before_those_behind_it() -> None:
+    """However long they take: its slot is still its own."""
+    world = World()
+    parts = world.orchestrator()
+    await world.limit(fleet=1)
+    await admitted(world, parts, 3)
+    await lost(world, parts)
+    tokens = world.tokens()
+    assert (tokens[RUN]["st"], tokens[RUN]["f"]) == ("held", 2)
+    assert [tokens[other]["f"] for other in ("run_0002", "run_0003")] == [0, 0]
+
+
+async def test_a_grant_that_was_taken_back_lets_others_go_first() -> None:
+    """Where nobody can take it up it would hold its slot for ever."""
+    world = World()
+    parts = world.orchestrator()
+    await world.limit(fleet=1)
+    await admitted(world, parts, 2)
+    await world.open_session("ses_1")
+    await rounds(world, parts, 2)
+    for _ in range(UNCLAIMED_MAX):
+        world.clock.elapsed += CLAIM_SECONDS
+        await world.write(beat("ses_1", hb=round(world.clock.elapsed)))
+        await round_of(world, parts)
+    assert world.tokens()["run_0002"]["st"] == "held"
+    assert world.tokens()[RUN]["st"] == "waiting"
 
 
 async def test_a_run_that_ended_in_the_very_moment_its_runner_died_stays_ended() -> None:

@@ -10,7 +10,7 @@ from tests.orchestrator.test_gate import gate_of, limits, token
 
 from penstock_backbone.records.limits import FLEET
 from penstock_backbone.records.shards import Ledger, home_of
-from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, Operation
+from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, Operation
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
@@ -70,6 +70,31 @@ def test_the_same_runs_are_let_in_as_by_one_shard(seed: int) -> None:
     ended = {each.token for decision in both.decisions for each in decision.operations if each.op == RELEASE}
     assert ended == {each.token for each in alone.operations if each.op == RELEASE}
     assert both.short == ()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_runs_that_resume_are_let_in_again_as_if_they_had_always_waited(seed: int) -> None:
+    """By one shard and by several, in two decisions."""
+    waiting, held, in_force = crowd(seed)
+    back = held[::2]
+    requeues = [Operation(REQUEUE, each.key, each.fence) for each in back]
+    resuming = {each.key for each in back}
+    plain = decide(gate_of(waiting=[*waiting, *back], held=held[1::2], limits=in_force), in_force, [])
+    gate = gate_of(waiting=waiting, held=held, limits=in_force)
+    first = decide(gate, in_force, requeues, resuming)
+    for operation in first.operations:
+        gate.apply(operation)
+    second = decide(gate, in_force, requeues, resuming)
+    assert [each for each in (*first.operations, *second.operations) if each.op == GRANT] == list(plain.operations)
+
+    gates = spread(waiting, held, in_force)
+    both = decide_together(gates, in_force, AMPLE, requeues, resuming)
+    assert granted(both) == {each.token for each in first.operations if each.op == GRANT}
+    for gate, decision in zip(gates, both.decisions, strict=True):
+        for operation in decision.operations:
+            gate.apply(operation)
+    again = decide_together(gates, in_force, AMPLE, requeues, resuming)
+    assert granted(again) == {each.token for each in second.operations if each.op == GRANT}
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -250,8 +250,8 @@ def served_read_once(patches: Patches) -> None:
 def version_forgotten_on_the_way_back(patches: Patches) -> None:
     real = patches.put(admission.Admission, "_ending", None)
 
-    def ending(self: Any, name: str, run: Any) -> list[Operation]:
-        return [operation._replace(version="") for operation in real(self, name, run)]
+    def ending(*given: Any) -> list[Operation]:
+        return [operation._replace(version="") for operation in real(*given)]
 
     patches.change(admission.Admission, "_ending", ending)
 
@@ -329,7 +329,7 @@ def revoked_without_fence(patches: Patches) -> None:
 def _judged_returned(patches: Patches, kind: type) -> None:
     def judged(*given: Any) -> Any:
         verdict = judge(*given)
-        return Returned() if isinstance(verdict, kind) else verdict
+        return Returned(resumes=True) if isinstance(verdict, kind) else verdict
 
     patches.put(admission, "judge", judged)
 

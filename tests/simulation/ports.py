@@ -259,7 +259,7 @@ def _name_of(write: Write) -> str:
     if write.key.table != RUNS:
         return f"tables.write {write.key.table}"
     changes = write.set if isinstance(write, Update) else {}
-    kind = "claim" if "session" in changes else "revoke" if changes.keys() == {"fence"} else "commit"
+    kind = "claim" if "session" in changes else "revoke" if "revoked" in changes else "commit"
     return f"tables.write runs {kind}"
 
 

@@ -3,7 +3,7 @@
     run_…  / RUN  {project_id, tenant, workflow, version?, plan?, priority, state, fence, session?, attempt,
                    seq, since, facts{"1": {t, at, d}, …}, results{stage: …}, progress{stage: …}?, spent{stage: …}?, token, shard,
                    resources?, cancel?, pause?, yielding?, yields?, waits{stage: {key: …}}?, answers{key: …}?, due?, passed?,
-                   returning?, restart?, edited{…}?, retried?, hooked?, given_up?, at, …}
+                   returning?, restart?, edited{…}?, retried?, hooked?, given_up?, revoked?, at, …}
 
 `facts` holds the whole story by sequence number; `seq` is the last number and `since` the first one that
 the latest write added, so the relay can tell from one image what is new. `fence` is the highest grant the
@@ -12,7 +12,8 @@ owns it next obeys. `yielding` asks the one who executes it now to hand it back 
 counts how often that was asked. `waits`, `answers`, `due` and `passed`: see waits.py. `returning`: it is queued, and the
 token it needs is not made yet. `restart` is the stage from which it begins anew, and `edited` what stands in place of the
 project's requirement and input since then; `retried` is a digest of that wish. `hooked`: its workflow has an on_failure.
-`given_up`, [attempt, why]: after this attempt it was given up, and is claimed only to tell its hook.
+`given_up`, [attempt, why]: after this attempt it was given up, and is claimed only to tell its hook. `revoked` is the last
+fence under which nobody claimed it.
 `results` holds each finished stage's output: JSON text up to RESULT_INLINE_BYTES_MAX,
 otherwise [key, sha256, size] of a blob: DynamoDB charges every commit for the whole item, so it stays small.
 A stage that runs once for each item of a list has a result "stage.0", "stage.1", … for each finished item, until it is
@@ -105,6 +106,7 @@ class RunItem(TypedDict):
     shard: int
     at: int
     queued_at: int
+    revoked: NotRequired[int]
     cancel: NotRequired[str]
     pause: NotRequired[str]
     yielding: NotRequired[bool]
@@ -305,7 +307,9 @@ def give_up(run: RunItem, *, message: str, at: int) -> Update:
 
 def revoke(run_id: str, *, fence: int) -> Update:
     """Orchestrator: a grant that nobody claimed. After it a late claim under this fence is refused."""
-    return Update(run_key(run_id), {"fence": fence}, when=Equals("state", QUEUED) & Less("fence", fence))
+    return Update(
+        run_key(run_id), {"fence": fence, "revoked": fence}, when=Equals("state", QUEUED) & Less("fence", fence)
+    )
 
 
 def answers_without(run: RunItem, stages: Container[str]) -> dict[str, str]:

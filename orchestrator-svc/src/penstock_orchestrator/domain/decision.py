@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, WITHDRAW, Operation
@@ -28,19 +29,22 @@ class Decision:
         return self.is_full or any(each.op == REQUEUE for each in self.operations)
 
 
-def decide(gate: Gate, limits: Limits, endings: Iterable[Operation]) -> Decision:
+def decide(
+    gate: Gate, limits: Limits, endings: Iterable[Operation], resuming: AbstractSet[str] = frozenset()
+) -> Decision:
     """`endings` are releases, requeues and withdrawals that are due; those that the gate does not know (any more) are
-    passed over.
+    passed over. `resuming`: keys of tokens that go back to the line and keep their turns.
 
     The gate is as before when this returns: the moves are tried on it and taken back, since only a committed
     head makes them true. A token that is taken back waits for the next decision, because no token may be
-    named twice in one.
+    named twice in one. If it resumes nobody behind it is let in before that; otherwise whose turn it is now takes its slot.
     """
     gate.obey(limits)
     undo: list[Callable[[], None]] = []
     try:
-        operations = try_endings(gate, endings, undo)
-        while len(operations) < PEND_MAX and (token := gate.next()) is not None:
+        operations = try_endings(gate, endings, resuming, undo)
+        gone_back = resumed(operations, resuming)
+        while len(operations) < PEND_MAX and (token := gate.next()) is not None and token.key not in gone_back:
             operations.append(Operation(GRANT, token.key, token.fence + 1))
             try_grant(gate, token.key, undo)
     finally:
@@ -49,7 +53,9 @@ def decide(gate: Gate, limits: Limits, endings: Iterable[Operation]) -> Decision
     return Decision(tuple(operations))
 
 
-def try_endings(gate: Gate, endings: Iterable[Operation], undo: list[Callable[[], None]]) -> list[Operation]:
+def try_endings(
+    gate: Gate, endings: Iterable[Operation], resuming: AbstractSet[str], undo: list[Callable[[], None]]
+) -> list[Operation]:
     """Those that were made on the gate, PEND_MAX at most. `undo` is given what takes each of them back, in order."""
     operations: list[Operation] = []
     for ending in endings:
@@ -63,8 +69,15 @@ def try_endings(gate: Gate, endings: Iterable[Operation], undo: list[Callable[[]
         assert ending.op in (RELEASE, REQUEUE), ending
         if gate.holds(ending.token, ending.fence):
             operations.append(ending)
-            _free(gate, ending.token, undo)
+            token = _free(gate, ending.token, undo)
+            if ending.op == REQUEUE and token.key in resuming:
+                _join(gate, token.begun_with(ending.version), undo)
     return operations
+
+
+def resumed(operations: Iterable[Operation], resuming: AbstractSet[str]) -> AbstractSet[str]:
+    """The tokens whose turns are kept, and can only come in the next decision."""
+    return {each.token for each in operations if each.op == REQUEUE} & resuming
 
 
 def try_grant(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
@@ -75,10 +88,16 @@ def try_grant(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
     _assert_within_limits(gate, token)
 
 
-def _free(gate: Gate, key: str, undo: list[Callable[[], None]]) -> None:
+def _free(gate: Gate, key: str, undo: list[Callable[[], None]]) -> Token:
     token = gate.held[key]
     gate.free(token)
     undo.append(lambda: gate.hold(token))
+    return token
+
+
+def _join(gate: Gate, token: Token, undo: list[Callable[[], None]]) -> None:
+    gate.wait(token)
+    undo.append(lambda: gate.leave(token))
 
 
 def _leave(gate: Gate, key: str, undo: list[Callable[[], None]]) -> Token:

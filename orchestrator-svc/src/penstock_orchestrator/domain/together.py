@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from penstock_backbone.records.limits import FLEET
 from penstock_backbone.records.shards import Ledger
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, Operation
 from penstock_orchestrator.domain.budgets import allowance
-from penstock_orchestrator.domain.decision import Decision, try_endings, try_grant
+from penstock_orchestrator.domain.decision import Decision, resumed, try_endings, try_grant
 from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.token import Token
@@ -41,7 +43,13 @@ class _Turn(NamedTuple):
     token: Token
 
 
-def decide_together(gates: Sequence[Gate], limits: Limits, ledger: Ledger, endings: Sequence[Operation]) -> Together:
+def decide_together(
+    gates: Sequence[Gate],
+    limits: Limits,
+    ledger: Ledger,
+    endings: Sequence[Operation],
+    resuming: AbstractSet[str] = frozenset(),
+) -> Together:
     """As domain.decision.decide, for each gate. All are as before when this returns."""
     everywhere: Counter[str] = Counter()
     for gate in gates:
@@ -51,7 +59,7 @@ def decide_together(gates: Sequence[Gate], limits: Limits, ledger: Ledger, endin
         gate.share(everywhere)
     undo: list[Callable[[], None]] = []
     try:
-        return _Line(gates, limits, ledger, undo).decide(endings)
+        return _Line(gates, limits, ledger, undo).decide(endings, resuming)
     finally:
         for move in reversed(undo):
             move()
@@ -71,12 +79,13 @@ class _Line:
         self._allowed: dict[tuple[int, str], int | None] = {}
         self._short: dict[str, None] = {}
 
-    def decide(self, endings: Sequence[Operation]) -> Together:
-        self._operations = [try_endings(gate, endings, self._undo) for gate in self._gates]
+    def decide(self, endings: Sequence[Operation], resuming: AbstractSet[str]) -> Together:
+        self._operations = [try_endings(gate, endings, resuming, self._undo) for gate in self._gates]
+        gone_back = resumed(chain.from_iterable(self._operations), resuming)
         self._tried = list(map(len, self._operations))
         for gate in self._gates:
             gate.see_elsewhere()
-        while (turn := self._turn()) is not None:
+        while (turn := self._turn()) is not None and turn.token.key not in gone_back:
             self._grant(turn)
         decisions = tuple(Decision(tuple(operations)) for operations in self._operations)
         if not self._short:

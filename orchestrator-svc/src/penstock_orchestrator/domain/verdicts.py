@@ -17,7 +17,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The run waits again and refuses this fence from now on: its token goes back to the line."""
+    """The run waits again and refuses this fence from now on: its token goes back to the line. `resumes`: it had begun, and
+    nobody behind it gets its slot; where nobody has taken it up for so long others have their turns first."""
+
+    resumes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def judge(fence: int, run: RunItem | None) -> Verdict:
     if state == RUNNING:
         return Executing(run.get("session", ""))
     if state == QUEUED and type(claimed) is int:
-        return Returned() if claimed >= fence else Unclaimed()
+        return Returned(run.get("revoked") != claimed) if claimed >= fence else Unclaimed()
     return Unclear()
 
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import ChainMap
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, TypeAlias, assert_never
@@ -97,8 +98,8 @@ class Admission:
         accepted, named = self._next_projects(hints)
         projects, runs = await self._read(hints, accepted, named)
         damaged = await self._enqueue_new(projects) if projects else set()
-        endings = self._endings(runs)
-        finished = await self._decide(endings)
+        endings, resuming = self._endings(runs)
+        finished = await self._decide(endings, resuming)
         if hints.returning:
             returning = [run for name in sorted(hints.returning) if (run := runs.get(name))]
             finished = await self._return(returning) and finished
@@ -166,7 +167,7 @@ class Admission:
             # The gates, or the map, are older than what stands in the table.
             self.shards.distrust()
             return False
-        finished = not made or await self._decide([])
+        finished = not made or await self._decide([], frozenset())
         return finished and not in_the_way
 
     async def _made_again(self, run: RunItem) -> Token | InTheWay | None:
@@ -193,17 +194,18 @@ class Admission:
             return await self._tables.get(batches[0])
         return [item for items in await asyncio.gather(*map(self._tables.get, batches)) for item in items]
 
-    def _endings(self, runs: dict[str, RunItem | None]) -> list[Operation]:
-        """What cannot be read keeps what it has, and holds nobody else up."""
-        endings = []
+    def _endings(self, runs: dict[str, RunItem | None]) -> tuple[list[Operation], set[str]]:
+        """And which tokens keep their turns. What cannot be read keeps what it has, and holds nobody else up."""
+        endings: list[Operation] = []
+        resuming: set[str] = set()
         for name, run in runs.items():
             try:
-                endings += self._ending(name, run)
+                endings += self._ending(name, run, resuming)
             except DAMAGE as error:
                 _log.error("The run %s cannot be read, so its token stays: %r", name, error)
-        return endings
+        return endings, resuming
 
-    def _ending(self, name: str, run: RunItem | None) -> list[Operation]:
+    def _ending(self, name: str, run: RunItem | None, resuming: set[str]) -> list[Operation]:
         token = self.shards.held_of(name)
         if token is None:
             return self._withdrawals(run)
@@ -211,8 +213,10 @@ class Admission:
         match verdict:
             case Ended():
                 return [Operation(RELEASE, token.key, token.fence)]
-            case Returned():
+            case Returned(resumes):
                 assert run is not None, "a run that is gone has ended"
+                if resumes:
+                    resuming.add(token.key)
                 return [Operation(REQUEUE, token.key, token.fence, run.get("version", ""))]
             case Unclaimed() | Executing():
                 pass
@@ -229,7 +233,7 @@ class Admission:
             return []
         return [Operation(WITHDRAW, token.key, token.fence)]
 
-    async def _decide(self, endings: Sequence[Operation]) -> bool:
+    async def _decide(self, endings: Sequence[Operation], resuming: AbstractSet[str]) -> bool:
         """False: DECISIONS_MAX were made and there is more."""
         overtaken = 0
         for _ in range(DECISIONS_MAX):
@@ -237,9 +241,9 @@ class Admission:
             if self._resharding.is_due:
                 step: Step = "more" if await self._resharding.step() else "overtaken"
             elif len(self.shards) == 1:
-                step = await self._decide_alone(endings)
+                step = await self._decide_alone(endings, resuming)
             else:
-                step = await self._decide_together(endings)
+                step = await self._decide_together(endings, resuming)
             if step == "done":
                 return True
             if step == "more":
@@ -251,8 +255,8 @@ class Admission:
             await self._load()
         return False
 
-    async def _decide_alone(self, endings: Sequence[Operation]) -> Step:
-        decision = decide(self.shards[0].gate, self.limits.now, endings)
+    async def _decide_alone(self, endings: Sequence[Operation], resuming: AbstractSet[str]) -> Step:
+        decision = decide(self.shards[0].gate, self.limits.now, endings, resuming)
         if not decision.operations:
             return "done"
         if not await self.shards[0].commit(decision.operations):
@@ -260,10 +264,10 @@ class Admission:
         self._waits.end(decision.operations)
         return "more" if decision.leaves_more else "done"
 
-    async def _decide_together(self, endings: Sequence[Operation]) -> Step:
+    async def _decide_together(self, endings: Sequence[Operation], resuming: AbstractSet[str]) -> Step:
         """Every shard's decision on its own head; then the budgets are moved for those who had none."""
         shards, limits = self.shards, self.limits
-        both = decide_together(shards.gates, limits.now, shards.ledger, endings)
+        both = decide_together(shards.gates, limits.now, shards.ledger, endings, resuming)
         made = [(shards[number], decision) for number, decision in enumerate(both.decisions) if decision.operations]
         committed = await together(shard.commit(decision.operations) for shard, decision in made)
         for (_, decision), counts in zip(made, committed, strict=True):
