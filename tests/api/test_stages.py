@@ -104,6 +104,20 @@ def test_a_failed_attempt_is_retrying_until_it_was_the_last() -> None:
     assert statuses(run_of(started(), begun("a", 11), failed("a", 14, final=True))) == ["failed", "pending"]
 
 
+def test_a_stage_whose_items_wait_waits_once_nothing_else_of_the_run_is_under_way() -> None:
+    facts = [
+        started(),
+        begun("a", 11),
+        fact("StageWaiting", 12, stage="a.1", wait="approval:1", kind="approval", question="Go?"),
+    ]
+    assert statuses(run_of(*facts)) == ["running", "pending"]
+    rests = fact("RunWaiting", 13, stages=["a"])
+    assert statuses(run_of(*facts, rests, state="waiting")) == ["waiting", "pending"]
+    assert statuses(run_of(*facts, rests, begun("a", 14))) == ["running", "pending"]
+    tried = [started(), begun("a", 11), failed("a", 12, final=False), rests]
+    assert statuses(run_of(*tried, state="waiting")) == ["retrying", "pending"]
+
+
 def test_an_interruption_sends_running_stages_back_and_keeps_completed_ones() -> None:
     facts = [started(), begun("a", 11), completed("a", 16), begun("b", 16), fact("RunRequeued", 20, reason="lost")]
     assert statuses(run_of(*facts, state="queued")) == ["completed", "pending"]

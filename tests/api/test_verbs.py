@@ -126,6 +126,17 @@ async def test_a_stage_that_asks_several_questions_needs_the_name_of_the_wait() 
         assert answer.status_code == 200
 
 
+async def test_who_answers_a_stage_whose_items_ask_is_told_their_names() -> None:
+    async with world(WORKFLOW) as (made, client):
+        project = await waiting(made, client, {f"analysis.{item}": QUESTION["analysis"] for item in (1, 3)})
+        refused = await ask(client, project, "approve", {"stage": "analysis"})
+        assert_problem(refused, 409, "not-asked")
+        assert refused.json()["detail"].endswith(
+            "It is its items that ask: name one as the stage, of analysis.1, analysis.3."
+        )
+        assert (await ask(client, project, "approve", {"stage": "analysis.3"})).status_code == 200
+
+
 async def test_the_first_value_of_a_signal_stands_and_wakes_who_waits_for_it() -> None:
     async with world(WORKFLOW) as (made, client):
         project = await waiting(made, client, SIGNAL)

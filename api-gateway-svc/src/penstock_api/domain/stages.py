@@ -52,6 +52,11 @@ class _Stage:
         }
         self.usage = StageUsage(**sums)
 
+    def rest(self) -> None:
+        """Nothing of the run is under way: it waits, or its back-off is a long one."""
+        if self.status == "running":
+            self.status = "waiting"
+
     def interrupt(self) -> None:
         """Its runner was lost: it will begin again."""
         if self.status in ("running", "retrying"):
@@ -99,6 +104,10 @@ class _Stages:
                 # Of an item of a list: its stage goes on with the others.
                 if "." not in data["stage"]:
                     self.named(data["stage"]).status = "waiting"
+            case "RunWaiting":
+                # Where items of a list wait, nothing else has said so of their stage.
+                for name in data["stages"]:
+                    self.named(name).rest()
             case kind:
                 self._apply_to_all(kind, data)
 

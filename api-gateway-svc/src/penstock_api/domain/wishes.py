@@ -207,7 +207,9 @@ def _answer(wish: Answer, run: RunItem | None, now: int) -> Step | Verdict:
         return _over(run, "nothing is asked any more")
     asked = dict(_questions(wish, run))
     if not asked:
-        return Refusal(NOT_ASKED, f"The stage {wish.stage} asks nothing that could be answered.")
+        items = ", ".join(_asking_items(wish.stage, run, now))
+        instead = f" It is its items that ask: name one as the stage, of {items}." if items else ""
+        return Refusal(NOT_ASKED, f"The stage {wish.stage} asks nothing that could be answered.{instead}")
     assert run is not None
     answers = run.get("answers", {})
     unanswered = [key for key in asked if asked[key] not in answers]
@@ -226,6 +228,13 @@ def _answer(wish: Answer, run: RunItem | None, now: int) -> Step | Verdict:
     said = {"approved": wish.approved, "by": wish.by, "comment": wish.comment}
     told = fact("ApprovalAnswered", now, stage=wish.stage, wait=key, **said)
     return _kept(run, asked[key], json.dumps(said, ensure_ascii=False), APPROVAL, told)
+
+
+def _asking_items(stage: str, run: RunItem | None, now: int) -> Iterable[str]:
+    waits = open_waits(run, now) if run is not None else ()
+    return dict.fromkeys(
+        each.stage for each in waits if each.wait["k"] == APPROVAL and each.stage.startswith(f"{stage}{ITEM_MARK}")
+    )
 
 
 def _questions(wish: Answer, run: RunItem | None) -> Iterable[tuple[str, str]]:
