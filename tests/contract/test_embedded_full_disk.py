@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.contract.contract_inventory import CONTRACT, WANTED
 from tests.contract.store_client import Client
 from tests.contract.test_embedded_feed import READER
 from tests.orchestrator.world import ManualClock
 
 from penstock_backbone.embedded import wire
+from penstock_backbone.embedded.blobs import FolderBlobs
 from penstock_backbone.embedded.brokers import SPILL_SECONDS
 from penstock_backbone.embedded.database import Database
 from penstock_backbone.embedded.store import FLUSH_TICKS, Store
+from penstock_backbone.errors import Fatal
 from penstock_backbone.vocabulary import Key, Message, Origin, Outgoing, Put
 
 QUEUE = CONTRACT.queues[0].name
@@ -36,6 +40,15 @@ def full_disk() -> Iterator[None]:
 def opened(path: Path, clock: ManualClock) -> tuple[Store, Client]:
     store = Store(Database(path, CONTRACT), CONTRACT, clock)
     return store, Client(store)
+
+
+def test_a_file_that_a_full_disk_cut_off_takes_none_of_the_room_that_is_freed(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path)
+    with full_disk(), pytest.raises(Fatal, match="free some space"):
+        asyncio.run(blobs.put("run_1/files/big.bin", b"x" * 1000))
+    assert list((tmp_path / "run_1" / "files").iterdir()) == []
+    asyncio.run(blobs.put("run_1/files/big.bin", b"x" * 1000))
+    assert (tmp_path / "run_1" / "files" / "big.bin").read_bytes() == b"x" * 1000
 
 
 def hint(client: Client, text: str) -> None:

@@ -48,9 +48,14 @@ def _write_once(path: Path, data: bytes) -> bool:
         return path.read_bytes() == data
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        # What is half there would take the room that somebody frees.
+        beside.unlink(missing_ok=True)
+        raise
     return True
