@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -117,6 +118,21 @@ async def test_progress_whose_answers_are_lost_neither_stops_nor_spoils_the_run(
     run_id = await rig.submit(one)
     rig.start(one, faults=faults)
     await rig.until_ended(run_id, state=SUCCEEDED)
+
+
+@virtual
+async def test_a_thread_of_the_stage_may_say_how_far_it_has_come(rig: Rig) -> None:
+    async def talks(context: StageContext) -> Word:
+        thread = threading.Thread(target=context.progress, args=(0.5, "in a thread"))
+        thread.start()
+        thread.join()
+        await rig.clock.sleep(5)
+        return Word()
+
+    one = workflow(stage("talk", talks))
+    run_id = await rig.submit(one)
+    rig.start(one)
+    await rig.until(lambda run: run.get("progress") == {"talk": [500, "in a thread"]}, run_id, seconds=5)
 
 
 @virtual

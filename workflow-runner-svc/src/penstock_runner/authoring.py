@@ -113,7 +113,7 @@ class _Context(Protocol):
     def progress(self, fraction: float | None, line: str = "") -> None:
         """How far the stage has come, 0 to 1 or None where that is not known, and what it does. Shown to whoever
         watches the run, about once a second at most; the newest word counts, and none is kept. A stage with `each`
-        shows how many of its items are done instead."""
+        shows how many of its items are done instead. Threads of a stage may call it, too."""
         ...
 
     def output_of(self, stage: str, model: type[OutputModel]) -> OutputModel:

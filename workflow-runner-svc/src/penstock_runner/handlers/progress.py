@@ -19,18 +19,24 @@ class Progress:
     def __init__(self, world: World, journal: Journal) -> None:
         self._world = world
         self._journal = journal
+        self._loop = asyncio.get_running_loop()
         self._said: dict[str, tuple[float | None, str]] = {}
         self._written_at: float | None = None
         self._writing: asyncio.Task[None] | None = None
 
     def report(self, stage: str, fraction: float | None, line: str) -> None:
-        """Raises ValueError for a fraction that is none."""
+        """Raises ValueError for a fraction that is none. A stage may say it from a thread of its own."""
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction}")
         # A stage may say this a thousand times a second: only what is written is looked at.
         self._said[stage] = (fraction, line[: 8 * LINE_CHARS_MAX])
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write())
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                self._loop.call_soon_threadsafe(self._begin)
+            else:
+                self._begin()
 
     def forget(self, stage: str) -> None:
         """Its attempt is over. The next write says so."""
@@ -41,6 +47,10 @@ class Progress:
         if self._writing is not None:
             self._writing.cancel()
 
+    def _begin(self) -> None:
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+
     async def _write(self) -> None:
         clock = self._world.clock
         try:
@@ -48,7 +58,7 @@ class Progress:
                 if self._written_at is not None:
                     await clock.sleep(max(0.0, self._written_at + PROGRESS_SECONDS - clock.monotonic()))
                 self._written_at = clock.monotonic()
-                for stage, (fraction, line) in self._said.items():
+                for stage, (fraction, line) in list(self._said.items()):
                     # An item holds whole numbers only.
                     thousandths = None if fraction is None else round(fraction * 1000)
                     self._journal.progress[stage] = [thousandths, valid_text(self._world.redact(line)[:LINE_CHARS_MAX])]
