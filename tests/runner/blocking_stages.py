@@ -61,6 +61,10 @@ def raises(context: BlockingContext) -> Found:
     raise ValueError("not yet")
 
 
+def raises_several(context: BlockingContext) -> Found:
+    raise ExceptionGroup("two calls", [OSError("no route"), FinalError("no such account")])
+
+
 def refuses(context: BlockingContext) -> Found:
     raise FinalError("never")
 

@@ -14,6 +14,7 @@ from tests.runner.test_execution import of_type
 
 from penstock_backbone.records.runs import FAILED
 from penstock_runner.authoring import FinalError, StageContext
+from penstock_runner.domain.raised import SHOWN_CHARS_MAX, end_of
 from penstock_runner.domain.redaction import Redaction
 from penstock_runner.handlers.stage_log import ATTEMPT_CHARS_MAX, LINE_CHARS_MAX, RedactingFilter, StageLog
 from penstock_runner.stage_output import StageOutput
@@ -145,6 +146,51 @@ class Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._texts.append(record.getMessage())
+
+
+@virtual
+async def test_a_failed_attempt_says_in_the_log_where_it_was(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    def look_up(words: dict[str, str]) -> str:
+        return words["password=hunter22"]
+
+    async def fails(context: StageContext) -> Word:
+        return Word(text=look_up({}))
+
+    async def hopeless(context: StageContext) -> Word:
+        raise FinalError("its words are for the user")
+
+    run_ids = [
+        await rig.submit(workflow(stage("only", run, attempts_max=1), name=run.__name__)) for run in (fails, hopeless)
+    ]
+    with caplog.at_level(logging.INFO, "penstock_runner.stage"):
+        rig.start(*(workflow(stage("only", run, attempts_max=1), name=run.__name__) for run in (fails, hopeless)))
+        await rig.until_ended(*run_ids, state=FAILED)
+    (told,) = (record.getMessage() for record in caplog.records if record.name == "penstock_runner.stage")
+    assert told.startswith(f'[{run_ids[0]} only] Traceback (most recent call last):\n  File "{__file__}"')
+    assert "in look_up" in told
+    assert told.endswith("KeyError: 'password=[redacted]'")
+
+
+def test_of_a_long_traceback_the_log_holds_the_last_lines() -> None:
+    lines = [f"line {number}" for number in range(1000)]
+    shown = end_of("\n".join([*lines, "x" * 10_000, "the end", ""])).split("\n")
+    assert shown[0] == "…"
+    assert shown[-3:] == ["line 999", "… (10000 characters)", "the end"]
+    assert len("\n".join(shown)) <= SHOWN_CHARS_MAX
+    assert end_of("two\nlines\n") == "two\nlines"
+
+
+@virtual
+async def test_an_error_of_several_says_what_each_is_and_a_final_one_among_them_is_final(rig: Rig) -> None:
+    async def fails(context: StageContext) -> Word:
+        raise ExceptionGroup("two calls", [OSError("no route"), ExceptionGroup("one", [FinalError("no such account")])])
+
+    one = workflow(stage("only", fails))
+    run_id = await rig.submit(one)
+    rig.start(one)
+    await rig.until_ended(run_id, state=FAILED)
+    (failed,) = of_type(await rig.story(run_id), "StageFailed")
+    assert failed["message"] == "two calls (2 sub-exceptions): OSError: no route; FinalError: no such account"
 
 
 @virtual

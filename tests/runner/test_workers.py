@@ -138,11 +138,29 @@ async def test_what_the_stage_raises_is_told_with_its_name(pool: WorkerPool) -> 
     for run, error, message, final in [
         (blocking_stages.raises, "ValueError", "not yet", False),
         (blocking_stages.refuses, "FinalError", "never", True),
+        (
+            blocking_stages.raises_several,
+            "ExceptionGroup",
+            "two calls (2 sub-exceptions): OSError: no route; FinalError: no such account",
+            True,
+        ),
         (blocking_stages.asks_wrongly, "FinalError", "there is no unheard_of", True),
     ]:
         with pytest.raises(JobFailed) as failed:
             await pool.run(job(run), Desk())
         assert (failed.value.error, str(failed.value), failed.value.final) == (error, message, final)
+
+
+@with_workers
+async def test_where_the_stage_raised_it_is_told_for_its_log(pool: WorkerPool) -> None:
+    with pytest.raises(JobFailed) as failed:
+        await pool.run(job(blocking_stages.raises), Desk())
+    trace = failed.value.trace
+    assert trace.startswith(f'Traceback (most recent call last):\n  File "{blocking_stages.__file__}"')
+    assert trace.endswith("ValueError: not yet\n")
+    with pytest.raises(JobFailed) as refused:
+        await pool.run(job(blocking_stages.refuses), Desk())
+    assert refused.value.trace == ""
 
 
 @with_workers

@@ -53,12 +53,13 @@ class Desk(Protocol):
 
 
 class JobFailed(Exception):
-    """The stage's code has raised `error` (a class name)."""
+    """The stage's code has raised `error` (a class name). `trace` says where, for the log."""
 
-    def __init__(self, error: str, message: str, *, final: bool) -> None:
+    def __init__(self, error: str, message: str, *, final: bool, trace: str = "") -> None:
         super().__init__(message)
         self.error = error
         self.final = final
+        self.trace = trace
 
 
 class WorkerLost(Exception):

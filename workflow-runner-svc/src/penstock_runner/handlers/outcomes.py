@@ -9,7 +9,8 @@ from typing import TypeAlias
 from penstock_backbone.records.results import StoredArtifact
 from penstock_backbone.records.runs import MESSAGE_CHARS_MAX
 from penstock_backbone.vocabulary import BlobRef
-from penstock_runner.authoring import FinalError, Stage
+from penstock_runner.authoring import Stage
+from penstock_runner.domain.raised import is_final, words_of
 from penstock_runner.domain.wording import valid_text
 from penstock_runner.ports import JobFailed
 
@@ -64,10 +65,10 @@ def failed(
     duration_ms: int,
     usage: dict[str, int] | None = None,
 ) -> Failed:
-    name, final = type(error).__name__, isinstance(error, (FinalError, *stage.final_errors))
+    name, final = type(error).__name__, is_final(error, stage.final_errors)
     if isinstance(error, JobFailed):
         name, final = error.error, error.final
-    message = redact((str(error) or repr(error))[: 8 * MESSAGE_CHARS_MAX])
+    message = redact(words_of(error)[: 8 * MESSAGE_CHARS_MAX])
     return Failed(
         error=name[:ERROR_CHARS_MAX],
         message=valid_text(message[:MESSAGE_CHARS_MAX]),

@@ -32,6 +32,7 @@ from penstock_runner.authoring import (
 from penstock_runner.domain.items import summed
 from penstock_runner.domain.output import outputs_from, text_of
 from penstock_runner.domain.plan import Plan
+from penstock_runner.domain.raised import end_of, trace_of
 from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.handlers.other_projects import OtherProjects
 from penstock_runner.handlers.outcomes import (
@@ -48,7 +49,7 @@ from penstock_runner.handlers.shelf import Shelf
 from penstock_runner.handlers.stage_log import StageLog
 from penstock_runner.handlers.waiting import Waiting, approval_key, signal_key, sleep_key
 from penstock_runner.handlers.watchdog import Watchdog
-from penstock_runner.ports import Job, World
+from penstock_runner.ports import Job, JobFailed, World
 from penstock_runner.stage_output import finish, speaker
 
 CANCELS_MAX = 2
@@ -253,6 +254,7 @@ class Attempt:
             raise
         except BaseException as error:  # noqa: BLE001  # whatever a stage raises is its failure, not ours
             seconds = clock.monotonic() - began
+            self._say_where(error)
             outcome = self._suspended or failed(
                 error, self._stage, claimed.world.redact, _milliseconds(seconds), self.usage.total
             )
@@ -262,6 +264,13 @@ class Attempt:
             self._record_span(outcome, clock.monotonic() - began)
         assert outcome is not None
         return outcome
+
+    def _say_where(self, error: BaseException) -> None:
+        """Into the log: the story holds no tracebacks."""
+        if self._suspended is not None or not self.log.isEnabledFor(logging.WARNING):
+            return
+        if trace := error.trace if isinstance(error, JobFailed) else trace_of(error):
+            self.say(logging.WARNING, end_of(self._claimed.world.redact(trace)))
 
     def _keep_usage(self) -> None:
         """It was cut off, so nobody tells of it: the next attempt of the stage that ends does."""

@@ -49,6 +49,7 @@ from penstock_runner.adapters.workers.messages import (
 from penstock_runner.adapters.workers.surroundings import Surroundings
 from penstock_runner.authoring import FinalError, ProjectInput, StageStopped
 from penstock_runner.domain.output import artifact_bytes, outputs_from, text_of
+from penstock_runner.domain.raised import is_final, trace_of, words_of
 from penstock_runner.domain.usage import UsageTotal
 from penstock_runner.domain.wording import valid_text
 
@@ -240,9 +241,10 @@ class Worker:
     def _broke(
         self, error: BaseException, final_errors: tuple[type[BaseException], ...], before: Surroundings
     ) -> Broke:
-        message = valid_text((str(error) or repr(error))[:LINE_CHARS_MAX])
-        final = isinstance(error, (FinalError, *final_errors))
-        return Broke(type(error).__name__, message, final, self._grown_bytes(), before.restored())
+        message = valid_text(words_of(error)[:LINE_CHARS_MAX])
+        final = is_final(error, final_errors)
+        trace = valid_text(trace_of(error))
+        return Broke(type(error).__name__, message, final, trace, self._grown_bytes(), before.restored())
 
     def _grown_bytes(self) -> int:
         return max(0, _peak_bytes() - self._memory_at_start)

@@ -95,6 +95,7 @@ class Broke(msgspec.Struct, frozen=True, tag=True):
     error: str
     message: str
     final: bool
+    trace: str
     grown_bytes: int
     left: str
 

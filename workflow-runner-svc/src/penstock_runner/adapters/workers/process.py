@@ -121,7 +121,7 @@ class WorkerProcess:
             self._desk = None
         self.grown_bytes, self.left = outcome.grown_bytes, outcome.left
         if isinstance(outcome, Broke):
-            raise JobFailed(outcome.error, outcome.message, final=outcome.final)
+            raise JobFailed(outcome.error, outcome.message, final=outcome.final, trace=outcome.trace)
         return outcome.output
 
     async def end(self) -> None:
