@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import sys
 from typing import Any
@@ -147,6 +148,99 @@ async def test_a_stage_that_exits_or_cancels_itself_fails_alone(rig: Rig) -> Non
     await rig.until_ended(*run_ids, state=FAILED)
     errors = [of_type(await rig.story(run_id), "RunFailed")[0]["error"] for run_id in run_ids]
     assert errors == ["SystemExit", "StageCancelled"]
+
+
+@virtual
+async def test_tasks_of_a_stage_may_fail_in_a_group_of_their_own(rig: Rig) -> None:
+    """A TaskGroup of Python 3.11 that one of its tasks fails leaves its task counted as cancelled."""
+
+    async def fails(context: StageContext) -> None:
+        await rig.clock.sleep(1)
+        raise ValueError("in a task")
+
+    async def in_a_group(context: StageContext) -> Word:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails(context))
+        return Word()
+
+    async def catches(context: StageContext) -> Word:
+        with contextlib.suppress(ExceptionGroup):
+            await in_a_group(context)
+        await rig.clock.sleep(1)
+        return Word()
+
+    failing = workflow(stage("try", in_a_group, attempts_max=2), name="failing")
+    catching = workflow(stage("try", catches), stage("after"), name="catching")
+    run_ids = [await rig.submit(failing), await rig.submit(catching)]
+    rig.start(failing, catching)
+    await rig.until_ended(run_ids[0], state=FAILED)
+    await rig.until_ended(run_ids[1], state=SUCCEEDED)
+    assert [failed["attempt"] for failed in of_type(await rig.story(run_ids[0]), "StageFailed")] == [1, 2]
+
+
+@virtual
+async def test_a_stage_that_cancels_its_own_task_and_does_not_wait_for_it_goes_on(rig: Rig) -> None:
+    async def cancels(context: StageContext) -> Word:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        return Word()
+
+    two = workflow(stage("try", cancels), stage("after"))
+    run_id = await rig.submit(two)
+    rig.start(two)
+    await rig.until_ended(run_id, state=SUCCEEDED)
+
+
+@virtual
+async def test_an_error_whose_words_cannot_be_had_is_the_failure_of_its_attempt(rig: Rig) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    async def fails(context: StageContext) -> Word:
+        raise Mute
+
+    one = workflow(stage("try", fails, attempts_max=2))
+    run_id = await rig.submit(one)
+    rig.start(one)
+    await rig.until_ended(run_id, state=FAILED)
+    failures = of_type(await rig.story(run_id), "StageFailed")
+    assert [failure["error"] for failure in failures] == ["Mute", "Mute"]
+    assert failures[0]["message"] == "(its own words cannot be had: RuntimeError)"
+
+
+@virtual
+async def test_a_stage_that_was_left_counted_as_cancelled_is_ended_all_the_same(rig: Rig) -> None:
+    ended: list[int] = []
+
+    async def fails() -> None:
+        raise ValueError("in a task")
+
+    async def waits(context: StageContext, number: int) -> Word:
+        with contextlib.suppress(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fails())
+        if number == 1:
+            await rig.clock.sleep(5)
+            raise FinalError("it cannot be read")
+        try:
+            await rig.clock.sleep(100_000)
+        finally:
+            ended.append(number)
+        return Word()
+
+    class Numbers(BaseModel):
+        all: list[int] = [0, 1, 2]
+
+    async def lists(context: StageContext) -> Numbers:
+        return Numbers()
+
+    two = workflow(stage("list", lists, output=Numbers), stage("try", waits, each="list.all"))
+    run_id = await rig.submit(two)
+    rig.start(two)
+    await rig.until_ended(run_id, state=FAILED)
+    assert ended == [0, 2]
 
 
 @virtual

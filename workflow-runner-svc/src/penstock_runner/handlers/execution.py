@@ -18,7 +18,7 @@ from penstock_runner.domain.plan import GiveUp, after_failure
 from penstock_runner.handlers.failure_hook import tell
 from penstock_runner.handlers.fan_out import Again, Ended, FanOut
 from penstock_runner.handlers.journal import STOPPED, YIELDED, CancelAsked, Journal, NotAtRest, RunEnded, RunLost
-from penstock_runner.handlers.letting_go import let_go
+from penstock_runner.handlers.letting_go import end, let_go
 from penstock_runner.handlers.outcomes import Failed, Succeeded, Suspended
 from penstock_runner.handlers.stage import Attempt, ClaimedRun
 from penstock_runner.handlers.telling import Teller
@@ -76,7 +76,7 @@ class Execution:
         """Whatever it does, wherever it waits. Nothing is written down: the run's next owner resumes it."""
         self._stopped = True
         for branch in list(self._branches):
-            branch.cancel()
+            end(branch)
 
     def drain(self) -> None:
         """Nothing new is begun: each branch ends at its next checkpoint, and then, stopped or not, the run is handed back."""

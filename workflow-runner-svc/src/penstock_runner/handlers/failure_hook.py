@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from penstock_runner.authoring import FAILURE_HOOK, FailureHook, RunFailure, Stage, StageContext
 from penstock_runner.domain.plan import TryAgain, after_failure
+from penstock_runner.handlers.letting_go import end
 from penstock_runner.handlers.outcomes import AttemptOutcome, Failed, Suspended
 from penstock_runner.handlers.stage import Attempt, ClaimedRun
 
@@ -74,7 +75,7 @@ async def _outcome(attempt: Attempt, left_behind: asyncio.Future[Failed]) -> Att
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             cancelled = True
-            running.cancel()
+            end(running)
     if cancelled:
         raise asyncio.CancelledError
     return running.result() if running.done() else left_behind.result()

@@ -11,6 +11,7 @@ from penstock_runner.authoring import Stage
 from penstock_runner.domain.items import item_name, items_of, joined, summed
 from penstock_runner.domain.output import OUTPUT_BYTES_MAX
 from penstock_runner.handlers.journal import Journal
+from penstock_runner.handlers.letting_go import end
 from penstock_runner.handlers.outcomes import AttemptOutcome, Failed, Succeeded, Suspended, failed
 from penstock_runner.handlers.stage import Attempt, ClaimedRun, Given
 
@@ -76,13 +77,15 @@ class FanOut:
         """The first that fails for good ends the others. Nobody is told twice to stop: it would cut short what an item
         does to clean up."""
         tasks = [asyncio.create_task(self._item(index, item, len(items))) for index, item in enumerate(items)]
+        together = asyncio.gather(*tasks)
+        together.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            await asyncio.gather(*tasks)
+            await asyncio.wait([together])
         finally:
             for task in tasks:
-                if not task.cancelling():
-                    task.cancel()
+                end(task)
             await asyncio.gather(*tasks, return_exceptions=True)
+        together.result()
 
     async def _item(self, index: int, item: Any, count: int) -> None:
         name = item_name(self._stage.name, index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from penstock_runner.domain.output import outputs_from, text_of
 from penstock_runner.domain.plan import Plan
 from penstock_runner.domain.raised import end_of, trace_of
 from penstock_runner.domain.usage import UsageTotal
+from penstock_runner.handlers.letting_go import is_ended
 from penstock_runner.handlers.other_projects import OtherProjects
 from penstock_runner.handlers.outcomes import (
     AttemptOutcome,
@@ -319,12 +321,21 @@ class Attempt:
         finally:
             self._claimed.watchdog.release(self)
             self._claimed.progress.forget(self._given.name)
-            for _ in range(self._cancels):
-                task.uncancel()
-            if task.cancelling():
+            await self._own_cancels_over(task)
+            if is_ended(task):
                 raise asyncio.CancelledError
             if self._cancels:
                 raise StageTimeout(self._too_long())
+
+    async def _own_cancels_over(self, task: asyncio.Task[Any]) -> None:
+        """Ours, and those that the code has asked of its own task: one that it did not wait for comes now, and not while
+        its result is written."""
+        asked = task.cancelling() > self._cancels and not is_ended(task)
+        while task.cancelling():
+            task.uncancel()
+        if asked:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._claimed.world.clock.sleep(0)
 
     async def _run_here(self) -> object:
         """On the loop. What the code prints meanwhile, in this task, is its log's."""
