@@ -8,12 +8,14 @@ import itertools
 import sys
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
 from tests.runner.test_execution import of_type
+from tests.runner.test_fan_out import split
 
-from penstock_backbone.records.runs import FAILED, SUCCEEDED
+from penstock_backbone.records.runs import FAILED, SUCCEEDED, FactItem, RunItem
 from penstock_runner.authoring import FinalError, StageContext
 
 
@@ -257,3 +259,38 @@ async def test_a_result_of_another_type_is_an_error_of_the_author(rig: Rig) -> N
     await rig.until_ended(run_id, state=FAILED)
     (failed,) = of_type(await rig.story(run_id), "StageFailed")
     assert failed["message"] == "the stage returned Number instead of Word"
+
+
+@virtual
+@pytest.mark.parametrize("how", ["drained", "killed"])
+@pytest.mark.parametrize("each", [None, "split.pages"])
+async def test_a_runner_that_ends_during_a_back_off_gives_nobody_more_attempts(
+    rig: Rig, how: str, each: str | None
+) -> None:
+    """Neither a stage nor an item of a list."""
+
+    async def never_works(context: StageContext, *_: object) -> Word:
+        raise ConnectionError(f"attempt {context.attempt}")
+
+    def failures(run: RunItem) -> list[FactItem]:
+        return [told for told in run["facts"].values() if told["t"] == "StageFailed"]
+
+    bad = stage("try", never_works, attempts_max=3, backoff_seconds=4.0, each=each)
+    two = workflow(split(1), bad)
+    run_id = await rig.submit(two)
+    for fence in (2, 3):
+        process = rig.start(two)
+        await rig.until(lambda run, count=fence - 1: len(failures(run)) == count, run_id)  # type: ignore[misc]
+        if how == "drained":
+            process.stop.set()
+            await process.task
+            await rig.dispatch(run_id, fence)
+        else:
+            process.kill()
+            await rig.requeue(run_id, process.session)
+    rig.start(two)
+    await rig.until_ended(run_id, state=FAILED)
+    story = await rig.story(run_id)
+    assert [(failed["attempt"], failed["final"]) for failed in of_type(story, "StageFailed")] == [
+        (1, False), (2, False), (3, True),
+    ]  # fmt: skip

@@ -249,8 +249,8 @@ class Execution:
         if isinstance(decision, GiveUp):
             return "never"
         delay = decision.delay_seconds
-        if delay > HERE_SECONDS:
-            self._claimed.waiting.back_off(name, attempt + 1, delay)
+        # A short one is only there to remember which attempt is due: whoever resumes the run does not wait for it.
+        self._claimed.waiting.back_off(name, attempt + 1, delay if delay > HERE_SECONDS else 0.0)
         await self._journal.commit([self._teller.failed(stage, attempt, outcome, delay)], {})
         if delay <= HERE_SECONDS and not stopping.is_set():
             await world.clock.sleep(delay)
