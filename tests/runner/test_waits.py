@@ -111,12 +111,12 @@ async def test_a_signal_that_does_not_fit_fails_the_stage_for_good(rig: Rig) -> 
 
 
 @virtual
-async def test_a_wait_ends_at_its_time_limit(rig: Rig) -> None:
+async def test_a_wait_ends_at_its_time_limit_and_no_other_attempt_finds_it_passed_again(rig: Rig) -> None:
     async def pays(context: StageContext) -> Word:
         await context.wait_for("paid", Payment, timeout_seconds=LONG)
         return Word()
 
-    one = workflow(stage("pay", pays, attempts_max=1))
+    one = workflow(stage("pay", pays))
     run_id = await rig.submit(one)
     rig.start(one)
     run = await resting(rig, run_id)
@@ -125,7 +125,9 @@ async def test_a_wait_ends_at_its_time_limit(rig: Rig) -> None:
     assert to_ms(rig.clock.now()) >= run["due"]
     assert await rig.ring() == {run_id}
     await rig.until_ended(run_id, state=FAILED)
+    assert (await rig.told(run_id))[-2:] == ["StageFailed pay", "RunFailed pay"]
     assert (await rig.story(run_id))[-1]["d"]["error"] == "WaitTimeout"
+    assert (await rig.told(run_id)).count("StageFailed pay") == 1
 
 
 @virtual

@@ -35,8 +35,8 @@ class Rejected(FinalError):
     """Somebody has rejected what the stage asked."""
 
 
-class WaitTimeout(Exception):
-    """Nobody has answered or sent a signal in time."""
+class WaitTimeout(FinalError):
+    """Nobody has answered or sent a signal in time. The time of a wait passes once, whatever the attempt."""
 
 
 class StageSuspended(BaseException):

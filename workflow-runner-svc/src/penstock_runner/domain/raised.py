@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 
-from penstock_runner.authoring import FinalError, WaitTimeout
+from penstock_runner.authoring import FinalError
 
 TRACE_CHARS_MAX = 16 * 1024
 SHOWN_CHARS_MAX = 1_800
@@ -34,7 +34,7 @@ def trace_of(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(_OUR_FRAMES):
         trace = trace.tb_next
-    if trace is None or isinstance(error, (FinalError, WaitTimeout)):
+    if trace is None or isinstance(error, FinalError):
         return ""
     return "".join(traceback.format_exception(type(error), error, trace, limit=-FRAMES_MAX))[-TRACE_CHARS_MAX:]
 
