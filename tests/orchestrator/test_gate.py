@@ -14,6 +14,7 @@ from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, 
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.occupancy import Occupancy
 from penstock_orchestrator.domain.picker import AGE_SECONDS
 from penstock_orchestrator.domain.token import Token
 
@@ -272,6 +273,31 @@ def test_backlogged_tenants_hold_equal_shares_within_one() -> None:
         backlogged = {each.tenant for each in gate.waiting.values()}
         shares = [held[tenant] for tenant in backlogged]
         assert max(shares) - min(shares) <= 1, held
+
+
+def test_when_one_run_takes_the_place_of_another_only_their_two_tenants_shares_are_found_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: Counter[str] = Counter()
+    share = Occupancy.share
+
+    def counted(occupancy: Occupancy, tenant: str) -> int:
+        found[tenant] += 1
+        return share(occupancy, tenant)
+
+    in_force = limits(4)
+    tenants = [f"tenant-{number:02d}" for number in range(20)]
+    gate = gate_of(
+        waiting=[token(f"{at}", tenant=tenant, at=at) for at, tenant in enumerate(tenants * 5)], limits=in_force
+    )
+    for operation in decide(gate, in_force, []).operations:
+        gate.apply(operation)
+    monkeypatch.setattr(Occupancy, "share", counted)
+    for _ in range(40):
+        ended = next(iter(gate.held.values()))
+        for operation in decide(gate, in_force, [Operation(RELEASE, ended.key, ended.fence)]).operations:
+            gate.apply(operation)
+    assert 40 < found.total() <= 2 * 40, "however often the gate tries a move, takes it back and makes it"
 
 
 def test_a_full_resource_is_passed_over_and_blocks_nobody_who_does_without_it() -> None:

@@ -136,11 +136,10 @@ class Gate:
         self.held[token.key] = token
         self._held_by_run[token.run] = token.key
         self.occupancy.add(token.key, token.tenant, token.kind)
-        self._picker.occupancy_changed(token.tenant, token.kind)
 
     def free(self, token: Token) -> None:
         """The slot is free again."""
         del self.held[token.key]
         del self._held_by_run[token.run]
         self.occupancy.remove(token.key, token.tenant, token.kind)
-        self._picker.occupancy_changed(token.tenant, token.kind)
+        self._picker.freed(token.tenant, token.kind)

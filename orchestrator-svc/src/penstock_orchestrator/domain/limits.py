@@ -44,7 +44,7 @@ class Limits:
         return self.scopes.get(FLEET, FLEET_LIMIT_DEFAULT)
 
     def of_tenant(self, tenant: str) -> int | None:
-        return self.scopes.get(tenant_scope(tenant))
+        return self.scopes.get(_TENANTS + tenant)
 
     def of_scope(self, scope: str) -> int | None:
         return self.fleet if scope == FLEET else self.scopes.get(scope)

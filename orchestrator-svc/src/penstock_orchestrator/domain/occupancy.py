@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from penstock_backbone.records.limits import FLEET, LIMIT_MAX, WEIGHT_MAX
+from penstock_backbone.records.limits import FLEET, LIMIT_MAX, WEIGHT_DEFAULT, WEIGHT_MAX
 from penstock_orchestrator.domain.limits import Limits
 
 _Ordered: TypeAlias = dict[str, None]
@@ -77,8 +77,8 @@ class Occupancy:
     def share(self, tenant: str) -> int:
         """Who has the smallest is served next: what it holds for its weight, unless that is less than its least share."""
         held, limits = len(self._of_tenant.get(tenant, ())), self.limits
-        share = held * SHARE_PARTS // limits.weight(tenant)
-        return share - ALL_SHARES if held < limits.min_share(tenant) else share
+        share = held * SHARE_PARTS // limits.weights.get(tenant, WEIGHT_DEFAULT)
+        return share - ALL_SHARES if held < limits.min_shares.get(tenant, 0) else share
 
     def fleet_is_full(self) -> bool:
         held = len(self.held) if self.everywhere is None else self.everywhere.get(FLEET, 0)

@@ -21,22 +21,28 @@ costs less, and the number of waiting runs never matters.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from operator import itemgetter
 from typing import TypeAlias
 
 from penstock_orchestrator.domain.line import Line
-from penstock_orchestrator.domain.occupancy import ALL_SHARES, Kind, Occupancy
+from penstock_orchestrator.domain.occupancy import Kind, Occupancy
 from penstock_orchestrator.domain.ranking import Rank, Ranking
 from penstock_orchestrator.domain.token import Token
 
 Urgency: TypeAlias = tuple[int, Token]
 _Alike: TypeAlias = tuple[Kind, str, int]
 """Kind, what a runner must serve, and priority."""
+_Share: TypeAlias = tuple[int, int | None]
+"""How many tokens a tenant held when it was last ranked, and by what it was ranked then; None: it was at its limit."""
 
 AGE_SECONDS = 900
 """A waiting run is worth one priority more after so long: half of what a build commonly takes."""
 _AGE_MS = AGE_SECONDS * 1000
+
+
+_token_of: Callable[[Urgency], Token] = itemgetter(1)
 
 
 def urgency(token: Token) -> Urgency:
@@ -46,7 +52,6 @@ def urgency(token: Token) -> Urgency:
 
 _NEVER_FULL: Kind = ()
 _UNSERVED: Kind = ("no runner serves it",)
-_UNKNOWN = -1 - ALL_SHARES
 _AT_BITS = 48
 """Of a rank: a time of acceptance (ms) in its low bits, the tenant's share above them."""
 
@@ -57,20 +62,23 @@ class _Lane:
     What has been found out stays until it changes: a tenant is ranked far more often for what it holds.
     """
 
-    __slots__ = ("_next", "_oldest", "_turns", "lines")
+    __slots__ = ("_next", "_oldest", "_ranked", "_turns", "lines")
 
     def __init__(self) -> None:
         self.lines: dict[_Alike, Line] = {}
         self._turns: dict[_Alike, Urgency] = {}
         self._oldest: Token | None = None
+        self._ranked: Token | None = None
         self._next: Urgency | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.lines.values()))
 
     def oldest(self) -> Token:
+        """What the tenant is ranked by."""
         if self._oldest is None:
-            self._oldest = min([token for _, token in self._turns.values()])
+            self._oldest = min(map(_token_of, self._turns.values()))
+        self._ranked = self._oldest
         return self._oldest
 
     def next(self) -> Urgency:
@@ -79,7 +87,7 @@ class _Lane:
         return self._next
 
     def add(self, token: Token) -> bool:
-        """Whether the oldest may be another now: whoever stands behind others changes nobody's turn."""
+        """Whether it may rank better than it last did: whoever stands behind others, or comes back, changes nobody's turn."""
         name = token.kind, token.needs, token.priority
         line = self.lines.get(name)
         if line is None:
@@ -90,11 +98,9 @@ class _Lane:
         turn = self._turns[name] = urgency(token)
         if self._next is not None and turn < self._next:
             self._next = turn
-        if self._oldest is not None:
-            if self._oldest < token:
-                return False
+        if self._oldest is not None and token < self._oldest:
             self._oldest = token
-        return True
+        return self._ranked is None or token < self._ranked
 
     def remove(self, token: Token) -> None:
         name = token.kind, token.needs, token.priority
@@ -115,7 +121,7 @@ class _Lane:
 
 
 class Picker:
-    """Reads the occupancy and never changes it; whoever changes it says so with `occupancy_changed`.
+    """Reads the occupancy and never changes it; whoever frees something of it says so with `freed`.
 
     Who has moved forward is ranked only when somebody asks who is next, so that moves which follow each other cost one
     ranking, and moves that are taken back cost almost nothing.
@@ -132,7 +138,7 @@ class Picker:
         self._of_group: dict[Kind, Ranking[str]] = {}
         self._groups: Ranking[Kind] = Ranking(self._rank_of_group)
         self._groups_in: dict[str, dict[Kind, None]] = {}
-        self._shares: dict[str, int | None] = {}
+        self._shares: dict[str, _Share] = {}
         self._stale_lanes: set[tuple[str, Kind]] = set()
         self._stale_tenants: set[str] = set()
         self._stale_groups: set[Kind] = set()
@@ -149,8 +155,8 @@ class Picker:
         if not lane.lines:
             self._stale_lanes.add((token.tenant, group))
 
-    def occupancy_changed(self, tenant: str, kind: Kind) -> None:
-        """Of the tenant, and of the kind: with it, of those that share a scope with it."""
+    def freed(self, tenant: str, kind: Kind) -> None:
+        """By the tenant, and of the kind: with it, of those that share a scope with it."""
         self._stale_tenants.add(tenant)
         if self._groups_in:
             self.scopes_changed(kind)
@@ -181,7 +187,7 @@ class Picker:
         first = self._groups.first()
         if first is None:
             return None
-        lanes = self._lanes[self._of_group[first[1]].front].items()
+        lanes = self._lanes[self._of_group[first[2]].front].items()
         full = self._occupancy.kind_is_full
         _, token = min([lane.next() for group, lane in lanes if group is not _UNSERVED and not full(group)])
         return token
@@ -215,8 +221,11 @@ class Picker:
         return lane
 
     def _rank(self) -> None:
+        held_by, shares = self._occupancy.of_tenant, self._shares
         for tenant in self._stale_tenants:
-            self._rank_tenant(tenant)
+            known = shares.get(tenant)
+            if known is None or held_by(tenant) < known[0]:
+                self._rank_tenant(tenant)
         self._stale_tenants.clear()
         for tenant, group in self._stale_lanes:
             self._rank_lane(tenant, group)
@@ -225,18 +234,10 @@ class Picker:
             self._groups.advance(group)
         self._stale_groups.clear()
 
-    def _share(self, tenant: str) -> int | None:
-        """What all its lanes are ranked by; None while it is at its limit. Kept in `_shares` while it waits."""
-        return None if self._occupancy.tenant_is_full(tenant) else self._occupancy.share(tenant)
-
     def _rank_tenant(self, tenant: str) -> None:
-        """In each group that it waits for, if it has moved forward."""
+        """In each group that it waits for: it holds less than when it was last ranked."""
         lanes = self._lanes.get(tenant)
         if lanes is None:
-            return
-        share, before = self._share(tenant), self._shares.get(tenant)
-        self._shares[tenant] = share
-        if share is None or (before is not None and before <= share):
             return
         for group, lane in lanes.items():
             if lane.lines:
@@ -267,23 +268,25 @@ class Picker:
         if ranking.advance(tenant):
             self._stale_groups.add(group)
 
-    def _rank_of_lane(self, group: Kind, tenant: str) -> Rank | None:
-        share = self._shares.get(tenant, _UNKNOWN)
-        if share == _UNKNOWN:
-            share = self._shares[tenant] = self._share(tenant)
+    def _rank_of_lane(self, group: Kind, tenant: str) -> Rank[str] | None:
+        occupancy = self._occupancy
+        held, known = occupancy.of_tenant(tenant), self._shares.get(tenant)
+        if known is None or known[0] != held:
+            known = self._shares[tenant] = held, None if occupancy.tenant_is_full(tenant) else occupancy.share(tenant)
+        share = known[1]
         if share is None:
             return None
         oldest = self._lanes[tenant][group].oldest()
-        return (share << _AT_BITS) + oldest.at, oldest.run
+        return (share << _AT_BITS) + oldest.at, oldest.run, tenant
 
-    def _rank_of_group(self, group: Kind) -> Rank | None:
+    def _rank_of_group(self, group: Kind) -> Rank[Kind] | None:
         """That of its first lane."""
         ranking = self._of_group.get(group)
         if ranking is None or self._occupancy.kind_is_full(group):
             return None
         first = ranking.first()
         if first is not None:
-            return first[0]
+            return first[0], first[1], group
         del self._of_group[group]
         for scope in group:
             del self._groups_in[scope][group]
