@@ -35,7 +35,7 @@ async def rest(made: World, run: RunItem, state: str = WAITING, waits: Any = Non
         else fact("RunWaiting", run["at"] + 1, stages=[])
     )
     return await made.update(
-        end_run(run, state=state, fence=run["fence"], seq=run["seq"], facts=[told], results={}, at=run["at"] + 1, waits=waits)
+        end_run(run, state=state, fence=run["fence"], seq=run["seq"], facts=[told], results={}, at=run["at"] + 1, waits=waits, attempt=run["attempt"] - 1)
     )  # fmt: skip
 
 
@@ -124,6 +124,13 @@ async def test_a_stage_that_asks_several_questions_needs_the_name_of_the_wait() 
         assert_problem(await ask(client, project, "approve", {"stage": "analysis"}), 409, "not-asked")
         answer = await ask(client, project, "reject", {"stage": "analysis", "wait": "approval:2", "comment": "no"})
         assert answer.status_code == 200
+
+
+async def test_a_run_that_waits_has_begun_once() -> None:
+    async with world(WORKFLOW) as (made, client):
+        project = await waiting(made, client, QUESTION)
+        view = (await client.get(f"/v1/projects/{project['id']}")).json()["run"]
+        assert (view["state"], view["attempt"], [each["question"] for each in view["waits"]]) == ("waiting", 1, ["Go?"])
 
 
 async def test_who_answers_a_stage_whose_items_ask_is_told_their_names() -> None:

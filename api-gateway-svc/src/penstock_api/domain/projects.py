@@ -75,7 +75,8 @@ def run_view(run_id: str, run: RunItem | None, now: int) -> RunView:
     return RunView(
         id=run_id,
         state=run["state"] if run else QUEUED,
-        attempt=run["attempt"] if run else 0,
+        # A run that rests, or was handed back, has given the attempt of its last claim back.
+        attempt=max(run["attempt"], int("started_at" in run)) if run else 0,
         cancel_requested=run is not None and run["state"] == RUNNING and "cancel" in run,
         pause_requested=run is not None and run["state"] == RUNNING and "pause" in run,
         waits=[_wait_view(*each) for each in open_waits(run, now)] if run and ended is None else [],
