@@ -11,11 +11,12 @@ from tests.api.test_bad_input import assert_problem
 from tests.api.world import World, submitted, world
 from tests.docs.verb_table import CELLS, VERBS, Cell, run_for
 
-from penstock_api.domain.wishes import Step, comes_of
+from penstock_api.domain.wishes import Answer, Step, comes_of
 from penstock_backbone.records.projects import as_project, project_key
 from penstock_backbone.records.runs import PAUSED, WAITING, RunItem, end_run, fact, story
 from penstock_backbone.records.transitions import TRANSITIONS
 from penstock_backbone.records.verbs import make_token
+from penstock_backbone.vocabulary import Update
 
 pytestmark = pytest.mark.anyio
 
@@ -165,6 +166,23 @@ async def test_a_run_takes_only_so_many_signals() -> None:
         before = made.items_written
         assert_problem(await ask(client, project, "signals/one-more", 1), 409, "run-full")
         assert made.items_written == before
+
+
+async def test_the_questions_of_many_items_are_answered_while_others_finish() -> None:
+    async with world(WORKFLOW) as (made, client):
+        items = [f"analysis.{number}" for number in range(25)]
+        project = await waiting(made, client, dict.fromkeys(items, QUESTION["analysis"]))
+        for item in items[:20]:
+            assert (await ask(client, project, "approve", {"stage": item})).status_code == 200
+        assert_problem(await ask(client, project, "approve", {"stage": items[20]}), 409, "run-full")
+        run = await made.run(project["run_id"])
+        run["results"] = dict.fromkeys(items[:18], "{}")
+        (asked,) = await made.real_tables.get([project_key(project["id"])])
+        assert asked is not None
+        step = comes_of(Answer(approved=True, stage=items[20]), as_project(asked), run, run["at"])
+        assert isinstance(step, Step)
+        assert isinstance(step.write, Update)
+        assert set(step.write.set["answers"]) == {f"{item}/approval:1" for item in items[18:21]}
 
 
 async def test_a_failed_run_is_retried_once_and_can_be_followed_on() -> None:

@@ -165,7 +165,9 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
     "not-over": {"detail": "The run is not over: cancel it first, or wait for its end."},
     "not-asked": {"detail": "The stage deploy asks nothing that could be answered."},
     "answered-before": {"detail": "The signal go was sent with another value before, and the first one stands."},
-    "run-full": {"detail": "A run can take 20 signals and answers, and it has them."},
+    "run-full": {
+        "detail": "A run can keep 20 signals and answers to stages that have not finished, and it has them: answer again once one of these stages has finished."
+    },
     "limit-changed": {
         "detail": f"The limit of fleet was changed by somebody else, to version {_CHANGE}: GET it, and decide again."
     },

@@ -22,6 +22,7 @@ from penstock_backbone.records.runs import (
     TERMINAL,
     FactItem,
     RunItem,
+    answers_needed,
     fact,
 )
 from penstock_backbone.records.waits import ANSWERS_MAX, APPROVAL, SIGNAL, answer_key, open_waits
@@ -265,8 +266,12 @@ def _signal(wish: Signal, run: RunItem | None, now: int) -> Step | Verdict:
 
 
 def _kept(run: RunItem, key: str, text: str, kind: str, told: FactItem) -> Step | Verdict:
-    if len(run.get("answers", {})) >= ANSWERS_MAX:
-        return Refusal(FULL, f"A run can take {ANSWERS_MAX} signals and answers, and it has them.")
+    if len(answers_needed(run)) >= ANSWERS_MAX:
+        return Refusal(
+            FULL,
+            f"A run can keep {ANSWERS_MAX} signals and answers to stages that have not finished, and it has them: "
+            "answer again once one of these stages has finished.",
+        )
     at = told["at"]
     waited = any(answer_key(each.stage, each.key, each.wait) == key for each in open_waits(run, at))
     return Step(verbs.answer(run, key=key, text=text, told=told, wakes=kind if waited else None, at=at), Done())

@@ -317,8 +317,13 @@ def answers_without(run: RunItem, stages: Container[str]) -> dict[str, str]:
     return {
         key: text
         for key, text in run.get("answers", {}).items()
-        if key.partition("/")[0].partition(".")[0] not in stages
+        if key.partition("/")[0] not in stages and key.partition("/")[0].partition(".")[0] not in stages
     }
+
+
+def answers_needed(run: RunItem) -> dict[str, str]:
+    """Every signal, and what was answered to stages and items that have not finished: the others ask no more."""
+    return answers_without(run, run["results"].keys()) if "answers" in run else {}
 
 
 def needs_token(run: RunItem) -> bool:

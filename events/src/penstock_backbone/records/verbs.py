@@ -19,6 +19,7 @@ from penstock_backbone.records.runs import (
     WAITING,
     FactItem,
     RunItem,
+    answers_needed,
     append,
     becoming,
     enqueue_run,
@@ -110,7 +111,7 @@ def ask_to_yield(run: RunItem, *, reason: str, at: int) -> Update:
 def answer(run: RunItem, *, key: str, text: str, told: FactItem, wakes: str | None, at: int) -> Update:
     """API: an answer that is not there yet. `wakes` is the kind of the wait that is over by it, where the run waits:
     then the run returns to the line; otherwise it is only kept."""
-    kept = {"answers": run.get("answers", {}) | {key: text}}
+    kept = {"answers": answers_needed(run) | {key: text}}
     if wakes is not None and run["state"] == WAITING:
         return _return(run, (WAITING,), [told, fact("RunResumed", at, reason=wakes)], at, kept, remove=("due",))
     when = _still(run, QUEUED, RUNNING, WAITING, PAUSED)

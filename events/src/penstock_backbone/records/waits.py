@@ -35,7 +35,7 @@ RETRY = "retry"
 SIGNAL_NAME_PATTERN = r"[a-z][a-z0-9_-]{0,39}"
 ANSWER_BYTES_MAX = 2 * 1024
 ANSWERS_MAX = 20
-"""Signals and approvals of one run."""
+"""Signals of one run, and approvals of stages and items that have not finished."""
 QUESTION_CHARS_MAX = 500
 WAIT_SECONDS_MAX = 366 * 24 * 3600
 COMMENT_CHARS_MAX = 500
