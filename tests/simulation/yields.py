@@ -10,7 +10,7 @@ from tests.simulation.violations import demand
 from penstock_backbone.records.limits import FLEET, FLEET_LIMIT_DEFAULT, tenant_scope
 from penstock_backbone.records.runs import QUEUED, as_run, needs_token
 from penstock_backbone.records.tokens import WAITING
-from penstock_backbone.records.yields import YIELDS_MAX, Asks
+from penstock_backbone.records.yields import YIELDS_MAX, Ask, Asks
 from penstock_backbone.vocabulary import Item
 
 if TYPE_CHECKING:
@@ -23,12 +23,14 @@ class Yields:
         self._runs = runs
         self._limit = FLEET_LIMIT_DEFAULT
         self._is_on = False
+        self._stood: set[Ask] = set()
 
     def switched(self, fleet: Item) -> None:
         self._limit, self._is_on = 0 if fleet.get("paused") else fleet["limit"], fleet.get("yields", False)
 
     def asked(self, now: Asks, owed: Callable[[str], range]) -> None:
-        """`owed`: how many slots a tenant's scope is owed, by what the one who asks may know."""
+        """`owed`: how many slots a tenant's scope is owed, by what the one who asks may know. An ask that stood before was
+        right when it was made; what its tenant has lost since then does not take it back."""
         demand(self._is_on, "I15", "a run is asked to yield, and nobody wants that")
         in_use = self._ledger.in_use
         demand(
@@ -40,8 +42,11 @@ class Yields:
         }
         starving = {tenant for tenant in waiting if in_use(tenant) < owed(tenant)[-1]}
         demand(len(now.standing) <= len(starving), "I15", f"{len(now.standing)} asks stand for {len(starving)} tenants")
+        stood, self._stood = self._stood, set(now.standing)
         for name, fence in now.standing:
             demand(held.get(name) == fence, "I15", f"{name} is asked to yield, and does not hold under {fence}")
+            if (name, fence) in stood:
+                continue
             tenant = tokens[name]["tenant"]
             asked = sum(tokens[other]["tenant"] == tenant for other, _ in now.standing)
             left = in_use(tenant_scope(tenant)) - asked
