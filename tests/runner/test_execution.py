@@ -248,6 +248,7 @@ async def test_a_story_that_grows_too_long_ends_the_run_before_the_item_overflow
     (ended,) = of_type(await rig.story(run_id), "RunFailed")
     assert ended["error"] == "StoryTooLong"
     assert "The run's story is full" in ended["message"]
+    assert "fewer stages, attempts or waits" in ended["message"]
 
 
 @virtual

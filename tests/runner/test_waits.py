@@ -10,11 +10,12 @@ from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
 
 from penstock_backbone.records import verbs
-from penstock_backbone.records.runs import FAILED, RUNNING, SUCCEEDED, WAITING, RunItem
+from penstock_backbone.records.runs import FACTS_MAX, FAILED, RUNNING, SUCCEEDED, WAITING, RunItem
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.waits import open_waits
 from penstock_backbone.vocabulary import Outcome, Update, Write
 from penstock_runner.authoring import StageContext, Workflow
+from penstock_runner.handlers.journal import FACTS_RESERVED
 from penstock_runner.handlers.wishes import LOOK_SECONDS
 
 DAY = 24 * 3600.0
@@ -149,6 +150,26 @@ async def test_a_long_sleep_gives_the_slot_back_and_a_short_one_does_not(rig: Ri
     await rig.ring()
     await rig.until_ended(run_id, state=SUCCEEDED)
     assert [round(moment - began) for moment in woke] == pytest.approx([LONG + 6], abs=3)
+
+
+@virtual
+async def test_a_run_has_room_for_about_160_waits(rig: Rig) -> None:
+    """As docs/tutorial.md has it."""
+
+    async def polls(context: StageContext) -> Word:
+        while True:
+            await context.sleep(60)
+
+    one = workflow(stage("poll", polls))
+    run_id = await rig.submit(one)
+    rig.start(one)
+    stories = []
+    for _ in range(2):
+        stories.append((await resting(rig, run_id))["seq"])
+        await rig.clock.sleep(60)
+        await rig.ring()
+        await rig.until(lambda run: run["state"] == RUNNING or run["seq"] > stories[-1] + 1, run_id)
+    assert (FACTS_MAX - FACTS_RESERVED) // (stories[1] - stories[0]) == pytest.approx(160, abs=5)
 
 
 @virtual

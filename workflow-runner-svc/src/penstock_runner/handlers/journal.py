@@ -311,6 +311,6 @@ def _copied(waits: dict[str, dict[str, WaitItem]]) -> dict[str, dict[str, WaitIt
 def _too_long(at: int) -> FactItem:
     message = (
         f"The run's story is full: it may have {FACTS_MAX - FACTS_RESERVED} facts and {STORY_BYTES_MAX} bytes. "
-        "Use fewer stages or attempts, shorter error messages, and artifacts for what is large."
+        "Use fewer stages, attempts or waits, shorter error messages, and artifacts for what is large."
     )
     return fact("RunFailed", at, error="StoryTooLong", message=message)
