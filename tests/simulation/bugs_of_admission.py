@@ -256,6 +256,16 @@ def version_forgotten_on_the_way_back(patches: Patches) -> None:
     patches.change(admission.Admission, "_ending", ending)
 
 
+def lost_runs_lose_their_turns(patches: Patches) -> None:
+    real = patches.put(admission.Admission, "_endings", None)
+
+    def endings(self: Any, runs: Any) -> tuple[list[Operation], set[str]]:
+        found, _ = real(self, runs)
+        return found, set()
+
+    patches.change(admission.Admission, "_endings", endings)
+
+
 def counter_instead_of_set(patches: Patches) -> None:
     """Counts moves and never counts again, so what others did in between is lost."""
     counts: dict[int, int] = {}

@@ -68,6 +68,7 @@ class Ledger:
         self.grants = 0
         self._gone: set[str] = set()
         self._withdrawn: set[str] = set()
+        self._resuming: set[str] = set()
         self._decided_last: dict[str, tuple[float, Process]] = {}
         self._in_use: Counter[str] = Counter()
 
@@ -150,6 +151,7 @@ class Ledger:
             self._demand_applied(operation)
         operations = pending(new)
         self._withdrawn |= {operation.token for operation in operations if operation.op == WITHDRAW}
+        self._resuming = {operation.token for operation in operations if self._resumes(operation)}
         names = [operation.token for operation in operations]
         demand(len(set(names)) == len(names), "I2", "a decision names a token twice")
         assert call is not None, "a head that nobody wrote"
@@ -199,6 +201,11 @@ class Ledger:
         self._count(name, -1)
         del self.held[name]
 
+    def _resumes(self, operation: Operation) -> bool:
+        """It goes back to the line by this decision, and had begun."""
+        run = self._runs.get(_run_of(operation.token))
+        return operation.op == REQUEUE and run is not None and run.get("revoked") != operation.fence
+
     def _withdraw(self, operation: Operation) -> None:
         name = operation.token
         demand(name not in self.held, "I2", f"{name} is taken out of the line while it is held")
@@ -235,17 +242,17 @@ class Ledger:
             demand(self._in_use[scope] <= most, "I1", f"{self._in_use[scope]} run in {scope}, where {most} may")
 
     def _demand_turn(self, name: str, token: Item, call: Call) -> None:
-        """Judged by what the decider must have seen: what stood in the table before it last read it all."""
+        """Judged by what the decider must have seen: what stood in the table before it last read it all, and what resumes
+        after this very decision."""
         mine = (token["at"], token["run"])
         seen_all = self._has_seen_all(call, token["pk"])
         limits_seen = call.views.get(LIMITS_QUERY, 0.0)
         for other_name, other in self.tokens.items():
-            if (
-                other_name == name
-                or other_name in self.held
-                or other_name in self._withdrawn
-                or other["st"] != WAITING
-                or self.since[other_name] >= call.views.get(_query_of(other["pk"]), 0.0)
+            if other_name == name or other_name in self.held or other_name in self._withdrawn:
+                continue
+            resumes = other_name in self._resuming
+            if not resumes and (
+                other["st"] != WAITING or self.since[other_name] >= call.views.get(_query_of(other["pk"]), 0.0)
             ):
                 continue
             if not self.fleet.is_surely_served(other["run"], call):
@@ -256,9 +263,9 @@ class Ledger:
                 same_line = other["wf"] == token["wf"] and other["prio"] == token["prio"]
                 earlier = (other["at"], other["run"]) < mine
                 demand(not (same_line and earlier), "I9", f"{name} was let in before {other_name}")
-                if earlier and not self._has_room(other, limits_seen):
+                if earlier and not resumes and not self._has_room(other, limits_seen):
                     self._sightings.note("a run was passed over at a limit of its own (44)")
-            elif other["pk"] == token["pk"] and seen_all and self._has_room(other, limits_seen):
+            elif not resumes and other["pk"] == token["pk"] and seen_all and self._has_room(other, limits_seen):
                 here, there = _tenant(token), _tenant(other)
                 self._shares.demand_turn(here, there, (self._in_use[here], self._in_use[there]), limits_seen)
 

@@ -39,6 +39,7 @@ MUTATIONS = (
     Mutation("what nobody serves is let in", bugs_of_admission.unserved_let_in),
     Mutation("what is served is read once", bugs_of_admission.served_read_once),
     Mutation("a token that goes back forgets its run's version", bugs_of_admission.version_forgotten_on_the_way_back),
+    Mutation("a run that lost its runner loses its turn, too", bugs_of_admission.lost_runs_lose_their_turns),
     Mutation("the held set is a counter", bugs_of_admission.counter_instead_of_set),
     Mutation("last come, first served", bugs_of_admission.last_come_first_served),
     Mutation("whoever holds most comes first", bugs_of_admission.flooding_tenant_first),

@@ -144,7 +144,7 @@ class Sightings:
             self.note("a lease expired (51)")
         elif table == RUNS and changes.get("state") == QUEUED:
             self.note("a run was fenced off (51, 52)")
-        elif table == RUNS and changes.keys() == {"fence"}:
+        elif table == RUNS and "revoked" in changes:
             self.note("a grant was revoked (32)")
         elif table == RUNS and changes.get("state") == FAILED:
             self.note("a run failed (66, 67)")
