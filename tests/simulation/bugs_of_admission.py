@@ -291,15 +291,8 @@ def last_come_first_served(patches: Patches) -> None:
 
 
 def flooding_tenant_first(patches: Patches) -> None:
-    from penstock_orchestrator.domain.picker import Picker  # noqa: PLC0415  # only this one needs it
-
-    real = patches.put(Picker, "_share", None)
-
-    def share(self: Any, tenant: str) -> int | None:
-        fair = real(self, tenant)
-        return None if fair is None else -fair
-
-    patches.change(Picker, "_share", share)
+    real = patches.put(Occupancy, "share", None)
+    patches.change(Occupancy, "share", lambda self, tenant: -real(self, tenant))
 
 
 def _no_assertion(patches: Patches) -> None:
