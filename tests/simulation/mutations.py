@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.simulation import bugs_of_admission, bugs_of_runners, bugs_of_shards, bugs_of_stages, bugs_of_waits
+from tests.simulation import (
+    bugs_of_admission,
+    bugs_of_decisions,
+    bugs_of_runners,
+    bugs_of_shards,
+    bugs_of_stages,
+    bugs_of_waits,
+)
 from tests.simulation.patches import Mutation
 
 MUTATIONS = (
@@ -26,25 +33,25 @@ MUTATIONS = (
     Mutation("the fence does not grow", bugs_of_admission.fence_does_not_grow),
     Mutation("enqueueing is two writes", bugs_of_admission.enqueue_not_transactional),
     Mutation("a late enqueue begins a run anew", bugs_of_admission.token_may_come_back),
-    Mutation("== instead of >= for the fleet's limit", bugs_of_admission.equals_instead_of_at_least),
-    Mutation("a tenant's limit is off by one", bugs_of_admission.tenant_limit_off_by_one),
-    Mutation("a workflow's limit is not read", bugs_of_admission.workflow_limit_not_read),
-    Mutation("a resource's limit is not read", bugs_of_admission.resource_limit_not_read),
+    Mutation("== instead of >= for the fleet's limit", bugs_of_decisions.equals_instead_of_at_least),
+    Mutation("a tenant's limit is off by one", bugs_of_decisions.tenant_limit_off_by_one),
+    Mutation("a workflow's limit is not read", bugs_of_decisions.workflow_limit_not_read),
+    Mutation("a resource's limit is not read", bugs_of_decisions.resource_limit_not_read),
     Mutation(
-        "a run is counted at its workflow and not at its resources", bugs_of_admission.only_the_first_scope_counts
+        "a run is counted at its workflow and not at its resources", bugs_of_decisions.only_the_first_scope_counts
     ),
-    Mutation("a lowered limit is ignored", bugs_of_admission.lowered_limits_ignored),
-    Mutation("a pause is ignored", bugs_of_admission.pauses_ignored),
-    Mutation("limits are read once", bugs_of_admission.limits_read_once),
-    Mutation("what nobody serves is let in", bugs_of_admission.unserved_let_in),
-    Mutation("what is served is read once", bugs_of_admission.served_read_once),
-    Mutation("a token that goes back forgets its run's version", bugs_of_admission.version_forgotten_on_the_way_back),
-    Mutation("a run that lost its runner loses its turn, too", bugs_of_admission.lost_runs_lose_their_turns),
-    Mutation("the held set is a counter", bugs_of_admission.counter_instead_of_set),
-    Mutation("last come, first served", bugs_of_admission.last_come_first_served),
-    Mutation("whoever holds most comes first", bugs_of_admission.flooding_tenant_first),
-    Mutation("the weights of tenants are not read", bugs_of_admission.weights_not_read),
-    Mutation("the least shares of tenants are not read", bugs_of_admission.least_shares_not_read),
+    Mutation("a lowered limit is ignored", bugs_of_decisions.lowered_limits_ignored),
+    Mutation("a pause is ignored", bugs_of_decisions.pauses_ignored),
+    Mutation("limits are read once", bugs_of_decisions.limits_read_once),
+    Mutation("what nobody serves is let in", bugs_of_decisions.unserved_let_in),
+    Mutation("what is served is read once", bugs_of_decisions.served_read_once),
+    Mutation("a token that goes back forgets its run's version", bugs_of_decisions.version_forgotten_on_the_way_back),
+    Mutation("a run that lost its runner loses its turn, too", bugs_of_decisions.lost_runs_lose_their_turns),
+    Mutation("the held set is a counter", bugs_of_decisions.counter_instead_of_set),
+    Mutation("last come, first served", bugs_of_decisions.last_come_first_served),
+    Mutation("whoever holds most comes first", bugs_of_decisions.flooding_tenant_first),
+    Mutation("the weights of tenants are not read", bugs_of_decisions.weights_not_read),
+    Mutation("the least shares of tenants are not read", bugs_of_decisions.least_shares_not_read),
     Mutation("a slot is freed before its run is fenced off", bugs_of_admission.released_before_fenced_off),
     Mutation("a grant is revoked without a fence", bugs_of_admission.revoked_without_fence),
     Mutation("a run is fenced off without a condition", bugs_of_admission.fence_off_without_condition),
