@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -133,6 +134,61 @@ async def test_a_thread_of_the_stage_may_say_how_far_it_has_come(rig: Rig) -> No
     run_id = await rig.submit(one)
     rig.start(one)
     await rig.until(lambda run: run.get("progress") == {"talk": [500, "in a thread"]}, run_id, seconds=5)
+
+
+@virtual
+async def test_a_thread_with_an_event_loop_of_its_own_may_say_it_and_the_run_is_written_on_the_runners(
+    rig: Rig,
+) -> None:
+    faults = Faults(rig.engine)
+    write = faults.tables.write
+    writers: set[int] = set()
+
+    async def write_here(writes: Sequence[Any]) -> Any:
+        writers.add(threading.get_ident())
+        return await write(writes)
+
+    async def talks(context: StageContext) -> Word:
+        async def crawls() -> None:
+            context.progress(0.5, "in a loop")
+            await asyncio.sleep(0)  # noqa: TID251  # one round of the thread's loop, no time
+
+        thread = threading.Thread(target=lambda: asyncio.run(crawls()))
+        thread.start()
+        thread.join()
+        await rig.clock.sleep(5)
+        return Word()
+
+    one = workflow(stage("talk", talks))
+    run_id = await rig.submit(one)
+    faults.tables.write = write_here  # type: ignore[method-assign]  # says which thread writes
+    rig.start(one, faults=faults)
+    await rig.until(lambda run: run.get("progress") == {"talk": [500, "in a loop"]}, run_id, seconds=5)
+    assert writers == {threading.get_ident()}
+
+
+@virtual
+async def test_what_a_thread_says_while_its_last_word_is_prepared_is_shown_too(rig: Rig) -> None:
+    contexts: list[StageContext] = []
+
+    def redact(line: str) -> str:
+        if line == "first":
+            thread = threading.Thread(target=contexts[0].progress, args=(0.2, "second"))
+            thread.start()
+            thread.join()
+        return line
+
+    async def talks(context: StageContext) -> Word:
+        contexts.append(context)
+        context.progress(0.1, "first")
+        await rig.clock.sleep(60)
+        return Word()
+
+    one = workflow(stage("talk", talks))
+    run_id = await rig.submit(one)
+    process = rig.start(one)
+    process.runner.claims._world = replace(rig.world(), redact=redact)
+    await rig.until(lambda run: run.get("progress") == {"talk": [200, "second"]}, run_id, seconds=5)
 
 
 @virtual

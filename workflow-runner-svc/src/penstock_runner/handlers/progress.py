@@ -29,14 +29,11 @@ class Progress:
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction}")
         # A stage may say this a thousand times a second: only what is written is looked at.
-        self._said[stage] = (fraction, line[: 8 * LINE_CHARS_MAX])
-        if self._writing is None:
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                self._loop.call_soon_threadsafe(self._begin)
-            else:
-                self._begin()
+        said = (fraction, line[: 8 * LINE_CHARS_MAX])
+        if self._is_own_loop():
+            self._hear(stage, said)
+        else:
+            self._loop.call_soon_threadsafe(self._hear, stage, said)
 
     def forget(self, stage: str) -> None:
         """Its attempt is over. The next write says so."""
@@ -47,7 +44,15 @@ class Progress:
         if self._writing is not None:
             self._writing.cancel()
 
-    def _begin(self) -> None:
+    def _is_own_loop(self) -> bool:
+        """A thread may have none, or one of its own."""
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    def _hear(self, stage: str, said: tuple[float | None, str]) -> None:
+        self._said[stage] = said
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
 
