@@ -14,7 +14,7 @@ from tests.runner.test_execution import of_type
 
 from penstock_backbone.records.runs import FAILED
 from penstock_runner.authoring import FinalError, StageContext
-from penstock_runner.domain.raised import SHOWN_CHARS_MAX, end_of
+from penstock_runner.domain.raised import SHOWN_CHARS_MAX, end_of, is_final
 from penstock_runner.domain.redaction import Redaction
 from penstock_runner.handlers.stage_log import ATTEMPT_CHARS_MAX, LINE_CHARS_MAX, RedactingFilter, StageLog
 from penstock_runner.stage_output import StageOutput
@@ -191,6 +191,18 @@ async def test_an_error_of_several_says_what_each_is_and_a_final_one_among_them_
     await rig.until_ended(run_id, state=FAILED)
     (failed,) = of_type(await rig.story(run_id), "StageFailed")
     assert failed["message"] == "two calls (2 sub-exceptions): OSError: no route; FinalError: no such account"
+
+
+class _Refusals(ExceptionGroup[OSError]):
+    pass
+
+
+@pytest.mark.parametrize("final", [ExceptionGroup, _Refusals, OSError])
+def test_an_error_is_final_for_what_it_is_and_for_what_is_in_it_at_any_depth(final: type[Exception]) -> None:
+    inner = _Refusals("both", [OSError("no"), OSError("never")])
+    assert is_final(inner, (final,))
+    assert is_final(ExceptionGroup("two calls", [KeyError("x"), inner]), (final,))
+    assert not is_final(inner, (KeyError,))
 
 
 @virtual

@@ -17,7 +17,9 @@ _GROUPED_MAX = 5
 
 def is_final(error: BaseException, final_errors: tuple[type[BaseException], ...]) -> bool:
     """Trying again cannot help: its author says so of the error, or of one of those in a group."""
-    return any(isinstance(each, (FinalError, *final_errors)) for each in _single(error))
+    if isinstance(error, (FinalError, *final_errors)):
+        return True
+    return isinstance(error, BaseExceptionGroup) and any(is_final(each, final_errors) for each in error.exceptions)
 
 
 def words_of(error: BaseException) -> str:
