@@ -11,6 +11,7 @@ from tests.api.test_bad_input import assert_problem
 from tests.api.world import World, submitted, world
 from tests.docs.verb_table import CELLS, VERBS, Cell, run_for
 
+from penstock_api.documentation.examples import EXAMPLES
 from penstock_api.domain.wishes import Answer, Step, comes_of
 from penstock_backbone.records.projects import as_project, project_key
 from penstock_backbone.records.runs import PAUSED, WAITING, RunItem, end_run, fact, story
@@ -164,8 +165,21 @@ async def test_a_run_takes_only_so_many_signals() -> None:
         for number in range(20):
             assert (await ask(client, project, f"signals/s{number}", number)).status_code == 200
         before = made.items_written
-        assert_problem(await ask(client, project, "signals/one-more", 1), 409, "run-full")
+        refused = await ask(client, project, "signals/one-more", 1)
+        assert_problem(refused, 409, "run-full")
+        assert "has finished" not in refused.json()["detail"], "no signal ever goes away"
         assert made.items_written == before
+
+
+async def test_a_run_that_is_full_says_what_makes_room_where_anything_does() -> None:
+    async with world(WORKFLOW) as (made, client):
+        project = await waiting(made, client, QUESTION)
+        assert (await ask(client, project, "approve", {"stage": "analysis"})).status_code == 200
+        for number in range(19):
+            assert (await ask(client, project, f"signals/s{number}", number)).status_code == 200
+        refused = await ask(client, project, "signals/one-more", 1)
+        assert_problem(refused, 409, "run-full")
+        assert refused.json()["detail"] == EXAMPLES["problems"]["run-full"]["detail"]
 
 
 async def test_the_questions_of_many_items_are_answered_while_others_finish() -> None:

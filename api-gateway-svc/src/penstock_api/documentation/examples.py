@@ -166,7 +166,7 @@ _PROBLEMS: dict[str, dict[str, Any]] = {
     "not-asked": {"detail": "The stage deploy asks nothing that could be answered."},
     "answered-before": {"detail": "The signal go was sent with another value before, and the first one stands."},
     "run-full": {
-        "detail": "A run can keep 20 signals and answers to stages that have not finished, and it has them: answer again once one of these stages has finished."
+        "detail": "A run can keep 20 signals and answers to stages that have not finished, and it has them: try again once one of these stages has finished."
     },
     "limit-changed": {
         "detail": f"The limit of fleet was changed by somebody else, to version {_CHANGE}: GET it, and decide again."

@@ -266,11 +266,14 @@ def _signal(wish: Signal, run: RunItem | None, now: int) -> Step | Verdict:
 
 
 def _kept(run: RunItem, key: str, text: str, kind: str, told: FactItem) -> Step | Verdict:
-    if len(answers_needed(run)) >= ANSWERS_MAX:
+    kept = answers_needed(run)
+    if len(kept) >= ANSWERS_MAX:
+        hint = "signals stay as long as the run"
+        if not all(each.startswith(f"{SIGNAL}:") for each in kept):
+            hint = "try again once one of these stages has finished"
         return Refusal(
             FULL,
-            f"A run can keep {ANSWERS_MAX} signals and answers to stages that have not finished, and it has them: "
-            "answer again once one of these stages has finished.",
+            f"A run can keep {ANSWERS_MAX} signals and answers to stages that have not finished, and it has them: {hint}.",
         )
     at = told["at"]
     waited = any(answer_key(each.stage, each.key, each.wait) == key for each in open_waits(run, at))
