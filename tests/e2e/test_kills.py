@@ -95,7 +95,7 @@ async def test_one_process_after_another_is_killed_and_everything_finishes(tmp_p
 
 
 async def test_after_a_kill_of_everything_the_next_up_finishes_it(tmp_path: Path) -> None:
-    product = Product(tmp_path / "data", *OWN_WORKFLOWS)
+    product = Product(tmp_path / "data", "--runners", "2", *OWN_WORKFLOWS)
     await product.start()
     ids = await submit_many(product)
     await product.some_stages_done(*ids)

@@ -58,7 +58,7 @@ async def machine(
     async with _engine(settings, clock) as engine:
 
         async def bury(session: str) -> None:
-            await _bury(engine, [session], clock)
+            await bury_sessions(engine, [session], clock)
 
         supervisor = Supervisor(
             programs(wish, settings, folder), clock=clock, ids=ids, report=report, on_death=bury, hurry=hurry
@@ -100,7 +100,9 @@ async def _prepare(engine: Engine, wish: Wish, supervisor: Supervisor, clock: Cl
     if wish.limit is not None:
         await limit_fleet(engine, wish.limit, clock, ids)
     if alone:
-        await _bury(engine, [name for name in await _open_sessions(engine) if name not in supervisor.sessions()], clock)
+        await bury_sessions(
+            engine, [name for name in await _open_sessions(engine) if name not in supervisor.sessions()], clock
+        )
 
 
 async def limit_fleet(engine: Engine, limit: int, clock: Clock, ids: Ids) -> None:
@@ -129,8 +131,9 @@ async def _open_sessions(engine: Engine) -> list[str]:
     return [item["sk"] for item in items if not sessions.is_dead(item)]
 
 
-async def _bury(engine: Engine, names: Sequence[str], clock: Clock) -> None:
-    writes = [write(name) for name in names for write in (sessions.bury_session, sessions.tell_of_burial)]
+async def bury_sessions(engine: Engine, names: Sequence[str], clock: Clock) -> None:
+    """Told of once: a batch may name an item only once, too."""
+    writes: list[Write] = [*map(sessions.bury_session, names), *map(sessions.tell_of_burial, names[-1:])]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(MOURN_SECONDS_MAX):
             await _write(engine, writes, clock)
