@@ -11,6 +11,7 @@ import pytest
 from tests.contract.contract_inventory import CONTRACT, POISONED, RECEIVES_MAX, VISIBILITY_SECONDS, WATCHED
 from tests.contract.writing import key
 
+from penstock_backbone.local.waiting import Bell
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.system import SystemIds
 from penstock_backbone.vocabulary import Message, Outgoing
@@ -150,3 +151,13 @@ async def test_waiting_ends_when_its_time_is_up(engine: MemoryEngine, clock: Mov
     assert [each.done() for each in waiting] == [False] * 3
     await clock.advance(0.2)
     assert [each.done() and each.result() for each in waiting] == [[], [], False]
+
+
+async def test_whoever_has_waited_in_vain_leaves_nothing_behind(clock: MovedClock) -> None:
+    """An item that is watched for months may never change."""
+    bell = Bell()
+    for _ in range(3):
+        waiting = asyncio.create_task(bell.wait(clock, 5.0))
+        await clock.advance(6.0)
+        assert waiting.done()
+    assert not bell._waiters

@@ -11,10 +11,10 @@ class Bell:
     """Wakes everybody who waits, once a ring."""
 
     def __init__(self) -> None:
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], None] = {}
 
     def ring(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -22,10 +22,11 @@ class Bell:
     async def wait(self, clock: Clock, seconds: float) -> None:
         """Returns at the next ring, or after `seconds`."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
         timer = asyncio.ensure_future(clock.sleep(seconds))
         try:
             await asyncio.wait([waiter, timer], return_when=asyncio.FIRST_COMPLETED)
         finally:
             timer.cancel()
             waiter.cancel()
+            self._waiters.pop(waiter, None)
