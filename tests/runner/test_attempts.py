@@ -17,6 +17,7 @@ from tests.runner.test_execution import of_type
 from tests.runner.test_fan_out import split
 
 from penstock_backbone.records.runs import FAILED, SUCCEEDED, RunItem
+from penstock_backbone.records.waits import open_waits
 from penstock_runner.authoring import FinalError, StageContext
 
 
@@ -282,6 +283,7 @@ async def test_a_runner_that_ends_during_a_back_off_gives_nobody_more_attempts(
     for fence in (2, 3):
         process = rig.start(two)
         await rig.until(partial(has_failed, fence - 1), run_id)
+        assert list(open_waits(await rig.run(run_id), now=0)) == [], "nobody waits for it, whatever his clock says"
         if how == "drained":
             process.stop.set()
             await process.task

@@ -249,8 +249,10 @@ class Execution:
         if isinstance(decision, GiveUp):
             return "never"
         delay = decision.delay_seconds
-        # A short one is only there to remember which attempt is due: whoever resumes the run does not wait for it.
-        self._claimed.waiting.back_off(name, attempt + 1, delay if delay > HERE_SECONDS else 0.0)
+        if delay > HERE_SECONDS:
+            self._claimed.waiting.back_off(name, attempt + 1, delay)
+        else:
+            self._claimed.waiting.remember(name, attempt + 1)
         await self._journal.commit([self._teller.failed(stage, attempt, outcome, delay)], {})
         if delay <= HERE_SECONDS and not stopping.is_set():
             await world.clock.sleep(delay)

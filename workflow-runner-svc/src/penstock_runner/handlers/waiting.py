@@ -103,12 +103,26 @@ class Waiting:
 
     def back_off(self, stage: str, attempt: int, seconds: float) -> str:
         """The key of a wait for the next attempt, which is `attempt`."""
-        key = f"{RETRY}:{attempt}"
+        key = _retry_key(attempt)
         self.begun(stage, key, kind=RETRY, attempt=attempt, seconds=seconds)
         return key
 
+    def remember(self, stage: str, attempt: int) -> None:
+        """Which attempt is due, and nothing that whoever resumes the run would wait for, whatever his clock says."""
+        now = to_ms(self._world.clock.now())
+        self._journal.waits.setdefault(stage, {})[_retry_key(attempt)] = {
+            "k": RETRY,
+            "n": attempt,
+            "at": now,
+            "until": 0,
+        }
+
     def _now(self) -> int:
         return max(to_ms(self._world.clock.now()), self._passed)
+
+
+def _retry_key(attempt: int) -> str:
+    return f"{RETRY}:{attempt}"
 
 
 def sleep_key(number: int) -> str:
