@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Sequence
+from typing import Any
 
 from tests.runner.blocking_stages import WORKFLOWS
+from tests.runner.faults import Faults
 from tests.runner.rig import Rig, virtual
 from tests.runner.stages import Word, stage, workflow
 from tests.runner.test_blocking_runs import in_real_time
@@ -145,3 +148,30 @@ async def test_a_stage_that_hangs_in_c_is_ended_with_its_worker(rig: Rig) -> Non
     await ask(rig, run_id)
     await rig.until_ended(run_id, state=CANCELLED)
     assert rig.clock.monotonic() - asked < 5
+
+
+@virtual
+async def test_a_run_whose_last_stage_ends_while_it_is_being_cancelled_is_cancelled(rig: Rig) -> None:
+    """Seed 90043167: its success was not written yet, and was written together with the end by cancelling. Both were
+    refused for the wish to cancel, and nobody began the end anew: the runner went round in a hot loop."""
+    faults = Faults(rig.engine)
+    write = faults.tables.write
+
+    async def answered_late(writes: Sequence[Any]) -> Any:
+        outcomes = await write(writes)
+        if any("results/quick" in getattr(each, "set", ()) for each in writes):
+            await rig.clock.sleep(5)
+        return outcomes
+
+    async def slower(context: StageContext) -> Word:
+        await rig.clock.sleep(0.5)
+        return Word()
+
+    faults.tables.write = answered_late  # type: ignore[method-assign]  # one answer comes late
+    both = workflow(stage("quick", needs=()), stage("slower", slower, needs=()))
+    run_id = await rig.submit(both)
+    rig.start(both, faults=faults)
+    await rig.until(lambda run: "quick" in run["results"], run_id)
+    await rig.clock.sleep(1)
+    await ask(rig, run_id)
+    await rig.until_ended(run_id, state=CANCELLED)

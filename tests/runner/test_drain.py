@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +13,8 @@ from tests.runner.stages import Word, in_a_row, stage, workflow
 from tests.runner.test_execution import hang
 
 from penstock_backbone.inventory import DISPATCH_QUEUE
-from penstock_backbone.records.runs import QUEUED, RUNNING, SUCCEEDED
+from penstock_backbone.records.runs import CANCELLED, QUEUED, RUNNING, SUCCEEDED
+from penstock_backbone.records.verbs import ask_to_cancel
 from penstock_runner.authoring import StageContext, Workflow
 
 
@@ -213,3 +216,24 @@ async def test_a_run_that_is_claimed_just_when_its_runner_is_to_end_is_handed_ba
     handed_back = await rig.run(run_id)
     assert (handed_back["state"], handed_back["attempt"]) == (QUEUED, 0)
     assert completions(await rig.story(run_id)) == []
+
+
+@virtual
+async def test_a_run_that_is_being_cancelled_when_its_runner_is_stopped_is_cancelled_all_the_same(rig: Rig) -> None:
+    """Seed 90043167: what ended it had been stopped, and handing it back was refused again and again, in a hot loop."""
+
+    async def stubborn(context: StageContext) -> Word:
+        with contextlib.suppress(asyncio.CancelledError):
+            await rig.clock.sleep(30)
+        await rig.clock.sleep(3)
+        return Word()
+
+    plain = workflow(stage("only", stubborn))
+    run_id = await rig.submit(plain)
+    process = rig.start(plain, drain_seconds=0.5)
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    await rig.clock.sleep(0.5)
+    await rig.ask(run_id, lambda run: ask_to_cancel(run, reason="enough", at=run["at"]))
+    await rig.clock.sleep(2.1)
+    assert await ended_after(rig, process) < 5
+    assert (await rig.run(run_id))["state"] == CANCELLED

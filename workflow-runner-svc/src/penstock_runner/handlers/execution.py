@@ -353,7 +353,9 @@ class Execution:
         except RunEnded:
             pass
         except CancelAsked as asked:
-            self._ending = self._cancelling  # the journal writes no other end any more: that by time gives way
+            # The journal writes no other end any more: that by time gives way. An end by cancelling that is itself over, or
+            # was stopped, begins anew.
+            self._ending = self._cancelling and not self._stopped and work != self._end_cancelled
             self.cancel(str(asked))
         except RunLost as lost:
             _log.info("Run %s under fence %d was lost: %s.", *self.key, lost)
