@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.simulation.loop import OWNER, Event, Owner, SimulationLoop
 
+from penstock_backbone.vocabulary import Key
+
 BEGINNING = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 TASKS_SWEPT = 256
 
@@ -81,7 +83,8 @@ class SeededChance:
 
 
 class Process:
-    """One life of a process called `name`. `views`: when it last saw what it decides from, in true seconds."""
+    """One life of a process called `name`. `views`: when it last saw what it decides from, in true seconds; `decided`: what
+    it had seen when it made the last decision of each head, by that decision's id."""
 
     def __init__(self, loop: SimulationLoop, name: str, *, seed: int, life: int, rate: float) -> None:
         self.name = name
@@ -96,6 +99,7 @@ class Process:
         self.chance = SeededChance(stream_of(seed, "chance", name, life))
         self.network = stream_of(seed, "network", name, life).random
         self.views: dict[str, float] = {}
+        self.decided: dict[Key, tuple[str, dict[str, float]]] = {}
         self.sessions: set[str] = set()
         self.subject: Any = None
         self.diary: Any = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ LIMITS_AGE = "when limits were read, in seconds awake"
 SESSIONS_QUERY = f"tables.query {SESSIONS_PK}"
 SESSIONS_READ = (SESSIONS_QUERY, "the reading of sessions before that", "and the one before")
 """An answer that has arrived may still lie there when another task decides, and two may be on their way at once."""
+NOTHING_SEEN: Mapping[str, float] = {}
 TIMEOUT_SECONDS = 1.0
 """After this a client gives a call up; the sdk's own repetitions are part of it."""
 CHANGES = (*WRITES, "bus.publish", "queues.send", "queues.delete", "queues.extend", "streams.settle", "blobs.put")
@@ -68,6 +69,7 @@ class Call:
         answer: asyncio.Future[Any],
         refuse: Callable[[str], Any] | None,
         halve: Callable[[int], Any] | None,
+        views: Mapping[str, float],
     ) -> None:
         self.process = process
         self.name = name
@@ -75,7 +77,7 @@ class Call:
         self.answer = answer
         self.refuse = refuse
         self.halve = halve
-        self.views = dict(process.views) if name.startswith("tables.write_after") else {}
+        self.views = views
 
 
 def seen_before(call: Call) -> float:
@@ -170,10 +172,12 @@ class Network:
         refuse: Callable[[str], Any] | None = None,
         halve: Callable[[int], Any] | None = None,
         of_session: bool = False,
+        views: Mapping[str, float] = NOTHING_SEEN,
     ) -> asyncio.Future[Any]:
+        """`views`: what the process had seen of what it has decided now."""
         loop = self.loop
         answer = loop.create_answer()
-        call = Call(process, name, apply, answer, refuse, halve)
+        call = Call(process, name, apply, answer, refuse, halve, views)
         throttled = of_session and loop.now < self._sessions_until
         if throttled or (self._outages and self._is_cut_off(process, name)):
             self.later(self.way(process), self._fail, call, GONE)

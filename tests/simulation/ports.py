@@ -99,8 +99,18 @@ class Tables(_Part):
             lambda: self._write_after(guard, followers),
             refuse=lambda reason: (Unsettled(reason), []),
             halve=some,
+            views=self._seen_by(guard),
         )
         return answer
+
+    def _seen_by(self, guard: Write) -> dict[str, float]:
+        """What was seen when it was decided: a repetition decides nothing anew."""
+        decision = guard.set.get("cid", "") if isinstance(guard, Update) else ""
+        known, views = self._process.decided.get(guard.key, ("", {}))
+        if not decision or decision != known:
+            views = dict(self._process.views)
+            self._process.decided[guard.key] = decision, views
+        return views
 
     async def transact(self, parts: Sequence[TransactionPart]) -> TransactionOutcome:
         def apply() -> TransactionOutcome:
