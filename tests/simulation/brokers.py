@@ -146,9 +146,11 @@ class QueueBroker:
         self._network.later(max(seconds, 0.0) + 0.001, self._polls.ring, queue)
 
     def show_all(self, queue: str) -> None:
-        """What is being worked on becomes visible again, as when a visibility time ends too early."""
+        """What is being worked on becomes visible again, as when a visibility time ends too early. At most half of the
+        receives after which a message is put aside are taken from it so: the rest are for what its receivers do."""
         lane = self._queues._queued._lane(queue)
-        self.extend(queue, [message.receipt for message in lane.held.values()], 0.0)
+        most = lane.definition.receives_max // 2
+        self.extend(queue, [message.receipt for message in lane.held.values() if message.receives < most], 0.0)
 
     def size(self, queue: str) -> int:
         return self._queues._queued.size(queue)
