@@ -8,8 +8,9 @@ import logging
 from typing import Any
 
 from penstock_events.facts import Artifact
-from penstock_runner.authoring import FinalError, OutputModel
+from penstock_runner.authoring import OutputModel
 from penstock_runner.domain.output import outputs_from, text_of
+from penstock_runner.domain.raised import is_final
 from penstock_runner.ports import Desk, Job, JobFailed
 
 
@@ -31,7 +32,7 @@ class InlineWorkers:
             assert not inspect.iscoroutinefunction(run)
             output = text_of(run(context, *job.arguments), job.stage.output)
         except Exception as error:  # noqa: BLE001  # whatever the stage raises
-            final = isinstance(error, (FinalError, *job.stage.final_errors))
+            final = is_final(error, job.stage.final_errors)
             raise JobFailed(type(error).__name__, str(error), final=final) from None
         for name, data in context.put.items():
             await desk.put_artifact(name, data)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from tests.runner.faults import Faults
@@ -15,6 +16,13 @@ from tests.runner.test_execution import of_type
 
 from penstock_backbone.records.runs import FAILED, SUCCEEDED
 from penstock_runner.authoring import StageContext
+
+
+def in_a_thread(work: Callable[[], object]) -> None:
+    """Until it is done."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
 
 
 @virtual
@@ -124,9 +132,7 @@ async def test_progress_whose_answers_are_lost_neither_stops_nor_spoils_the_run(
 @virtual
 async def test_a_thread_of_the_stage_may_say_how_far_it_has_come(rig: Rig) -> None:
     async def talks(context: StageContext) -> Word:
-        thread = threading.Thread(target=context.progress, args=(0.5, "in a thread"))
-        thread.start()
-        thread.join()
+        in_a_thread(partial(context.progress, 0.5, "in a thread"))
         await rig.clock.sleep(5)
         return Word()
 
@@ -153,9 +159,7 @@ async def test_a_thread_with_an_event_loop_of_its_own_may_say_it_and_the_run_is_
             context.progress(0.5, "in a loop")
             await asyncio.sleep(0)  # noqa: TID251  # one round of the thread's loop, no time
 
-        thread = threading.Thread(target=lambda: asyncio.run(crawls()))
-        thread.start()
-        thread.join()
+        in_a_thread(lambda: asyncio.run(crawls()))
         await rig.clock.sleep(5)
         return Word()
 
@@ -173,9 +177,7 @@ async def test_what_a_thread_says_while_its_last_word_is_prepared_is_shown_too(r
 
     def redact(line: str) -> str:
         if line == "first":
-            thread = threading.Thread(target=contexts[0].progress, args=(0.2, "second"))
-            thread.start()
-            thread.join()
+            in_a_thread(partial(contexts[0].progress, 0.2, "second"))
         return line
 
     async def talks(context: StageContext) -> Word:
