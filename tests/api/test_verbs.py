@@ -12,12 +12,25 @@ from tests.api.world import World, submitted, world
 from tests.docs.verb_table import CELLS, VERBS, Cell, run_for
 
 from penstock_api.documentation.examples import EXAMPLES
-from penstock_api.domain.wishes import Answer, Step, comes_of
+from penstock_api.domain.wishes import ANSWERED_BYTES_MAX, FACTS_KEPT, Answer, Step, comes_of
+from penstock_backbone.local.limits import item_size
 from penstock_backbone.records.projects import as_project, project_key
-from penstock_backbone.records.runs import PAUSED, WAITING, RunItem, end_run, fact, story
+from penstock_backbone.records.runs import (
+    FACTS_MAX,
+    PAUSED,
+    QUEUED,
+    RUNNING,
+    WAITING,
+    RunItem,
+    commit_facts,
+    end_run,
+    fact,
+    run_key,
+    story,
+)
 from penstock_backbone.records.transitions import TRANSITIONS
 from penstock_backbone.records.verbs import make_token
-from penstock_backbone.vocabulary import Update
+from penstock_backbone.vocabulary import ITEM_BYTES_MAX, Update
 
 pytestmark = pytest.mark.anyio
 
@@ -308,3 +321,45 @@ async def test_a_signal_for_a_run_that_is_not_enqueued_yet_can_be_sent_again_soo
         answer = await ask(client, project, "signals/go", 1)
         assert_problem(answer, 503, "unavailable")
         assert answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("state", [QUEUED, RUNNING])
+async def test_no_number_of_pauses_leaves_a_run_that_cannot_be_ended(state: str) -> None:
+    """Whoever pauses and resumes again and again is refused while there is room for all that others have to write."""
+    async with world(WORKFLOW) as (made, client):
+        project = await submitted(client)
+        run = await made.enqueue(project["id"])
+        if state == RUNNING:
+            await made.claim(run)
+        for _ in range(FACTS_MAX):
+            refused = await ask(client, project, "pause", {"reason": "停" * 500})
+            if refused.status_code == 409:
+                break
+            assert (await ask(client, project, "resume")).status_code < 300
+        assert_problem(refused, 409, "run-full")
+        run = await made.run(project["run_id"])
+        assert run["seq"] <= FACTS_MAX - FACTS_KEPT
+        assert item_size(run) < ITEM_BYTES_MAX * 3 // 4
+        assert (await ask(client, project, "cancel", {"reason": "停" * 500})).status_code < 300
+
+
+async def test_a_run_with_many_short_pauses_keeps_numbers_for_its_end() -> None:
+    async with world(WORKFLOW) as (made, client):
+        project = await submitted(client)
+        run = await made.claim(await made.enqueue(project["id"]))
+        many = [fact("RunResumed", run["at"], reason="resumed")] * (FACTS_MAX - FACTS_KEPT + 1 - run["seq"])
+        await made.update(
+            commit_facts(run["pk"], fence=run["fence"], seq=run["seq"], facts=many, results={}, at=run["at"])
+        )
+        assert_problem(await ask(client, project, "pause"), 409, "run-full")
+        assert (await ask(client, project, "signals/go", True)).status_code == 200, "what it waits for may still come"
+
+
+async def test_answers_leave_room_for_the_end_of_a_run() -> None:
+    async with world(WORKFLOW) as (made, client):
+        project = await waiting(made, client, SIGNAL)
+        run = await made.run(project["run_id"])
+        long = fact("RunRequeued", run["at"], reason="x" * ANSWERED_BYTES_MAX)
+        await made.update(Update(run_key(run["pk"]), {"seq": run["seq"] + 1, f"facts/{run['seq'] + 1}": long}))
+        assert_problem(await ask(client, project, "signals/go", True), 409, "run-full")
+        assert (await ask(client, project, "cancel")).json()["status"] == "cancelled"

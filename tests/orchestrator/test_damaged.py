@@ -8,12 +8,13 @@ from tests.orchestrator.test_sweep import RUN, rounds
 from tests.orchestrator.world import World, run_of
 
 from penstock_backbone.inventory import RUNS
+from penstock_backbone.local.limits import item_size
 from penstock_backbone.records import verbs
 from penstock_backbone.records.limits import FLEET, Stated, in_use_key, workflow_scope
 from penstock_backbone.records.runs import QUEUED, WAITING, run_key
 from penstock_backbone.records.sessions import bury_session, session_key
 from penstock_backbone.records.waits import TIMERS_PK
-from penstock_backbone.vocabulary import Key, Put, Update
+from penstock_backbone.vocabulary import ITEM_BYTES_MAX, Key, Put, Update
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.hints import Hints
 
@@ -157,3 +158,31 @@ async def test_a_damaged_board_keeps_no_other_from_being_drawn() -> None:
     (drawn,) = await world.engine.tables.get([in_use_key(workflow_scope("build"))])
     assert drawn is not None
     assert drawn["held"] == 1
+
+
+async def test_a_run_without_room_for_another_fact_keeps_no_other_from_going_on_elsewhere() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await two_at_work(world, parts)
+    await world.open_session("ses_2")
+    await world.write(bury_session("ses_1"))
+    await fill(world, RUN)
+    await rounds(world, parts, 3)
+    assert {run: token["f"] for run, token in world.tokens().items()} == {RUN: 1, GOOD: 2}
+
+
+async def test_a_run_without_room_whose_time_has_come_keeps_no_dead_session_and_no_other_timer() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await two_at_work(world, parts)
+    await rests(world, RUN, WAITING, due=world.now_ms + 1000)
+    await fill(world, RUN)
+    await rounds(world, parts, 3)
+    await rests(world, GOOD, WAITING, due=world.now_ms + 1000)
+    await rounds(world, parts, 3)
+    assert (await world.run(GOOD))["state"] == QUEUED
+
+
+async def fill(world: World, run: str) -> None:
+    item = await world.run(run)
+    await world.write(Update(run_key(run), {"filling": "x" * (ITEM_BYTES_MAX - item_size(item) - 20)}))

@@ -15,6 +15,7 @@ from penstock_backbone.errors import Fatal, TooLarge
 from penstock_backbone.records.runs import FAILED, QUEUED, RUNNING, SUCCEEDED, commit_facts, fact
 from penstock_backbone.vocabulary import Written
 from penstock_runner.authoring import FinalError, StageContext
+from penstock_runner.handlers.journal import STORY_BYTES_MAX
 
 
 class Slow(Faults):
@@ -76,6 +77,24 @@ async def test_a_fact_that_somebody_else_added_under_the_same_fence_is_kept_and_
     assert (await rig.told(run_id))[3:] == [
         "StageStarted a", "RunRequeued", "StageCompleted a", "StageStarted b", "StageCompleted b", "RunSucceeded",
     ]  # fmt: skip
+
+
+@virtual
+async def test_what_others_have_added_counts_for_the_length_of_the_story(rig: Rig) -> None:
+    async def work(context: StageContext) -> Word:
+        await rig.clock.sleep(5)
+        return Word()
+
+    three = workflow(stage("a", work), stage("b"), stage("c"))
+    run_id = await rig.submit(three)
+    rig.start(three)
+    await rig.until(lambda run: run["state"] == RUNNING, run_id)
+    run = await rig.run(run_id)
+    words = [fact("RunPauseRequested", 7, reason="x" * STORY_BYTES_MAX)]
+    write = commit_facts(run_id, fence=1, seq=run["seq"], facts=words, results={}, at=7)
+    assert await rig.engine.tables.write([write]) == [Written()]
+    await rig.until_ended(run_id, state=FAILED)
+    assert of_type(await rig.story(run_id), "RunFailed")[0]["error"] == "StoryTooLong"
 
 
 def refuse(rig: Rig, error: Exception, after: int, times: int) -> Faults:

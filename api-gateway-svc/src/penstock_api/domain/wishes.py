@@ -30,8 +30,12 @@ from penstock_backbone.vocabulary import Write
 
 ITEM_MARK = "."
 """In the name of a result: it is an item's of an unfinished stage."""
-FACTS_FOR_RETRY = 100
-"""A run whose story has no room for so many more facts is not begun anew."""
+FACTS_KEPT = 100
+"""A run whose story has no room for so many more facts is neither paused nor begun anew."""
+WISHED_BYTES_MAX = 256 * 1024
+"""Nor is one whose item is larger: what its runner adds, and its end, must find room."""
+ANSWERED_BYTES_MAX = 320 * 1024
+"""A run whose item is larger takes no more answers: its runner adds nothing to it either, except its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +159,15 @@ def _pause(project: ProjectItem, run: RunItem | None, reason: str, now: int) -> 
         return Done()
     if run["state"] in TERMINAL:
         return _over(run, "there is nothing left to pause")
+    if run["state"] == RUNNING and "cancel" in run:
+        return Refusal(OVER, "The run is being cancelled: there is nothing left to pause.")
+    if run["state"] == RUNNING and "pause" in run:
+        return Asked()
+    if _is_long(run):
+        return Refusal(FULL, "The run's story is too long for another pause: let it go on, or cancel it.")
     if run["state"] != RUNNING:
         return Step(verbs.pause_resting(run, reason=reason, at=now), Done())
-    if "cancel" in run:
-        return Refusal(OVER, "The run is being cancelled: there is nothing left to pause.")
-    return Asked() if "pause" in run else Step(verbs.ask_to_pause(run, reason=reason, at=now), Asked())
+    return Step(verbs.ask_to_pause(run, reason=reason, at=now), Asked())
 
 
 def _resume(run: RunItem | None, now: int) -> Step | Verdict:
@@ -183,7 +191,7 @@ def _retry(wish: Retry, run: RunItem | None, now: int) -> Step | Verdict:
         return _over(run, "name the finished stage to begin from")
     if wish.from_stage is not None and (wish.from_stage not in run["results"] or ITEM_MARK in wish.from_stage):
         return Refusal(NOT_FINISHED, f"The stage {wish.from_stage} has not finished: what is unfinished runs anyway.")
-    if run["seq"] > FACTS_MAX - FACTS_FOR_RETRY:
+    if _is_long(run):
         return Refusal(FULL, "The run's story is too long to be continued: submit the project again.")
     write = verbs.retry(
         run, from_stage=wish.from_stage, edited=wish.edited, forget=_asked_again(run), digest=wish.digest, at=now
@@ -275,9 +283,20 @@ def _kept(run: RunItem, key: str, text: str, kind: str, told: FactItem) -> Step 
             FULL,
             f"A run can keep {ANSWERS_MAX} signals and answers to stages that have not finished, and it has them: {hint}.",
         )
+    if _bytes(run) > ANSWERED_BYTES_MAX:
+        return Refusal(FULL, "The run's story is too long for another answer: cancel it, and submit the project again.")
     at = told["at"]
     waited = any(answer_key(each.stage, each.key, each.wait) == key for each in open_waits(run, at))
     return Step(verbs.answer(run, key=key, text=text, told=told, wakes=kind if waited else None, at=at), Done())
+
+
+def _is_long(run: RunItem) -> bool:
+    """Nothing that people may do again and again is added to it."""
+    return run["seq"] > FACTS_MAX - FACTS_KEPT or _bytes(run) > WISHED_BYTES_MAX
+
+
+def _bytes(run: RunItem) -> int:
+    return len(json.dumps(run, ensure_ascii=False).encode())
 
 
 def _over(run: RunItem, hint: str) -> Refusal:

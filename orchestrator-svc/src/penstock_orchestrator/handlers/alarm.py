@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.runs import WAITING, RunItem, as_run, run_key
@@ -11,7 +10,7 @@ from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.verbs import wake
 from penstock_backbone.records.waits import RETRY, TIMER, TIMERS_READ_MAX, first_timers, forget_timer, open_waits
 from penstock_backbone.vocabulary import Item, Write
-from penstock_orchestrator.handlers.records import DAMAGE
+from penstock_orchestrator.handlers.records import DAMAGE, write_each
 
 EVERY_SECONDS = 1.0
 """Between two looks at the timers, however often the sweep turns, unless more are due than one look reads."""
@@ -54,13 +53,11 @@ class Alarm:
             except DAMAGE as error:
                 _log.error("The time of the run %s has come, and it cannot be read: %r", name, error)
                 damaged.add(name)
-        await self._write(wakes)
-        await self._write([forget_timer(timer) for timer in due if timer["run"] not in returning | damaged])
+        await write_each(self._tables, wakes)
+        await write_each(
+            self._tables, [forget_timer(timer) for timer in due if timer["run"] not in returning | damaged]
+        )
         return returning
-
-    async def _write(self, writes: Sequence[Write]) -> None:
-        if writes:
-            await self._tables.write(writes)
 
 
 def _is_due(timer: Item, now: int) -> bool:

@@ -27,7 +27,7 @@ from penstock_orchestrator.domain.verdicts import judge
 from penstock_orchestrator.domain.watchlist import LOOKS_MAX, Watchlist
 from penstock_orchestrator.handlers.alarm import Alarm
 from penstock_orchestrator.handlers.fleet import Fleet
-from penstock_orchestrator.handlers.records import DAMAGE
+from penstock_orchestrator.handlers.records import DAMAGE, write_each
 from penstock_orchestrator.handlers.shards import Shards
 
 EVERY_SECONDS = 0.5
@@ -94,7 +94,7 @@ class Sweep:
             self._leases.observe(name, beat, answered)
         self._leases.forget_all_but(beats)
         expired = [name for name in beats if self._leases.has_expired(name, asked)]
-        outcomes = await self._write([expire_session(name, hb=beats[name]) for name in expired])
+        outcomes = await write_each(self._tables, [expire_session(name, hb=beats[name]) for name in expired])
         for name, outcome in zip(expired, outcomes, strict=True):
             if isinstance(outcome, Written) or (isinstance(outcome, Refused) and is_dead(outcome.item)):
                 _log.warning("The runner %s has not been heard for its lease: its runs go to others", name)
@@ -147,14 +147,14 @@ class Sweep:
                 _log.error("The run %s cannot be taken from its lost runner: %r", token.run, error)
             else:
                 tokens.append(token)
-        outcomes = await self._write(writes)
+        outcomes = await write_each(self._tables, writes)
         for token, outcome in zip(tokens, outcomes, strict=True):
             if isinstance(outcome, Written):
                 _log.warning("The run %s was taken from its lost runner", token.run)
         return self._settled(tokens, outcomes)
 
     async def _revoke(self, tokens: Sequence[Token]) -> set[str]:
-        outcomes = await self._write([revoke(token.run, fence=token.fence) for token in tokens])
+        outcomes = await write_each(self._tables, [revoke(token.run, fence=token.fence) for token in tokens])
         return self._settled(tokens, outcomes)
 
     def _settled(self, tokens: Sequence[Token], outcomes: Sequence[Outcome]) -> set[str]:
@@ -175,19 +175,13 @@ class Sweep:
             await self._queues.send(DISPATCH_QUEUE, messages[start : start + BATCH_ITEMS_MAX])
 
     async def _forget(self, sessions: set[str]) -> None:
-        await self._write([forget_session(session) for session in sorted(sessions)])
+        await write_each(self._tables, [forget_session(session) for session in sorted(sessions)])
 
     async def _get(self, keys: Sequence[Key]) -> list[Item | None]:
         items: list[Item | None] = []
         for start in range(0, len(keys), BATCH_ITEMS_MAX):
             items += await self._tables.get(keys[start : start + BATCH_ITEMS_MAX])
         return items
-
-    async def _write(self, writes: Sequence[Write]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for start in range(0, len(writes), BATCH_ITEMS_MAX):
-            outcomes += await self._tables.write(writes[start : start + BATCH_ITEMS_MAX])
-        return outcomes
 
 
 def _session(run: RunItem) -> str:

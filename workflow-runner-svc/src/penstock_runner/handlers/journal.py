@@ -271,6 +271,7 @@ class Journal:
         ):
             raise RunLost("another owner has it" if item else "it is gone")
         self.seq = item["seq"]
+        self._bytes = len(_encode(item))
         if "cancel" in item and state != CANCELLED:
             self._cancel = item["cancel"]
             raise CancelAsked(item["cancel"])
