@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.simulation.machine import Process, stream_of
-from tests.simulation.network import Network, at_once
+from tests.simulation.network import Network, Spell, at_once
 from tests.simulation.plan import LOSABLE, Fault
 
 from penstock_backbone.inventory import INVENTORY, Consumer
@@ -87,8 +87,10 @@ class QueueBroker:
     def __init__(self, network: Network, seed: int) -> None:
         self._network = network
         self._polls = _Polls(network)
-        self._lossy_until: dict[str, float] = {}
-        self._slow_until: dict[str, float] = {}
+        self._lossy: dict[str, Spell] = {}
+        self._slow: dict[str, Spell] = {}
+        self._holders: dict[str, Process] = {}
+        self._shown: set[str] = set()
         self._chance = stream_of(seed, "queues")
         self._queues = network.engine.queues
         self._accept = network.engine.queues.accept
@@ -96,20 +98,20 @@ class QueueBroker:
 
     def lose_all(self, queue: str, seconds: float) -> None:
         """Of what is sent there from now on; only for hints that something repairs."""
-        self._lossy_until[queue] = self._network.loop.now + seconds
+        self._lossy[queue] = Spell("dispatches lost", self._network.loop.now + seconds)
 
     def delay_all(self, queue: str, seconds: float) -> None:
         """By about as long as a grant is waited for before it is taken back."""
-        self._slow_until[queue] = self._network.loop.now + seconds
+        self._slow[queue] = Spell("dispatches late", self._network.loop.now + seconds)
 
     def mend(self) -> None:
-        self._lossy_until.clear()
-        self._slow_until.clear()
+        self._lossy.clear()
+        self._slow.clear()
 
     def accept(self, queue: str, message: Outgoing) -> str | None:
-        if self._lossy_until and self._network.loop.now < self._lossy_until.get(queue, 0.0):
+        if self._lossy and self._network.is_hit(self._lossy.get(queue)):
             return None
-        if self._slow_until and self._network.loop.now < self._slow_until.get(queue, 0.0):
+        if self._slow and self._network.is_hit(self._slow.get(queue)):
             self._later(13.5 + 3.0 * self._chance.random(), queue, message)
             return None
         fault = self._network.strike(queue, LOSABLE if NOT_LOSABLE not in message.body else "accept a project")
@@ -118,12 +120,13 @@ class QueueBroker:
         seconds = min(fault.seconds, LATE_SECONDS_MAX)
         match fault.kind:
             case "message lost":
+                self._network.sightings.note(fault.kind)
                 return None
             case "message late":
-                self._later(seconds, queue, message)
+                self._later(seconds, queue, message, fault.kind)
                 return None
             case "message twice":
-                self._later(seconds, queue, message)
+                self._later(seconds, queue, message, fault.kind)
                 return self._take(queue, message)
             case "message seen twice at once":
                 self._network.later(seconds / 4, self.show_all, queue)
@@ -135,6 +138,7 @@ class QueueBroker:
         def attempt() -> list[Message]:
             found = at_once(self._queues.receive(queue, limit, 0.0))
             if found:
+                self._received(process, found)
                 hidden = INVENTORY.queue(queue).visibility_seconds
                 self._network.later(hidden + 0.001, self._polls.ring, queue)
             return found
@@ -150,17 +154,30 @@ class QueueBroker:
         receives after which a message is put aside are taken from it so: the rest are for what its receivers do."""
         lane = self._queues._queued._lane(queue)
         most = lane.definition.receives_max // 2
-        self.extend(queue, [message.receipt for message in lane.held.values() if message.receives < most], 0.0)
+        shown = [message for message in lane.held.values() if message.receives < most]
+        self._shown.update(str(message.number) for message in shown)
+        self.extend(queue, [message.receipt for message in shown], 0.0)
 
     def size(self, queue: str) -> int:
         return self._queues._queued.size(queue)
 
-    def _later(self, seconds: float, queue: str, message: Outgoing) -> None:
-        self._network.under_way += 1
-        self._network.later(seconds, self._arrive, queue, message)
+    def _received(self, process: Process, messages: Sequence[Message]) -> None:
+        """What was shown too early has been seen twice at once when it comes while its first receiver still lives."""
+        for message in messages:
+            if message.id in self._shown:
+                self._shown.discard(message.id)
+                if not self._holders[message.id].gone:
+                    self._network.sightings.note("message seen twice at once")
+            self._holders[message.id] = process
 
-    def _arrive(self, queue: str, message: Outgoing) -> None:
+    def _later(self, seconds: float, queue: str, message: Outgoing, kind: str = "") -> None:
+        self._network.under_way += 1
+        self._network.later(seconds, self._arrive, queue, message, kind)
+
+    def _arrive(self, queue: str, message: Outgoing, kind: str) -> None:
         self._network.under_way -= 1
+        if kind:
+            self._network.sightings.note(kind)
         self._take(queue, message)
 
     def _take(self, queue: str, message: Outgoing) -> str | None:
@@ -173,6 +190,7 @@ class QueueBroker:
 class _Position:
     definition: Consumer
     reader: Process | None = None
+    taken_from: Process | None = None
     heard_at: float = 0.0
     read_to: int = 0
     settled: int = 0
@@ -223,10 +241,13 @@ class StreamBroker:
     def spoil(self, fault: Fault) -> None:
         position = self._positions[fault.target]
         if fault.kind == "records again":
+            if self._has_unsettled(position):
+                self._network.happens(fault.kind, fault.target)
             position.read_to = position.settled
         else:
             assert fault.kind == "consumer moved", fault
-            position.reader = None
+            if position.reader is not None and not position.reader.gone:
+                position.reader, position.taken_from = None, position.reader
         self._polls.ring(fault.target)
 
     def is_settled(self, consumer: str) -> bool:
@@ -245,8 +266,16 @@ class StreamBroker:
             return False
         if reader is not None:
             self._network.sightings.note("a consumer moved to another process (14, 26)")
-        position.reader, position.heard_at, position.read_to = process, now, position.settled
+        elif position.taken_from not in (None, process):
+            self._network.happens("consumer moved", position.definition.name, f" to {process.name}")
+        position.reader, position.taken_from = process, None
+        position.heard_at, position.read_to = now, position.settled
         return True
+
+    def _has_unsettled(self, position: _Position) -> bool:
+        """It has read what it has not settled."""
+        wants = position.definition.wants
+        return any(wants(each.key.table, each.key.pk) for each in self._feed[position.settled : position.read_to])
 
     def _next(self, position: _Position, limit: int) -> list[StreamRecord]:
         found: list[StreamRecord] = []

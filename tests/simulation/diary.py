@@ -61,7 +61,7 @@ class Diary:
                 "I16",
                 f"{self._side_by_side[place]} of {stage} of {run_id} run already",
             )
-        began = process.awake_seconds()
+        began, by_its_clock = process.awake_seconds(), process.clock.monotonic()
         self._side_by_side[place] += 1
         self._working[process.life, run_id] += 1
         try:
@@ -71,6 +71,8 @@ class Diary:
             self._working[process.life, run_id] -= 1
             seconds = process.awake_seconds() - began
             limited = is_hasty(run["workflow"], stage) and not process.gone
+            if limited and process.clock.monotonic() - by_its_clock >= TIMEOUT_SECONDS:
+                self.note("an attempt took far too long (66)")
             self._demand(
                 process,
                 not limited or seconds <= TIMEOUT_SECONDS + OVERTIME_SECONDS_MAX,

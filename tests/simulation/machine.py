@@ -141,14 +141,17 @@ class Process:
         self.gone = True
         self.aside = None
 
-    def freeze(self, seconds: float) -> None:
-        if self.gone:
-            return
+    def freeze(self, seconds: float) -> bool:
+        """False: it is gone, or lies frozen for longer than that."""
+        until = self.loop.now + seconds
+        if self.gone or (self.is_frozen and until <= self._thaws_at):
+            return False
         if self.aside is None:
             self.aside = []
             self._frozen_since = self.loop.now
-        self._thaws_at = max(self._thaws_at, self.loop.now + seconds)
+        self._thaws_at = max(self._thaws_at, until)
         self.loop.happen(self._thaws_at, None, self._thaw)
+        return True
 
     def thaw(self) -> None:
         self._thaws_at = self.loop.now

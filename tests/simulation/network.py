@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.machine import Process, stream_of
-from tests.simulation.plan import API, ARMED_SECONDS, ONLY_WRITES, WRITES, Fault
+from tests.simulation.plan import API, ARMED_SECONDS, EVERYTHING, ONLY_WRITES, WRITES, Fault
 from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
 
@@ -22,6 +23,7 @@ from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.inventory import LIMITS_PK
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.sessions import SESSIONS_PK
+from penstock_backbone.vocabulary import Unsettled
 
 Answer = TypeVar("Answer")
 
@@ -35,6 +37,8 @@ TIMEOUT_SECONDS = 1.0
 """After this a client gives a call up; the sdk's own repetitions are part of it."""
 CHANGES = (*WRITES, "bus.publish", "queues.send", "queues.delete", "queues.extend", "streams.settle", "blobs.put")
 """The calls that leave something behind, for the mode that dies of each of them."""
+COUNTED_LATER = frozenset({"late write", "part of a batch refused", "killed after a write"})
+"""Faults of calls that have their effect when the request arrives, if then."""
 THROTTLED = "the table is throttled"
 CONFLICT = "another transaction is in progress"
 GONE = "no answer came"
@@ -80,9 +84,26 @@ class Call:
         self.views = views
 
 
+@dataclass(slots=True)
+class Spell:
+    """What is wrong for a while: it has happened once it has `hit` somebody. `target` "" for everybody."""
+
+    kind: str
+    until: float
+    target: str = ""
+    of_sessions: bool = False
+    hit: bool = False
+
+
 def seen_before(call: Call) -> float:
     """A decision was made on sessions that were read at that moment, or later."""
     return call.views.get(SESSIONS_READ[-1], 0.0)
+
+
+def _is_refused_in_part(value: Any) -> bool:
+    """What the engine, or a part of a batch that was left out, has answered."""
+    answers = value[1] if isinstance(value, tuple) else value
+    return isinstance(answers, list) and any(isinstance(answer, Unsettled | str) for answer in answers)
 
 
 class Network:
@@ -111,8 +132,7 @@ class Network:
         self.on_crash: Callable[[Process, float], None] = lambda _process, _seconds: None
         self._latency = latency
         self._armed: dict[str, list[Fault]] = {}
-        self._outages: list[tuple[float, str, str]] = []
-        self._sessions_until = 0.0
+        self._outages: list[Spell] = []
         self._chance = stream_of(seed, "network")
         self.world = contextvars.Context()
 
@@ -124,18 +144,27 @@ class Network:
     def disarm_all(self) -> None:
         self._armed.clear()
         self._outages.clear()
-        self._sessions_until = 0.0
 
-    def cut_off(self, target: str, prefix: str, seconds: float) -> None:
-        """`target` "" for everybody; `prefix` of the calls that fail."""
-        self._outages.append((self.loop.now + seconds, target, prefix))
+    def cut_off(self, kind: str, seconds: float, *, target: str = "", of_sessions: bool = False) -> None:
+        """`of_sessions`: heartbeats alone fail, because the table of the sessions is throttled."""
+        self._outages.append(Spell(kind, self.loop.now + seconds, target, of_sessions))
 
-    def cut_off_sessions(self, seconds: float) -> None:
-        """Heartbeats alone fail: the table of the sessions is throttled."""
-        self._sessions_until = self.loop.now + seconds
+    def is_hit(self, spell: Spell | None) -> bool:
+        """Somebody is in its way now: he is hit while it lasts."""
+        if spell is None or self.loop.now >= spell.until:
+            return False
+        if not spell.hit:
+            spell.hit = True
+            self.happens(spell.kind, spell.target or EVERYTHING)
+        return True
+
+    def happens(self, kind: str, who: str, words: str = "") -> None:
+        """Only now, where it had to wait for somebody."""
+        self.sightings.note(kind)
+        self.trace.note(self.loop.now, who, f"FAULT {kind}{words}")
 
     def strike(self, target: str, call: str) -> Fault | None:
-        """The fault that waits for this call, if there is one; it happens once."""
+        """The fault that waits for this call, if there is one. Whoever plays it counts it, as soon as it has an effect."""
         armed = self._armed.get(target)
         if not armed:
             return None
@@ -146,15 +175,14 @@ class Network:
         for place, fault in enumerate(armed):
             if call.startswith(fault.call) and (fault.kind not in ONLY_WRITES or call.startswith(WRITES)):
                 del armed[place]
-                self.sightings.note(fault.kind)
                 self.trace.note(now, target, f"FAULT {fault.kind} at {call}")
                 return fault
         return None
 
-    def _is_cut_off(self, process: Process, call: str) -> bool:
-        now = self.loop.now
-        for until, target, prefix in self._outages:
-            if now < until and (not target or target == process.name) and call.startswith(prefix):
+    def _is_cut_off(self, process: Process, *, of_session: bool) -> bool:
+        for outage in self._outages:
+            theirs = outage.target in ("", process.name) and (of_session or not outage.of_sessions)
+            if theirs and self.is_hit(outage):
                 return True
         return False
 
@@ -178,8 +206,7 @@ class Network:
         loop = self.loop
         answer = loop.create_answer()
         call = Call(process, name, apply, answer, refuse, halve, views)
-        throttled = of_session and loop.now < self._sessions_until
-        if throttled or (self._outages and self._is_cut_off(process, name)):
+        if self._outages and self._is_cut_off(process, of_session=of_session):
             self.later(self.way(process), self._fail, call, GONE)
             return answer
         fault = self.strike(process.name, name) if self._armed else None
@@ -194,6 +221,8 @@ class Network:
 
     def _spoil(self, call: Call, fault: Fault) -> None:
         process = call.process
+        if fault.kind not in COUNTED_LATER:
+            self.sightings.note(fault.kind)
         match fault.kind:
             case "request lost":
                 self.later(TIMEOUT_SECONDS, self._fail, call, GONE)
@@ -241,7 +270,8 @@ class Network:
 
     def _arrive_in_part(self, call: Call, amount: int) -> None:
         self._in_part(call, amount)
-        self._apply(call, self.way(call.process))
+        if _is_refused_in_part(self._apply(call, self.way(call.process))):
+            self.sightings.note("part of a batch refused")
 
     def _arrive_if_alive(self, call: Call) -> None:
         """What a frozen process had not sent yet dies with it."""
@@ -250,16 +280,20 @@ class Network:
 
     def _arrive_and_kill(self, call: Call, seconds: float) -> None:
         self._apply(call, None)
+        if call.process.gone:
+            return
+        self.sightings.note("killed after a write")
         if call.process.name == API:
             self.sightings.note("the API died after a write (4)")
         self.on_crash(call.process, seconds)
 
     def _land(self, call: Call) -> None:
         self.under_way -= 1
+        self.sightings.note("late write")
         self._apply(call, None)
 
-    def _apply(self, call: Call, back: float | None) -> None:
-        """`back` None: nobody hears of it."""
+    def _apply(self, call: Call, back: float | None) -> Any:
+        """What the engine answered. `back` None: nobody hears of it."""
         counted = is_change(call.name)
         if counted:
             self.writes += 1
@@ -279,11 +313,12 @@ class Network:
             self.caller = None
         self.trace.call(seen, call.process.name, call.name, error or value)
         if counted and self.writes == self.crash_after:
-            self.sightings.note("killed after a write")
+            if not call.process.gone:
+                self.sightings.note("killed after a write")
             self.on_crash(call.process, 1.0)
-            return
-        if back is not None:
+        elif back is not None:
             self.loop.happen(seen + back, None, self._answer, call, value, error, seen)
+        return value
 
     def _answer(self, call: Call, value: Any, error: BackboneError | None, seen: float) -> None:
         answer, process = call.answer, call.process

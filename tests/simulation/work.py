@@ -80,7 +80,7 @@ async def _work(context: StageContext, text: str = "") -> BaseModel:
 async def _take_time(process: Process, chance: Random) -> None:
     """Some attempts take far too long, where there is a limit; some resist being stopped for a moment."""
     try:
-        await process.clock.sleep(_seconds(process, chance))
+        await process.clock.sleep(_seconds(chance))
     except asyncio.CancelledError:
         if chance.random() < 0.3:
             process.diary.note("a stage resisted its end (77)")
@@ -88,10 +88,9 @@ async def _take_time(process: Process, chance: Random) -> None:
         raise
 
 
-def _seconds(process: Process, chance: Random) -> float:
+def _seconds(chance: Random) -> float:
     lot = chance.random()
     if lot > 0.97:
-        process.diary.note("an attempt took far too long (66)")
         return chance.uniform(6.0, 14.0)
     return chance.uniform(0.05, 1.5)
 
@@ -162,7 +161,7 @@ class SimulatedWorkers:
     @staticmethod
     async def _busy(process: Process, chance: Random) -> None:
         lot = chance.random()
-        await process.clock.sleep(HANG_SECONDS if lot > 0.96 else _seconds(process, chance))
+        await process.clock.sleep(HANG_SECONDS if lot > 0.96 else _seconds(chance))
         if lot < 0.03:
             process.diary.note("a worker was lost (73)")
             raise WorkerLost("the worker was killed")

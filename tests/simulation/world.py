@@ -12,6 +12,7 @@ from typing import Any
 from tests.limits import set_limit
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.checks import Checks
+from tests.simulation.complaints import Complaints
 from tests.simulation.loop import SimulationLoop, Stuck
 from tests.simulation.machine import LocalClock, NumberedIds, Process, stream_of
 from tests.simulation.network import Network, at_once
@@ -45,7 +46,7 @@ from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import FLEET, SHARDS
 from penstock_backbone.records.sessions import bury_session
 from penstock_backbone.telemetry import silent
-from penstock_backbone.vocabulary import Put, Write
+from penstock_backbone.vocabulary import Item, Key, Put, Write
 from penstock_orchestrator.bootstrap import Parts, Surroundings, direct_host
 from penstock_orchestrator.domain.hints import Hints
 from penstock_runner.bootstrap import Surroundings as RunnerSurroundings
@@ -58,6 +59,8 @@ LOOK_SECONDS = 0.5
 RUNNER_CAPACITY = 4
 RESTART_SECONDS = 1.0
 OPEN_LIMIT = 100
+UNSAID: Item = {"limit": OPEN_LIMIT, "weight": 1, "min_share": 0}
+"""Of a scope."""
 DRIFT_RATES = (0.82, 0.9, 1.1, 1.22)
 SERVICES = ("penstock_orchestrator", "penstock_runner", "penstock_api", "penstock_backbone")
 
@@ -77,23 +80,6 @@ class Result:
     commits: int
     sightings: Sightings
     lines: list[str] = field(default_factory=list)
-
-
-class _Complaints(logging.Handler):
-    """An error in a service's log is a violation, unless it only says that the surroundings are broken."""
-
-    def __init__(self, loop: SimulationLoop) -> None:
-        super().__init__(logging.ERROR)
-        self._loop = loop
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, Violation):
-            self._loop.failure = error
-        elif not isinstance(error, BackboneError) and self._loop.failure is None:
-            words = f"{record.getMessage()} {error!r}" if error else record.getMessage()
-            self._loop.failure = Violation("log", f"{record.name}: {words}")
-            self._loop.failure.__cause__ = error
 
 
 class World:
@@ -117,11 +103,12 @@ class World:
         self._fleet, self._yields, self._paused = plan.fleet, False, False
         self._names = (API, *ORCHESTRATORS, *RUNNERS[: plan.runners])
         self._serves: dict[str, tuple[str, ...]] = dict.fromkeys(RUNNERS, VERSIONS[:1])
+        self._served = dict(self._serves)
 
     # --- a whole seed ---------------------------------------------------------------------------------
 
     def run(self) -> Result:
-        complaints = _Complaints(self.loop)
+        complaints = Complaints(self.loop)
         loggers = [logging.getLogger(name) for name in SERVICES]
         before = [(logger.level, logger.propagate) for logger in loggers]
         for logger in loggers:
@@ -205,28 +192,34 @@ class World:
         limits += [set_limit(scope, limit=OPEN_LIMIT, at=at) for scope in SCOPES]
         self._operate(*limits)
 
-    def _operate(self, *writes: Write) -> None:
-        """An operator's or supervisor's word: it is not what is tested here, so it always arrives."""
+    def _operate(self, *writes: Write) -> bool:
+        """An operator's or supervisor's word: it is not what is tested here, so it always arrives. False: it was so already."""
+        before = [self._standing(write.key) for write in writes]
         at_once(self.engine.tables.write(writes))
+        return before != [self._standing(write.key) for write in writes]
 
-    def _limit(self, fault: Fault) -> None:
+    def _standing(self, key: Key) -> Item:
+        """Whenever it was said."""
+        return UNSAID | (self.engine.storage.read(key) or {}) | {"at": 0, "pk": key.pk, "sk": key.sk}
+
+    def _limit(self, fault: Fault) -> bool:
         at = round(self.loop.now * 1000)
         paused = fault.kind == "limit changed" and fault.amount == 0 and pauses(fault.at)
         if fault.target != FLEET:
             limit = OPEN_LIMIT if paused else fault.amount
-            self._operate(_said(set_limit(fault.target, limit=limit, at=at), paused=paused))
-            return
+            return self._operate(_said(set_limit(fault.target, limit=limit, at=at), paused=paused))
         if fault.kind == "limit changed":
             self._paused = paused
             self._fleet = self._fleet if paused else fault.amount
         else:
             self._yields = bool(fault.amount)
-        self._operate(_said(set_limit(FLEET, limit=self._fleet, at=at, yields=self._yields), paused=self._paused))
+        said = set_limit(FLEET, limit=self._fleet, at=at, yields=self._yields)
+        return self._operate(_said(said, paused=self._paused))
 
-    def _share(self, fault: Fault) -> None:
+    def _share(self, fault: Fault) -> bool:
         weight, least = share_of(fault)
         limit = set_limit(fault.target, limit=OPEN_LIMIT, at=round(self.loop.now * 1000))
-        self._operate(Put(limit.key, limit.item | {"weight": weight, "min_share": least}))
+        return self._operate(Put(limit.key, limit.item | {"weight": weight, "min_share": least}))
 
     # --- processes ------------------------------------------------------------------------------------
 
@@ -252,6 +245,9 @@ class World:
             await parts.admission.turn(Hints())
             process.subject = host = direct_host(parts, engine, given)
             await host.run()
+        if self._serves[process.name] != self._served[process.name] and not self.checks.faults_have_stopped:
+            self.sightings.note(RELEASED)
+        self._served[process.name] = self._serves[process.name]
         stop, hurry = asyncio.Event(), asyncio.Event()
         workers = SimulatedWorkers(process, RUNNER_CAPACITY)
         runner = runner_on(
@@ -295,40 +291,46 @@ class World:
             return
         if fault.kind in (*CALL_FAULTS, *QUEUE_FAULTS, SLOW_REQUEST):
             self.network.arm(fault)
-            return
-        self.sightings.note(fault.kind)
-        self.trace.note(self.loop.now, fault.target, f"FAULT {fault.kind} ({fault.seconds:.1f} s, {fault.amount})")
-        if fault.kind in STREAM_FAULTS:
+        elif fault.kind in STREAM_FAULTS:
             self.streams.spoil(fault)
         elif fault.kind == RELEASED:
             self._release(fault.target, RELEASES[fault.amount])
-        elif fault.target in self.processes:
-            self._spoil(self.processes[fault.target], fault)
         else:
-            self._spoil_world(fault)
+            process = self.processes.get(fault.target)
+            happened = self._spoil_world(fault) if process is None else self._spoil(process, fault)
+            if happened:
+                self.network.happens(happened, fault.target, f" ({fault.seconds:.1f} s, {fault.amount})")
 
-    def _spoil(self, process: Process, fault: Fault) -> None:
+    def _spoil(self, process: Process, fault: Fault) -> str:
+        """What happened. "": nothing did, or nothing has yet: a spell happens when it hits somebody."""
         if process.gone:
-            return
+            return ""
+        clock, happened = process.clock, True
         match fault.kind:
             case "killed":
                 self._crash(process, fault.seconds)
             case "buried":
                 self._crash(process, fault.seconds)
-                if process.name in RUNNERS:
-                    self._operate(bury_session(f"ses_first_{process.life}"))
+                if process.name not in RUNNERS or not self._operate(bury_session(f"ses_first_{process.life}")):
+                    return "killed"
             case "frozen":
-                process.freeze(fault.seconds)
+                happened = process.freeze(fault.seconds)
             case "clock drifts":
-                process.clock.run_at(DRIFT_RATES[fault.amount % len(DRIFT_RATES)])
+                rate = DRIFT_RATES[fault.amount % len(DRIFT_RATES)]
+                happened = rate != clock.rate
+                clock.run_at(rate)
             case "wall clock jumps":
-                process.clock.wrong_by = timedelta(hours=1 if fault.amount % 2 else -1)
+                hour = timedelta(hours=1 if fault.amount % 2 else -1)
+                happened = hour != clock.wrong_by
+                clock.wrong_by = hour
             case "deployed":
-                self._deploy(process)
+                happened = self._deploy(process)
             case "outage":
-                self.network.cut_off(process.name, "", min(fault.seconds, 15.0))
+                self.network.cut_off(fault.kind, min(fault.seconds, 15.0), target=process.name)
+                happened = False
             case _:
                 raise AssertionError(fault)
+        return fault.kind if happened else ""
 
     def _release(self, runner: str, versions: tuple[str, ...]) -> None:
         self._serves[runner] = versions
@@ -336,34 +338,41 @@ class World:
         if not process.gone:
             self._deploy(process)
 
-    def _deploy(self, process: Process) -> None:
-        """SIGTERM. A runner hands back at its next checkpoint; the others have nothing to hand back."""
-        if isinstance(process.subject, Runner) and process.stop is not None:
-            process.stop.set()
-        else:
+    def _deploy(self, process: Process) -> bool:
+        """SIGTERM. A runner hands back at its next checkpoint; the others have nothing to hand back. False: it had come
+        before."""
+        if not isinstance(process.subject, Runner) or process.stop is None:
             self._crash(process, RESTART_SECONDS)
+        elif process.stop.is_set():
+            return False
+        else:
+            process.stop.set()
+        return True
 
-    def _spoil_world(self, fault: Fault) -> None:
+    def _spoil_world(self, fault: Fault) -> str:
+        """As `_spoil`."""
+        happened = False
         match fault.kind:
-            case "outage of everything":
-                self.network.cut_off("", "", fault.seconds)
-            case "sessions throttled":
-                self.network.cut_off_sessions(fault.seconds)
+            case "outage of everything" | "sessions throttled":
+                self.network.cut_off(fault.kind, fault.seconds, of_sessions=fault.kind == "sessions throttled")
             case "dispatches lost":
                 self.queues.lose_all(DISPATCH_QUEUE, 2 * fault.seconds)
             case "dispatches late":
                 self.queues.delay_all(DISPATCH_QUEUE, 2 * fault.seconds)
             case "number of shards changed":
-                self._operate(set_limit(SHARDS, limit=fault.amount, at=round(self.loop.now * 1000)))
+                happened = self._operate(set_limit(SHARDS, limit=fault.amount, at=round(self.loop.now * 1000)))
             case "limit changed" | "yielding switched":
-                self._limit(fault)
+                happened = self._limit(fault)
             case "shares changed":
-                self._share(fault)
+                happened = self._share(fault)
             case "clean start of everything":
-                for name in self._names:
-                    self._crash(self.processes[name], fault.seconds)
+                alive = [process for process in self.processes.values() if not process.gone]
+                happened = len(alive) > 1
+                for process in alive:
+                    self._crash(process, fault.seconds)
             case _:
                 raise AssertionError(fault)
+        return fault.kind if happened else ""
 
 
 def simulate(plan: Plan, *, verbose: bool = False) -> Result:
