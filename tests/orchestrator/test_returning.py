@@ -8,11 +8,12 @@ from tests.orchestrator.test_sweep import RUN, admitted, rounds
 from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.inventory import RUNS
+from penstock_backbone.reading import read_whole
 from penstock_backbone.records import verbs
-from penstock_backbone.records.runs import PAUSED, QUEUED, WAITING, RunItem, as_run, end_run, fact
+from penstock_backbone.records.runs import PAUSED, QUEUED, WAITING, RunItem, as_run, end_run, fact, run_key
 from penstock_backbone.records.sessions import bury_session
-from penstock_backbone.records.waits import RETURNS_DUE, TIMERS_PK, TIMERS_READ_MAX, set_timer
-from penstock_backbone.vocabulary import Page, Query, StreamRecord
+from penstock_backbone.records.waits import RETURNS, RETURNS_DUE, TIMERS_PK, TIMERS_READ_MAX, TIMES, set_timer
+from penstock_backbone.vocabulary import Key, Page, Put, Query, StreamRecord
 from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.hints import Hints, glance
 from penstock_orchestrator.handlers.alarm import EVERY_SECONDS
@@ -44,7 +45,7 @@ async def running(world: World, parts: Parts) -> None:
 
 
 async def timers(world: World) -> int:
-    return len((await world.engine.tables.query(Query(RUNS, TIMERS_PK))).items)
+    return len(await read_whole(world.engine.tables, Query(RUNS, TIMERS_PK)))
 
 
 async def test_a_run_that_rests_frees_its_slot_and_comes_back_with_a_token_above_all_earlier_ones() -> None:
@@ -215,6 +216,51 @@ async def test_a_run_that_returns_and_of_which_nobody_hears_is_found() -> None:
     assert await timers(world) == 0
 
 
+async def test_a_run_whose_return_stands_as_older_versions_wrote_it_is_found() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await running(world, parts)
+    await rests(world, RUN, PAUSED)
+    back = verbs.resume(await world.run(RUN), at=world.now_ms)
+    key = Key(RUNS, TIMERS_PK, f"{0:015d}#{RUN}#{back.set['seq']}")
+    await world.write(back, Put(key, {"run": RUN, "due": 0}))
+    world.clock.elapsed += EVERY_SECONDS
+    await rounds(world, parts, 2)
+    assert world.tokens()[RUN]["st"] == "held"
+    assert await timers(world) == 0
+
+
+async def test_runs_that_return_in_any_number_delay_no_timer_and_no_timers_delay_them() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await running(world, parts)
+    await rests(world, RUN, due=world.now_ms + 60_000)
+    world.clock.elapsed += 60
+    for number in range(4 * TIMERS_READ_MAX):
+        await world.write(set_timer(f"run_a{number}", due=RETURNS_DUE, seq=1))
+        await world.write(set_timer(f"run_b{number}", due=world.now_ms, seq=1))
+    assert (await parts.sweep.turn()).returning == {RUN}
+    assert await timers(world) == 6 * TIMERS_READ_MAX + 2
+
+
+@pytest.mark.parametrize("due", [RETURNS_DUE, 1])
+async def test_runs_that_return_and_get_no_token_do_not_hide_those_behind_them(due: int) -> None:
+    world = World()
+    parts = world.orchestrator()
+    await running(world, parts)
+    await rests(world, RUN, PAUSED)
+    back = verbs.resume(await world.run(RUN), at=world.now_ms)
+    for number in range(2 * TIMERS_READ_MAX):
+        stuck = f"run_0000{number:03d}"
+        await world.write(Put(run_key(stuck), {"state": QUEUED, "returning": True}), set_timer(stuck, due=due, seq=1))
+    await world.write(back, set_timer(RUN, due=due, seq=back.set["seq"]))
+    world.clock.elapsed += EVERY_SECONDS
+    await rounds(world, parts, 3)
+    assert world.tokens()[RUN]["st"] == "held"
+    await rounds(world, parts, 3)
+    assert await timers(world) == 2 * TIMERS_READ_MAX
+
+
 async def test_a_run_that_was_to_be_paused_is_paused_when_its_runner_is_lost() -> None:
     world = World()
     parts = world.orchestrator()
@@ -233,12 +279,12 @@ async def test_the_timers_are_looked_at_once_a_second_however_often_the_sweep_tu
     world = World()
     engine = FaultyEngine(world.engine)
     parts = world.orchestrator(engine)
-    asked: list[float] = []
+    asked: dict[str, list[float]] = {TIMES: [], RETURNS: []}
     query = engine.tables.query
 
     async def counted(asking: Query) -> Page:
         if asking.pk == TIMERS_PK:
-            asked.append(world.clock.elapsed)
+            asked[asking.prefix].append(world.clock.elapsed - begun)
         return await query(asking)
 
     monkeypatch.setattr(engine.tables, "query", counted)
@@ -246,7 +292,8 @@ async def test_the_timers_are_looked_at_once_a_second_however_often_the_sweep_tu
     for _ in range(40):
         await parts.sweep.turn()
         world.clock.elapsed += 0.25
-    assert [at - begun for at in asked] == [float(second) for second in range(10)]
+    seconds = [float(second) for second in range(10)]
+    assert asked == {TIMES: seconds, RETURNS: seconds}
 
 
 async def test_while_more_timers_are_due_than_one_look_reads_every_turn_of_the_sweep_looks() -> None:

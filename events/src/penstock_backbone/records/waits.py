@@ -2,13 +2,15 @@
 
     run_… / RUN                   {…, waits{stage: {key: {k, n, at, q?, until?}}}, answers{key: JSON text}, due?, passed?}
     TIMERS / <due>#<run>#<seq>    {run, due}
+    TIMERS / returns#<run>#<seq>  {run, due}
 
 A stage that waits begins anew when its wait is over, so its waits keep their keys: "timer:1", "signal:go", "approval:2",
 "retry:3". An answer is never changed: a signal's has its own key, an approval's "<stage>/<key>". `due` is when the run
 goes on by itself.
 `passed` says which timers the orchestrator's clock has seen pass, so that a runner whose clock is behind does not wait
 again. A timer is written in the transaction in which the run begins to wait, or returns, and names that moment by its `seq`.
-That of a run that returns is due at once, whatever the clock of its writer says.
+That of a run that returns is due at once, whatever the clock of its writer says, and stands apart from those that have
+a time, so that thousands of them are in nobody's way.
 """
 
 from __future__ import annotations
@@ -24,8 +26,12 @@ TIMERS_PK = "TIMERS"
 RETURNS_DUE = 0
 """Of a run that returns: the orchestrator's next look at the timers finds out whether it has its token, in case the hint
 of it was lost."""
+TIMES = "0"
+"""What the keys of timers begin with that have a time: milliseconds of 15 digits."""
+RETURNS = "returns#"
+"""What the keys of those of runs that return begin with."""
 TIMERS_READ_MAX = 50
-"""Runs that are woken in one turn; the others are still due in the next."""
+"""Of each kind, in one turn; the others are still due in the next."""
 
 TIMER = "timer"
 SIGNAL = "signal"
@@ -68,7 +74,8 @@ def open_waits(run: RunItem, now: int) -> Iterator[OpenWait]:
 
 
 def timer_key(due: int, run_id: str, seq: int) -> Key:
-    return Key(RUNS, TIMERS_PK, f"{due:015d}#{run_id}#{seq}")
+    begins = RETURNS if due == RETURNS_DUE else f"{due:015d}#"
+    return Key(RUNS, TIMERS_PK, f"{begins}{run_id}#{seq}")
 
 
 def set_timer(run_id: str, *, due: int, seq: int) -> Put:
@@ -77,9 +84,9 @@ def set_timer(run_id: str, *, due: int, seq: int) -> Put:
     return Put(timer_key(due, run_id, seq), {"run": run_id, "due": due}, when=Missing("pk"))
 
 
-def first_timers() -> Query:
-    """Those that are due first."""
-    return Query(RUNS, TIMERS_PK, limit=TIMERS_READ_MAX)
+def first_timers(kind: str = TIMES, after: str | None = None) -> Query:
+    """Those that are due first of TIMES, or of RETURNS; after the cursor of an earlier page, if there is one."""
+    return Query(RUNS, TIMERS_PK, prefix=kind, limit=TIMERS_READ_MAX, cursor=after)
 
 
 def forget_timer(timer: Item) -> Delete:

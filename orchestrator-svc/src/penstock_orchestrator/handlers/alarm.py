@@ -8,7 +8,7 @@ from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.runs import WAITING, RunItem, as_run, run_key
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.verbs import wake
-from penstock_backbone.records.waits import RETRY, TIMER, TIMERS_READ_MAX, first_timers, forget_timer, open_waits
+from penstock_backbone.records.waits import RETRY, RETURNS, TIMER, TIMES, first_timers, forget_timer, open_waits
 from penstock_backbone.vocabulary import Item, Write
 from penstock_orchestrator.handlers.records import DAMAGE, write_each
 
@@ -23,21 +23,31 @@ class Alarm:
         self._tables = tables
         self._clock = clock
         self._looks_at = clock.monotonic()
+        self._cursors: dict[str, str | None] = {TIMES: None, RETURNS: None}
+        """Where the next look at each kind begins: behind a page after which more may be due, because what cannot be rung
+        stays, and must not be all that is ever read. After the last such page it is the beginning again."""
 
     async def ring(self) -> set[str]:
         """The runs that return to the line. A timer goes once its run has its token, or does not wait for it any more, so
-        that whoever dies in between leaves it to the next turn. Reads and writes at most TIMERS_READ_MAX, and nothing
-        before EVERY_SECONDS have passed since the last look, unless that left some."""
+        that whoever dies in between leaves it to a later look. Reads and writes at most TIMERS_READ_MAX of each kind, and
+        nothing before EVERY_SECONDS have passed since the last look, unless that left some."""
         if self._clock.monotonic() < self._looks_at:
             return set()
         self._looks_at = self._clock.monotonic() + EVERY_SECONDS
         now = to_ms(self._clock.now())
-        page = await self._tables.query(first_timers())
+        returning: set[str] = set()
+        for kind in self._cursors:
+            returning |= await self._ring(kind, now)
+        return returning
+
+    async def _ring(self, kind: str, now: int) -> set[str]:
+        page = await self._tables.query(first_timers(kind, self._cursors[kind]))
         due = [timer for timer in page.items if _is_due(timer, now)]
+        self._cursors[kind] = None if page.items and _is_early(page.items[-1], now) else page.cursor
+        if self._cursors[kind] is not None:
+            self._looks_at = self._clock.monotonic()
         if not due:
             return set()
-        if len(due) == TIMERS_READ_MAX:
-            self._looks_at = self._clock.monotonic()
         items = await self._tables.get([run_key(name) for name in dict.fromkeys(timer["run"] for timer in due)])
         runs = {item["pk"]: as_run(item) for item in items if item is not None}
         wakes: list[Write] = []
@@ -61,8 +71,13 @@ class Alarm:
 
 
 def _is_due(timer: Item, now: int) -> bool:
+    due, run = timer.get("due"), timer.get("run")
+    return type(due) is int and due <= now and type(run) is str and run != ""
+
+
+def _is_early(timer: Item, now: int) -> bool:
     due = timer.get("due")
-    return type(due) is int and due <= now and type(timer.get("run")) is str
+    return type(due) is int and due > now
 
 
 def _kind(run: RunItem) -> str:
