@@ -33,6 +33,13 @@ class Patches:
         for where, name, old in self._replaced:
             yield f"{where.__name__}.{name}", old, where.__dict__[name]
 
+    def places(self) -> list[tuple[Any, str, Any]]:
+        """Where something was replaced, as where and by what name, and what stood there before the first time."""
+        first: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+        for where, name, old in self._replaced:
+            first.setdefault((id(where), name), (where, name, old))
+        return list(first.values())
+
     def undo(self) -> None:
         while self._replaced:
             where, name, old = self._replaced.pop()
