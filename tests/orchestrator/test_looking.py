@@ -157,7 +157,40 @@ def test_a_run_in_execution_is_audited_seldom_and_at_once_when_its_runner_dies()
     assert watchlist.due(5.0, {"ses_2"}) == []
     assert watchlist.due(5.0, {"ses_1"}) == [granted]
     assert watchlist.due(1.0 + AUDIT_SECONDS, set()) == [granted]
-    assert watchlist.sessions() == {"ses_1"}
+    assert watchlist.unnamed({"ses_1", "ses_2"}) == {"ses_2"}
+
+
+def looked(watchlist: Watchlist, now: float, dead: set[str]) -> None:
+    """At the runs that are due, all of which a living runner has."""
+    for each in watchlist.due(now, dead):
+        watchlist.saw(each, Executing("ses_live"), now, anybody_lives=True)
+
+
+def test_a_dead_session_is_forgotten_also_where_every_turn_has_more_to_look_at_than_it_can() -> None:
+    """And while runs come that nobody has looked at yet: they were granted after its death."""
+    watchlist, dead = Watchlist(), {"ses_dead"}
+    held = {each.key: each for each in (token(number) for number in range(10 * LOOKS_MAX))}
+    forgotten_at = []
+    for turn in range(30):
+        late = token(10 * LOOKS_MAX + turn)
+        watchlist.follow(held := held | {late.key: late}, 2.0 * turn)
+        looked(watchlist, 2.0 * turn, dead)
+        if dead == watchlist.unnamed(dead):
+            forgotten_at.append(turn)
+    assert forgotten_at == list(range(10, 30))
+
+
+def test_a_session_that_dies_later_waits_for_looks_of_its_own() -> None:
+    granted = token(1)
+    watchlist = watching(granted)
+    looked(watchlist, 1.0, {"ses_1"})
+    assert watchlist.unnamed({"ses_1"}) == {"ses_1"}
+    watchlist.follow({granted.key: granted}, 1.0)
+    assert watchlist.unnamed({"ses_1", "ses_2"}) == {"ses_1"}
+    watchlist.follow({granted.key: granted}, 2.0 + AUDIT_SECONDS)
+    assert watchlist.unnamed({"ses_2"}) == set()
+    looked(watchlist, 2.0 + AUDIT_SECONDS, set())
+    assert watchlist.unnamed({"ses_2"}) == {"ses_2"}
 
 
 def test_a_young_grant_is_not_worth_a_look_unless_a_runner_died() -> None:

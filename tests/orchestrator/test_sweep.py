@@ -247,6 +247,20 @@ async def test_a_dead_session_is_forgotten_once_no_run_names_it() -> None:
     assert (await world.engine.tables.get([session_key("ses_1")])) == [None]
 
 
+async def test_a_new_orchestrator_forgets_no_dead_session_before_it_knows_the_runs() -> None:
+    world = World()
+    await admitted(world, world.orchestrator())
+    await world.open_session("ses_1")
+    await world.claim(RUN)
+    await world.write(bury_session("ses_1"))
+    parts = world.orchestrator()
+    await parts.sweep.turn()
+    assert (await world.engine.tables.get([session_key("ses_1")])) != [None]
+    await parts.admission.turn(hints(everything=True))
+    await rounds(world, parts, 2)
+    assert (await world.engine.tables.get([session_key("ses_1")])) == [None]
+
+
 async def test_the_catalog_beside_the_sessions_is_left_alone() -> None:
     world = World()
     parts = world.orchestrator()

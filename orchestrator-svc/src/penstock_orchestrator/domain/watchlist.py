@@ -26,11 +26,13 @@ Step: TypeAlias = Literal["nothing", "report", "redispatch", "revoke", "check se
 
 @dataclass(slots=True)
 class _Entry:
-    """Times are monotonic seconds. `session` None: not known to be claimed."""
+    """Times are monotonic seconds. `session` None: not known to be claimed. `known`: the last turn after whose beginning its
+    run was read, or else the one before it was watched."""
 
     token: Token
     since: float
     due: float
+    known: int
     overdue: int = 0
     session: str | None = None
 
@@ -38,14 +40,18 @@ class _Entry:
 @dataclass(slots=True)
 class Watchlist:
     _entries: dict[str, _Entry] = field(default_factory=dict)
+    _turn: int = 0
+    _dead_since: dict[str, int] = field(default_factory=dict)
+    """Sessions, and the turn that first found them dead."""
 
     def follow(self, held: Mapping[str, Token], now: float) -> None:
-        """The tokens that are held now; a token that was granted anew is watched anew."""
+        """Begins a turn. The tokens that are held now; a token that was granted anew is watched anew."""
+        self._turn += 1
         known = self._entries
         self._entries = {
             key: entry
             if (entry := known.get(key)) is not None and entry.token.fence == token.fence
-            else _Entry(token, now, now + LOOK_SECONDS)
+            else _Entry(token, now, now + LOOK_SECONDS, self._turn - 1)
             for key, token in held.items()
         }
 
@@ -65,6 +71,7 @@ class Watchlist:
         if entry is None or entry.token.fence != token.fence:
             return "nothing"
         entry.due = now + LOOK_SECONDS
+        entry.known = self._turn
         match verdict:
             case Ended() | Returned():
                 return "report"
@@ -82,9 +89,13 @@ class Watchlist:
             case _:
                 assert_never(verdict)
 
-    def sessions(self) -> set[str]:
-        """Those that the watched runs are known to be executed by."""
-        return {entry.session for entry in self._entries.values() if entry.session is not None}
+    def unnamed(self, dead: set[str]) -> set[str]:
+        """Those of the sessions, found dead before the looks of this turn, that no watched run can name: each run was looked
+        at since, whatever the number of turns that took, or is watched only since."""
+        self._dead_since = {session: self._dead_since.get(session, self._turn) for session in dead}
+        known = min((entry.known for entry in self._entries.values()), default=self._turn)
+        named = {entry.session for entry in self._entries.values()}
+        return {session for session, turn in self._dead_since.items() if turn <= known and session not in named}
 
     def look_again(self, tokens: Iterable[Token]) -> None:
         """What was to be done about them is not known to be done."""

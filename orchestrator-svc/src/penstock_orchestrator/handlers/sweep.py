@@ -24,7 +24,7 @@ from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.domain.leases import Leases
 from penstock_orchestrator.domain.token import Token
 from penstock_orchestrator.domain.verdicts import judge
-from penstock_orchestrator.domain.watchlist import LOOKS_MAX, Watchlist
+from penstock_orchestrator.domain.watchlist import Watchlist
 from penstock_orchestrator.handlers.alarm import Alarm
 from penstock_orchestrator.handlers.fleet import Fleet
 from penstock_orchestrator.handlers.records import DAMAGE, write_each
@@ -68,14 +68,15 @@ class Sweep:
         sessions, dead = await self._sessions()
         alive = sessions - dead
         now = self._clock.monotonic()
+        watches_all = self._shards.are_current
         self._watchlist.follow(self._shards.held, now)
         due = self._watchlist.due(now, dead)
         found = await self._look(due, anybody_lives=bool(alive))
         lost = await self._lost(found.executing, alive, dead)
         reported = found.report | await self._fence_off(lost) | await self._revoke(found.revoke)
         await self._redispatch(found.redispatch)
-        if len(due) < LOOKS_MAX:
-            await self._forget(dead - self._watchlist.sessions())
+        if watches_all:
+            await self._forget(self._watchlist.unnamed(dead))
         returning = await self._alarm.ring()
         changed, self._fleet.has_changed = self._fleet.has_changed, False
         return Hints(runs=reported, returning=returning, runners=changed)
