@@ -7,14 +7,18 @@ from collections import Counter
 from fractions import Fraction
 from itertools import combinations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.bench.bars import missed
+from tests.bench.flood import flooding
 from tests.orchestrator.test_gate import limits, token
 
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, Operation
 from penstock_orchestrator.domain.decision import decide
 from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
+from penstock_orchestrator.domain.occupancy import Occupancy
 from penstock_orchestrator.domain.picker import AGE_SECONDS
 from penstock_orchestrator.domain.token import Token
 
@@ -42,7 +46,8 @@ def turn(gate: Gate, now: Limits, chance: random.Random, freed: float) -> list[T
 def test_backlogged_tenants_hold_shares_by_weight_at_every_moment(
     weights: dict[str, int], fleet: int, freed: float, seed: int
 ) -> None:
-    """Within 1/w_i + 1/w_j of each other, however the ended runs are spread, and after each single grant."""
+    """Within 1/w_i + 1/w_j of each other after each decision, however the ended runs are spread. And each single grant goes to
+    a tenant that held the least for its weight, so that it holds at most 1/w more than any other."""
     chance = random.Random(seed)
     now = limits(fleet, weights=weights)
     gate = Gate(now)
@@ -53,8 +58,14 @@ def test_backlogged_tenants_hold_shares_by_weight_at_every_moment(
             for _ in range(fleet + 1 - waiting[tenant]):
                 gate.wait(token(f"{number:06d}", tenant=tenant, at=chance.randrange(10**6)))
                 number += 1
-        turn(gate, now, chance, freed)
+        granted = [each.tenant for each in turn(gate, now, chance, freed)]
         held = Counter(each.tenant for each in gate.held.values())
+        before = held - Counter(granted)
+        for tenant in granted:
+            assert Fraction(before[tenant], weights[tenant]) == min(
+                Fraction(before[one], weights[one]) for one in weights
+            )
+            before[tenant] += 1
         assert len(gate.held) == fleet, "no slot is left empty while somebody waits"
         for one, other in combinations(weights, 2):
             apart = abs(Fraction(held[one], weights[one]) - Fraction(held[other], weights[other]))
@@ -97,22 +108,25 @@ def test_the_least_urgent_run_starts_although_urgent_ones_never_stop_coming() ->
     assert minute * 60 <= 4 * AGE_SECONDS + (backlog + 1) * 60, "the age of four priorities and the line before it"
 
 
-def test_a_flood_of_one_tenant_changes_nothing_about_the_order_of_the_others() -> None:
-    def starts(flood: int) -> dict[str, int]:
-        now = limits(10)
-        gate, chance = Gate(now), random.Random(5)
-        for number in range(flood):
-            gate.wait(token(f"flood {number:06d}", tenant="loud", at=0))
-        started: dict[str, int] = {}
-        for step in range(200):
-            if step < 100:
-                gate.wait(token(f"{step:03d}", tenant="abcde"[step % 5], at=step))
-            started |= {each.run: step for each in turn(gate, now, chance, 0.3) if each.tenant != "loud"}
-        return started
+def flood(**favour: int) -> list[str]:
+    """The bars that are missed, of a shorter play than that of the benchmark."""
+    return missed(flooding(seeds=(1,), hours=24, weights=favour))
 
-    def median_wait(started: dict[str, int]) -> int:
-        return sorted(step - int(run) for run, step in started.items())[len(started) // 2]
 
-    alone, flooded = starts(20), starts(100_000)
-    assert len(alone) == len(flooded) == 100
-    assert median_wait(flooded) == median_wait(alone)
+def test_a_flood_of_one_tenant_makes_the_others_wait_no_longer_than_a_few_of_its_runs_do_and_than_their_parts_allow() -> (
+    None
+):
+    assert flood() == []
+
+
+@pytest.mark.parametrize("weight", [2, 10])
+def test_it_shows_when_the_flooding_tenant_gets_more_than_its_part(weight: int) -> None:
+    """In few runs as well as in 100,000, so that the change alone need not tell."""
+    assert "flood_grants_over_equal" in flood(loud=weight)
+    assert weight < 10 or "flood_wait_over_own_part" in flood(loud=weight)
+
+
+def test_it_shows_when_the_depth_of_a_line_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever came first goes first, whosever run it is: 100,000 are before everybody."""
+    monkeypatch.setattr(Occupancy, "share", lambda *_: 0)
+    assert {"flood_median_wait_change_pct", "flood_wait_over_own_part", "flood_grants_over_equal"} <= set(flood())
