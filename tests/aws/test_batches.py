@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from penstock_backbone.aws.batches import Sized, answers, batches
 from penstock_backbone.errors import Fatal, Retryable
+from penstock_backbone.vocabulary import NotNow
 
 
 @given(st.lists(st.integers(0, 100), max_size=60))
@@ -20,6 +21,7 @@ def test_every_message_is_in_one_group_in_order_and_no_group_is_over_a_limit(siz
 def test_a_group_that_failed_gives_its_reason_to_each_of_its_messages() -> None:
     found = dict(answers([[0, 2], [3]], [[None, "too slow"], Retryable("lost")]))
     assert found == {0: None, 2: "too slow", 3: "lost"}
+    assert isinstance(found[3], NotNow), "and it passes"
 
 
 def test_an_outage_is_raised_and_not_told_message_by_message() -> None:

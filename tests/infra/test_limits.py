@@ -11,7 +11,9 @@ from penstock_backbone.inventory import INVENTORY
 from penstock_infra.configuration import Configuration, ConfigurationError
 
 
-def test_every_stream_mapping_ends_its_retries_and_reports_the_record_that_failed(program: Program) -> None:
+def test_every_stream_mapping_tries_a_record_until_just_before_the_stream_forgets_it_and_reports_which_one_failed(
+    program: Program,
+) -> None:
     streams = [found for found in program.of_type("EventSourceMapping") if "startingPosition" in found.inputs]
     assert len(streams) == sum(len(consumer.tables) for consumer in INVENTORY.consumers)
     for mapping in streams:
@@ -22,8 +24,8 @@ def test_every_stream_mapping_ends_its_retries_and_reports_the_record_that_faile
                 if mapping.name in {f"{program.stack}-{consumer.name}-{table}" for table in consumer.tables}
             )
         )
-        assert mapping.inputs["maximumRetryAttempts"] == consumer.attempts_max
-        assert mapping.inputs["maximumRecordAgeInSeconds"] == 3600
+        assert mapping.inputs["maximumRetryAttempts"] == -1, "an outage of the bus is no fault of a record"
+        assert mapping.inputs["maximumRecordAgeInSeconds"] == 23 * 3600
         assert mapping.inputs["bisectBatchOnFunctionError"] is True
         assert mapping.inputs["batchSize"] == consumer.batch_records
         assert mapping.inputs["parallelizationFactor"] == 10

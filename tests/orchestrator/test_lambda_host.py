@@ -76,6 +76,7 @@ async def test_the_failure_that_a_function_reports_is_that_of_the_batch() -> Non
     assert failure is not None
     assert failure.sequence == records[1].sequence
     assert failure.reason
+    assert not failure.counts, "the function counts by itself"
     await failing.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,10 +14,18 @@ from tests.orchestrator.world import World, event_body, hints, run_of
 from penstock_backbone.aws.lambda_events import queue_event, queue_messages, stream_event, stream_records
 from penstock_backbone.aws.settings import Names
 from penstock_backbone.errors import Retryable
-from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, INVENTORY, PROJECTS, TOKENS
+from penstock_backbone.inventory import (
+    ADMISSION_QUEUE,
+    DISPATCH_QUEUE,
+    INVENTORY,
+    PROJECTS,
+    RELAY,
+    RELAY_FAILURES_QUEUE,
+    TOKENS,
+)
 from penstock_backbone.records.projects import project_key
 from penstock_backbone.records.sessions import bury_session
-from penstock_backbone.vocabulary import Message, Page, Query, StreamRecord, Update
+from penstock_backbone.vocabulary import BusEntry, Message, NotNow, Origin, Page, Query, StreamRecord, Update
 from penstock_orchestrator import lambdas
 from penstock_orchestrator.adapters.lambda_host import LocalContext
 
@@ -103,6 +111,70 @@ def test_the_lowest_failed_record_is_named_as_aws_wants_it(cloud: Cloud) -> None
     del event["Records"][1]["dynamodb"]["NewImage"]["workflow"]
     sequence = event["Records"][1]["dynamodb"]["SequenceNumber"]
     assert lambdas.relay_handler(event, CONTEXT) == {"batchItemFailures": [{"itemIdentifier": sequence}]}
+
+
+def test_an_outage_of_the_bus_puts_no_record_aside_however_long_it_takes(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = asyncio.run(cloud.world.submit(1)), asyncio.run(cloud.world.submit(2))
+    event = cloud.feed(PROJECTS)
+    (*_, last) = (record["dynamodb"]["SequenceNumber"] for record in event["Records"])
+    bus, publish = cloud.world.engine.bus, cloud.world.engine.bus.publish
+
+    async def is_down(entries: Sequence[BusEntry], origin: Origin | None = None) -> list[str | None]:
+        raise Retryable("the bus does not answer: try again")
+
+    async def throttles(entries: Sequence[BusEntry], origin: Origin | None = None) -> list[str | None]:
+        return [*await publish(entries[:-1], origin), NotNow("ThrottlingException: slow down")]
+
+    monkeypatch.setattr(bus, "publish", is_down)
+    for _ in range(20):
+        with pytest.raises(Retryable):
+            lambdas.relay_handler(event, CONTEXT)
+    monkeypatch.setattr(bus, "publish", throttles)
+    for _ in range(20):
+        assert lambdas.relay_handler(event, CONTEXT) == {"batchItemFailures": [{"itemIdentifier": last}]}
+    assert cloud.receive(RELAY_FAILURES_QUEUE) == []
+    monkeypatch.setattr(bus, "publish", publish)
+    assert lambdas.relay_handler(event, CONTEXT) == {"batchItemFailures": []}
+    told = {body["detail"]["metadata"]["project_id"] for body in cloud.receive(ADMISSION_QUEUE)}
+    assert told == {first, second}
+
+
+def test_a_damaged_record_is_put_aside_by_the_function_and_the_ones_after_it_get_their_turn(cloud: Cloud) -> None:
+    for number in (1, 2, 3):
+        asyncio.run(cloud.world.submit(number))
+    event = cloud.feed(PROJECTS)
+    del event["Records"][1]["dynamodb"]["NewImage"]["workflow"]
+    sequence = event["Records"][1]["dynamodb"]["SequenceNumber"]
+    event["Records"] = event["Records"][1:]
+    for _ in range(INVENTORY.consumer(RELAY).attempts_max - 1):
+        assert lambdas.relay_handler(event, CONTEXT) == {"batchItemFailures": [{"itemIdentifier": sequence}]}
+    assert lambdas.relay_handler(event, CONTEXT) == {"batchItemFailures": []}
+    (pointer,) = cloud.receive(RELAY_FAILURES_QUEUE)
+    assert (pointer["consumer"], pointer["key"]["pk"], pointer["sequence"]) == ("relay", "prj_0002", sequence)
+
+
+def test_a_record_that_breaks_its_handler_is_counted_once_it_is_alone(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(cloud.world.submit(1))
+    asyncio.run(cloud.world.submit(2))
+    event = cloud.feed(PROJECTS)
+
+    async def breaks(entries: Sequence[BusEntry], origin: Origin | None = None) -> list[str | None]:
+        raise IndexError("a defect of ours")
+
+    monkeypatch.setattr(cloud.world.engine.bus, "publish", breaks)
+    for _ in range(20):
+        with pytest.raises(IndexError):
+            lambdas.relay_handler(event, CONTEXT)
+    event["Records"] = event["Records"][:1]
+    for _ in range(INVENTORY.consumer(RELAY).attempts_max):
+        answer = lambdas.relay_handler(event, CONTEXT)
+    assert answer == {"batchItemFailures": []}
+    (pointer,) = cloud.receive(RELAY_FAILURES_QUEUE)
+    assert pointer["reason"] == "IndexError: a defect of ours"
 
 
 def test_messages_that_nobody_can_act_on_stay_in_the_queue_and_the_others_are_done(cloud: Cloud) -> None:

@@ -22,7 +22,7 @@ from penstock_backbone.inventory import (
 )
 from penstock_backbone.records.limits import write_board
 from penstock_backbone.records.tokens import token_key
-from penstock_backbone.vocabulary import Origin, Outgoing, StreamRecord
+from penstock_backbone.vocabulary import NotNow, Origin, Outgoing, StreamRecord
 from penstock_orchestrator.handlers.dispatch import Dispatcher
 from penstock_orchestrator.handlers.limits_watch import LimitsWatcher
 from penstock_orchestrator.handlers.records import Failure, RecordHandler
@@ -150,6 +150,27 @@ async def test_broken_surroundings_are_no_fault_of_the_records() -> None:
     await turn(relay)
     assert handler.batches[-1] == names(1, 2)
     assert relay.given_up == 0
+
+
+async def test_a_record_that_was_throttled_is_tried_until_it_is_taken_and_only_its_own_failures_count() -> None:
+    world = await world_with(3)
+    reason = NotNow("ThrottlingException: slow down")
+
+    def refused(records: Sequence[StreamRecord]) -> Failure | None:
+        return next((Failure(record.sequence, reason) for record in records if record.key.pk == "prj_0002"), None)
+
+    handler = Handler(refused)
+    relay = consumer(world, handler)
+    for _ in range(50):
+        await turn(relay)
+    assert relay.given_up == 0
+    assert world.clock.elapsed > 50, "and the pauses have grown"
+    handler.answer, attempts = fails_at("prj_0002"), len(handler.batches)
+    for _ in range(INVENTORY.consumer(RELAY).attempts_max + 1):
+        await turn(relay)
+    assert relay.given_up == 1
+    assert len(handler.batches) - attempts == INVENTORY.consumer(RELAY).attempts_max + 1
+    assert handler.batches[-1] == names(3)
 
 
 @pytest.mark.parametrize("error", [KeyError("seq"), TooLarge("the event is over the limit")])

@@ -80,7 +80,8 @@ class Streams(Protocol):
 
 class Bus(Protocol):
     async def publish(self, entries: Sequence[BusEntry], origin: Origin | None = None) -> list[str | None]:
-        """One answer an entry, in order: None when accepted, else the reason it was not (≤ BATCH_ITEMS_MAX)."""
+        """One answer an entry, in order: None when accepted, else the reason it was not (≤ BATCH_ITEMS_MAX);
+        a NotNow passes."""
         ...
 
 
@@ -88,7 +89,8 @@ class Queues(Protocol):
     """Named queues, at least once, no order promised. Names come from the inventory."""
 
     async def send(self, queue: str, messages: Sequence[Outgoing], origin: Origin | None = None) -> list[str | None]:
-        """One answer a message, in order: None when accepted, else the reason it was not (≤ BATCH_ITEMS_MAX)."""
+        """One answer a message, in order: None when accepted, else the reason it was not (≤ BATCH_ITEMS_MAX);
+        a NotNow passes."""
         ...
 
     async def receive(self, queue: str, limit: int, wait_seconds: float) -> list[Message]:

@@ -230,6 +230,13 @@ class BusEntry(msgspec.Struct, frozen=True, array_like=True):
     detail: str
 
 
+class NotNow(str):
+    """The reason why an entry or a message was not taken this time: it was throttled, or the service was ill. The same one may
+    be taken later; any other reason stands for good."""
+
+    __slots__ = ()
+
+
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """A received message. `receives` counts deliveries, this one included; `receipt` settles it."""
 

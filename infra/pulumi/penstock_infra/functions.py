@@ -49,7 +49,10 @@ MEMORY_MB = 512
 STREAM_TIMEOUT_SECONDS = 60
 SWEEP_TIMEOUT_SECONDS = 66
 """One invocation sweeps again and again until its last 8 seconds, so a tick's sweeps end just before the next tick."""
-RECORD_AGE_SECONDS_MAX = 3600
+RECORD_AGE_SECONDS_MAX = 23 * 3600
+"""An hour before the stream forgets the record, so that what was never handled ends in the failures queue all the same."""
+UNCOUNTED = -1
+"""Attempts: an outage of the bus may take many."""
 PARALLELIZATION = 10
 ADMISSIONS_MAX = 2
 """The lowest that a queue's mapping takes. Two at once are harmless: the head's compare-and-swap lets one decide."""
@@ -130,7 +133,7 @@ class Functions(pulumi.ComponentResource):
         )
 
     def _read_stream(self, consumer: Consumer, table: str) -> None:
-        """Finite everywhere: a record that cannot be read leaves the stream for the failures queue within the hour."""
+        """Only a record's age ends its attempts here: what is its own fault the function counts, and puts aside itself."""
         failures = self._sources.messaging.queues[consumer.failures]
         aws.lambda_.EventSourceMapping(
             self._physical(f"{consumer.name}-{table}"),
@@ -139,7 +142,7 @@ class Functions(pulumi.ComponentResource):
             starting_position="TRIM_HORIZON",
             batch_size=consumer.batch_records,
             parallelization_factor=PARALLELIZATION,
-            maximum_retry_attempts=consumer.attempts_max,
+            maximum_retry_attempts=UNCOUNTED,
             maximum_record_age_in_seconds=RECORD_AGE_SECONDS_MAX,
             bisect_batch_on_function_error=True,
             function_response_types=["ReportBatchItemFailures"],

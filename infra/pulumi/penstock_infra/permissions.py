@@ -212,5 +212,5 @@ def write_log(log_group: aws.cloudwatch.LogGroup) -> Statement:
 
 
 def _consumer_statements(consumer: Consumer, resources: Resources) -> list[Statement]:
-    failures = Statement(("sqs:SendMessage",), [resources.queues[consumer.failures]])
+    failures = Statement(SEND, [resources.queues[consumer.failures]])
     return [*(Statement(POLL_STREAM, [resources.streams[table]]) for table in consumer.tables), failures]

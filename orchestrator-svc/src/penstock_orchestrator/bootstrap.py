@@ -18,6 +18,7 @@ from penstock_orchestrator.domain.hints import Hints, glance
 from penstock_orchestrator.handlers import boards, reload, sweep
 from penstock_orchestrator.handlers.admission import Admission
 from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
+from penstock_orchestrator.handlers.aside import Aside
 from penstock_orchestrator.handlers.boards import Boards
 from penstock_orchestrator.handlers.dispatch import Dispatcher
 from penstock_orchestrator.handlers.limits_watch import LimitsWatcher
@@ -57,6 +58,7 @@ class Parts:
     sweep: Sweep
     boards: Boards
     yields: Yields
+    aside: Aside
 
     @classmethod
     def on(cls, engine: Engine, given: Surroundings) -> Parts:
@@ -72,6 +74,7 @@ class Parts:
             sweep=Sweep(engine.tables, engine.queues, admission.shards, admission.fleet, given.clock),
             boards=Boards(engine.tables, admission.shards, admission.durations, given.clock),
             yields=Yields(engine.tables, admission.shards, admission.limits, clock=given.clock, ids=given.ids),
+            aside=Aside(engine.queues),
         )
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 
-from penstock_backbone.errors import Retryable
+from penstock_backbone.errors import BackboneError, Invalid, Retryable, TooLarge
+from penstock_backbone.inventory import DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY, Consumer
+from penstock_backbone.vocabulary import StreamRecord
 from penstock_orchestrator.bootstrap import SERVICE, open_container
 from penstock_orchestrator.domain.hints import Hints, read_hint
-from penstock_orchestrator.handlers.records import RecordHandler
+from penstock_orchestrator.handlers.records import Failure, RecordHandler
 
 if TYPE_CHECKING:
     from penstock_orchestrator.adapters.lambda_container import LambdaContainer
@@ -45,17 +47,17 @@ class Context(Protocol):
 
 def relay_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     container = _container(context)
-    return _consume(container, container.parts.relay, event)
+    return _consume(container, RELAY, container.parts.relay, event)
 
 
 def dispatch_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     container = _container(context)
-    return _consume(container, container.parts.dispatcher, event)
+    return _consume(container, DISPATCHER, container.parts.dispatcher, event)
 
 
 def limits_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
     container = _container(context)
-    return _consume(container, container.parts.limits_watcher, event)
+    return _consume(container, LIMITS_WATCHER, container.parts.limits_watcher, event)
 
 
 def admission_handler(event: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -127,13 +129,42 @@ async def _sweep(container: LambdaContainer, context: Context) -> None:
         await container.clock.sleep(SWEEP_EVERY_SECONDS)
 
 
-def _consume(container: LambdaContainer, handler: RecordHandler, event: Mapping[str, Any]) -> dict[str, Any]:
-    """The batch restarts from the lowest failed record. An exception fails all of it."""
-    failure = container.run(handler(container.records(event)))
+def _consume(container: LambdaContainer, name: str, handler: RecordHandler, event: Mapping[str, Any]) -> dict[str, Any]:
+    """The batch restarts from the lowest failed record. An exception fails all of it, and AWS tries one half at a time."""
+    failure = container.run(_handle(container, INVENTORY.consumer(name), handler, container.records(event)))
     if failure is None:
         return {"batchItemFailures": []}
     logger.error("a record failed", sequence=failure.sequence, reason=failure.reason)
     return {"batchItemFailures": [{"itemIdentifier": failure.sequence}]}
+
+
+async def _handle(
+    container: LambdaContainer, consumer: Consumer, handler: RecordHandler, records: Sequence[StreamRecord]
+) -> Failure | None:
+    """AWS counts no failures: it tries a batch until its records are too old, because an outage may take as long. So what is a
+    record's own fault is counted here, and the ones after it get their turn."""
+    while records:
+        failure = await _failure(handler, records)
+        if failure is None:
+            return None
+        place = next(place for place, record in enumerate(records) if record.sequence == failure.sequence)
+        if not failure.counts:
+            return failure
+        if not await container.parts.aside.gives_up(consumer, records[place], failure.reason):
+            return failure
+        records = records[place + 1 :]
+    return None
+
+
+async def _failure(handler: RecordHandler, records: Sequence[StreamRecord]) -> Failure | None:
+    """Raises what is no record's fault, and what is one's of which it is not known whose."""
+    try:
+        return await handler(records)
+    except Exception as error:
+        if len(records) > 1 or (isinstance(error, BackboneError) and not isinstance(error, TooLarge | Invalid)):
+            raise
+        logger.exception("a record breaks its handler")
+        return Failure(records[0].sequence, f"{type(error).__name__}: {error}")
 
 
 def _container(context: Context) -> LambdaContainer:

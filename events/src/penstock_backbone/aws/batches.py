@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from penstock_backbone.errors import Retryable
+from penstock_backbone.vocabulary import NotNow
 
 
 class Sized(NamedTuple):
@@ -31,8 +32,8 @@ def batches(messages: Iterable[Sized], *, count_max: int, bytes_max: int) -> lis
 def answers(
     groups: Sequence[Sequence[int]], results: Sequence[list[str | None] | BaseException]
 ) -> Iterator[tuple[int, str | None]]:
-    """Each place with its answer. A group whose call failed gives the reason to each of its messages, unless
-    every group failed: then the first error is raised, so that an outage looks like one.
+    """Each place with its answer. A group whose call failed gives the reason to each of its messages, as
+    one that passes, unless every group failed: then the first error is raised, so that an outage looks like one.
     """
     failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:
@@ -40,6 +41,6 @@ def answers(
             raise failure
     for group, result in zip(groups, results, strict=True):
         if isinstance(result, BaseException):
-            yield from ((place, str(result)) for place in group)
+            yield from ((place, NotNow(result)) for place in group)
         else:
             yield from zip(group, result, strict=True)

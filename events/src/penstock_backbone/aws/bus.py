@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penstock_backbone.aws.batches import Sized, answers, batches
@@ -12,10 +12,12 @@ from penstock_backbone.aws.settings import Names
 from penstock_backbone.errors import Invalid
 from penstock_backbone.local.limits import EVENT_ENTRY_BYTES_MAX
 from penstock_backbone.local.routing import refusal
-from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, BusEntry, Origin
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, BusEntry, NotNow, Origin
 
 ENTRIES_MAX = 10
 """PutEvents' limit."""
+_FOR_GOOD = frozenset({"InvalidArgument", "MalformedDetail"})
+"""PutEvents' codes that are an event's own fault. The others are the service's, or of rights that somebody can give."""
 
 
 class AwsBus:
@@ -53,7 +55,9 @@ class AwsBus:
             for entry in entries
         ]
         answer: dict[str, Any] = await self._calls.call(Service.BUS, "put_events", Entries=request)
-        return [
-            f"{entry['ErrorCode']}: {entry.get('ErrorMessage', '')}" if entry.get("ErrorCode") else None
-            for entry in answer["Entries"]
-        ]
+        return [_refusal(entry) if entry.get("ErrorCode") else None for entry in answer["Entries"]]
+
+
+def _refusal(entry: Mapping[str, Any]) -> str:
+    reason = f"{entry['ErrorCode']}: {entry.get('ErrorMessage', '')}"
+    return reason if entry["ErrorCode"] in _FOR_GOOD else NotNow(reason)

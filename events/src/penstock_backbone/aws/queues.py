@@ -19,7 +19,7 @@ from penstock_backbone.errors import BackboneError, Fatal, Invalid, Retryable
 from penstock_backbone.inventory import Inventory
 from penstock_backbone.local.limits import MESSAGE_BYTES_MAX, check_text_size
 from penstock_backbone.ports import Clock
-from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Message, Origin, Outgoing
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Message, NotNow, Origin, Outgoing
 
 ENTRIES_MAX = 10
 """SQS's limit for one batch."""
@@ -100,7 +100,8 @@ class AwsQueues:
         answer = await self._calls.call(Service.QUEUES, "send_message_batch", QueueUrl=address, Entries=entries)
         reasons: list[str | None] = [None] * len(messages)
         for failed in answer.get("Failed", []):
-            reasons[int(failed["Id"])] = f"{failed['Code']}: {failed.get('Message', '')}"
+            reason = f"{failed['Code']}: {failed.get('Message', '')}"
+            reasons[int(failed["Id"])] = reason if failed.get("SenderFault") else NotNow(reason)
         return reasons
 
     # --- receiving ----------------------------------------------------------------------------

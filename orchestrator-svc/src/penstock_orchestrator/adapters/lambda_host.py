@@ -17,7 +17,7 @@ from penstock_backbone.aws.settings import Names
 from penstock_backbone.engines import Engine, EngineSettings
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCHER, INVENTORY, LIMITS_WATCHER, RELAY
 from penstock_backbone.ports import Queues
-from penstock_backbone.vocabulary import StreamRecord
+from penstock_backbone.vocabulary import NotNow, StreamRecord
 from penstock_orchestrator import lambdas
 from penstock_orchestrator.bootstrap import Surroundings, stream_consumer, stream_duties
 from penstock_orchestrator.handlers.records import Failure
@@ -70,7 +70,8 @@ class RecordsToFunction:
         answer = await self._function(stream_event(records, self._names))
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         lowest = next((record.sequence for record in records if record.sequence in failed), None)
-        return None if lowest is None else Failure(lowest, "the function reported it; its log has the reason")
+        reason = NotNow("the function reported it and counts it; its log has the reason")
+        return None if lowest is None else Failure(lowest, reason)
 
 
 class MessagesToFunction:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from penstock_backbone.errors import Invalid, TooLarge
 from penstock_backbone.ports import Tables
-from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Outcome, StreamRecord, Unsettled, Write
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, NotNow, Outcome, StreamRecord, Unsettled, Write
 
 DAMAGE = (KeyError, TypeError, ValueError, AttributeError)
 """What reading an item raises that no writer of ours has made."""
@@ -25,6 +25,12 @@ class Failure:
 
     sequence: str
     reason: str
+
+    @property
+    def counts(self) -> bool:
+        """False: it is the surroundings' fault and passes, or nobody knows yet which record it is. So it is tried again however
+        often that takes."""
+        return bool(self.reason) and not isinstance(self.reason, NotNow)
 
 
 class RecordHandler(Protocol):

@@ -2,7 +2,8 @@
 
 A batch restarts from its lowest failed record, after a pause that grows. A record that has failed attempts_max
 times goes to the failures queue as a pointer, and the ones after it get their turn. What a broken surrounding
-(a store that cannot be reached, missing rights) does to a batch is no fault of its records, and is not counted.
+(a store that cannot be reached, a bus that throttles, missing rights) does to a batch is no fault of its records, and is
+not counted.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-import msgspec
-
 from penstock_backbone.errors import BackboneError, Invalid, TooLarge
 from penstock_backbone.inventory import Consumer
 from penstock_backbone.ports import Chance, Clock, Queues, Streams
-from penstock_backbone.vocabulary import Outgoing, StreamRecord
+from penstock_backbone.vocabulary import StreamRecord
 from penstock_orchestrator.domain.backoff import backoff_seconds
+from penstock_orchestrator.handlers.aside import put_aside
 from penstock_orchestrator.handlers.records import Failure, RecordHandler
 
 WAIT_SECONDS = 20.0
@@ -28,7 +28,6 @@ SETTLE_SECONDS = 0.1
 """For so long settling waits for more that is done: nobody else waits for it, and one call settles it all."""
 UNSETTLED_RECORDS_MAX = 500
 """Handled and not yet settled: beyond that it is settled at once."""
-REASON_CHARS_MAX = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +67,7 @@ class StreamConsumer:
         self._unsettled_records = 0
         self._limit = definition.batch_records
         self._failing = ""
+        self._tries = 0
         self._attempts = 0
         self.name = definition.name
         self.given_up = 0
@@ -164,27 +164,13 @@ class StreamConsumer:
         """True: the record is put aside, so it is done as well."""
         if not failure.reason:
             return False
-        self._attempts = self._attempts + 1 if failure.sequence == self._failing else 1
-        self._failing = failure.sequence
-        if self._attempts >= self._definition.attempts_max and await self._give_up(record, failure.reason):
+        if failure.sequence != self._failing:
+            self._failing, self._tries, self._attempts = failure.sequence, 0, 0
+        self._tries += 1
+        self._attempts += failure.counts
+        is_hopeless = failure.counts and self._attempts >= self._definition.attempts_max
+        if is_hopeless and await put_aside(self._queues, self._definition, record, failure.reason):
+            self.given_up += 1
             return True
-        await self._clock.sleep(backoff_seconds(self._attempts, self._chance.random()))
+        await self._clock.sleep(backoff_seconds(self._tries, self._chance.random()))
         return False
-
-    async def _give_up(self, record: StreamRecord, reason: str) -> bool:
-        name, key = self._definition.name, record.key
-        pointer = {
-            "consumer": name,
-            "table": key.table,
-            "key": {"pk": key.pk, "sk": key.sk},
-            "sequence": record.sequence,
-            "reason": reason[:REASON_CHARS_MAX],
-        }
-        message = Outgoing(msgspec.json.encode(pointer).decode())
-        (refusal,) = await self._queues.send(self._definition.failures, [message])
-        if refusal is not None:
-            _log.error("%s cannot put a record aside, so it stops there: %s", name, refusal)
-            return False
-        self.given_up += 1
-        _log.error("%s gave up the record %s of %s %s: %s", name, record.sequence, key.table, key.pk, reason)
-        return True
