@@ -88,13 +88,12 @@ class Admission:
             raise
 
     async def _turn(self, hints: Hints) -> Turn:
-        if hints.everything or (hints.limits and len(self.shards) > 1):
-            # With several shards the ledger must be no older than the limits.
+        if hints.everything:
             self.shards.distrust()
         if not self.shards.are_current:
             await self._load()
         elif hints.limits:
-            await self.limits.read()
+            await self._read_limits()
         accepted, named = self._next_projects(hints)
         projects, runs = await self._read(hints, accepted, named)
         damaged = await self._enqueue_new(projects) if projects else set()
@@ -108,6 +107,15 @@ class Admission:
         if finished:
             hints.forget_all_but_projects()
         return Turn(finished and not hints, damaged)
+
+    async def _read_limits(self) -> None:
+        """With several shards the ledger must be no older than the limits. Where neither has changed, it is the one that stands
+        there now, and the gates are as good as before: a head that was moved meanwhile refuses a decision."""
+        before = self.limits.now
+        now = await self.limits.read()
+        if len(self.shards) > 1 and not (await self.shards.has_newest_ledger() and now == before):
+            self.shards.distrust()
+            await self._load()
 
     async def _load(self) -> None:
         await together([self.limits.read(), self.fleet.look()])

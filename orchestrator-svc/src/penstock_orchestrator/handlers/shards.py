@@ -99,6 +99,13 @@ class Shards:
         stand = all(shard.is_at(head) for shard, head in zip(self._all, heads, strict=True))
         return not (stand and self._ledger_is_current and as_ledger(item).version == self.ledger.version)
 
+    async def has_newest_ledger(self) -> bool:
+        """Reads nothing but the ledger. Until that is done it is not to be trusted."""
+        self._ledger_is_current = False
+        (item,) = await self._tables.get([ledger_key()])
+        self._ledger_is_current = as_ledger(item).version == self.ledger.version
+        return self._ledger_is_current
+
     async def load(self, limits: Limits) -> None:
         """Whatever is not current. `limits` were read before, so that the ledger is no older than they are."""
         due = [shard for shard in self._all if not shard.is_current]
