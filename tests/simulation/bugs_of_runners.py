@@ -9,9 +9,11 @@ import msgspec
 from tests.simulation.patches import Patches, without_condition
 
 from penstock_api.handlers import accept
+from penstock_backbone.errors import Retryable
 from penstock_backbone.records import runs, sessions, verbs
+from penstock_backbone.records.projects import claim_idempotency_key
 from penstock_backbone.records.runs import CANCELLED, QUEUED, RUNNING
-from penstock_backbone.vocabulary import Condition, Equals, Update, Written
+from penstock_backbone.vocabulary import Condition, Equals, Refused, Unsettled, Update, Written
 from penstock_orchestrator.handlers import dispatch, relay
 from penstock_orchestrator.handlers.admission_queue import AdmissionQueue
 from penstock_orchestrator.handlers.stream_consumer import StreamConsumer
@@ -56,16 +58,18 @@ def commit_without_number(patches: Patches) -> None:
 
 
 def commit_follows_anybody(patches: Patches) -> None:
+    """Whoever owns the run is taken for this session; cancelling, pausing and news are heard as before."""
     commit_without_fence(patches)
+    real = patches.put(journal.Journal, "_follow", None)
 
-    def follow(self: Any, item: Any, _state: str | None) -> None:
-        self.seq = item["seq"]
+    def follow(self: Any, item: Any, state: str | None) -> None:
+        real(self, item and {**item, "fence": self.fence, "session": self.session.id}, state)
 
-    patches.put(journal.Journal, "_follow", follow)
+    patches.change(journal.Journal, "_follow", follow)
 
 
 def terminal_state_overwritten(patches: Patches) -> None:
-    _committed_when(patches, lambda fence, _seq: Equals("fence", fence))
+    _committed_when(patches, lambda fence, seq: Equals("fence", fence) & Equals("seq", seq))
 
 
 def lost_commit_written_again(patches: Patches) -> None:
@@ -89,8 +93,11 @@ def self_fence_that_unfences(patches: Patches) -> None:
             return float(await real(self))
         sent = self._world.clock.monotonic()
         current.beats += 1
-        if isinstance(await self._write(sessions.beat(current.id, hb=current.beats)), Written):
-            current.fenced, current.heard_at = False, sent
+        match await self._write(sessions.beat(current.id, hb=current.beats)):
+            case Written():
+                current.fenced, current.heard_at = False, sent
+            case Refused():
+                return float(await real(self))
         return 0.5
 
     patches.change(session.Heartbeat, "turn", turn)
@@ -131,13 +138,25 @@ def hint_deleted_before_decided(patches: Patches) -> None:
 
 
 def key_not_in_the_transaction(patches: Patches) -> None:
-    real = patches.put(accept.Acceptance, "_transact", None)
+    """The project is written first, and then its key."""
 
     async def transact(self: Any, put: Any, submission: Any, key: str) -> Any:
-        await self._write(put)
-        return await real(self, self._put(submission, put.item.get("resources", ())), submission, key)
+        accepted = await self._write(put)
+        claim = claim_idempotency_key(
+            submission.tenant,
+            accept._sha256(key),
+            project_id=put.key.pk,
+            fingerprint=submission.project.fingerprint,
+            at=put.item["at"],
+        )
+        (outcome,) = await self._tables.write([claim])
+        if isinstance(outcome, Unsettled):
+            raise Retryable(outcome.reason)
+        if isinstance(outcome, Refused) and outcome.item is not None and outcome.item["project_id"] != put.key.pk:
+            return await self._replay(outcome.item, submission)
+        return accepted
 
-    patches.change(accept.Acceptance, "_transact", transact)
+    patches.put(accept.Acceptance, "_transact", transact)
 
 
 # --- cancelling ------------------------------------------------------------------------------------------

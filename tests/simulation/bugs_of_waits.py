@@ -8,11 +8,13 @@ import msgspec
 from tests.simulation.patches import Patches, without_condition
 
 from penstock_backbone.records import verbs
+from penstock_backbone.records.limits import LIMIT_MAX
 from penstock_backbone.records.runs import QUEUED, RESTING
 from penstock_backbone.records.tokens import head_key
 from penstock_backbone.vocabulary import Check, Exists
-from penstock_orchestrator.domain import verdicts, yielding
-from penstock_orchestrator.handlers import alarm, enqueue, shard, yields
+from penstock_orchestrator.domain import yielding
+from penstock_orchestrator.domain.verdicts import Ended, Executing, judge
+from penstock_orchestrator.handlers import admission, alarm, enqueue, shard, sweep, yields
 from penstock_runner.handlers import journal
 
 
@@ -56,8 +58,13 @@ def answer_overlooked_by_who_goes_to_rest(patches: Patches) -> None:
 
 
 def rest_keeps_the_slot(patches: Patches) -> None:
-    real = patches.put(verdicts, "NEEDS_NO_SLOT", None)
-    patches.change(verdicts, "NEEDS_NO_SLOT", real - RESTING)
+    def judged(fence: int, run: Any) -> Any:
+        verdict = judge(fence, run)
+        rests = isinstance(verdict, Ended) and run is not None and run.get("state") in RESTING
+        return Executing(run.get("session", "")) if rests else verdict
+
+    for module in (admission, sweep):
+        patches.put(module, "judge", judged)
 
 
 def answer_forgets_earlier_ones(patches: Patches) -> None:
@@ -74,11 +81,21 @@ def woken_without_a_condition(patches: Patches) -> None:
 
 
 def yields_to_who_holds_slots(patches: Patches) -> None:
-    def anybody(gates: Any, _limits: Any) -> list[str]:
-        return sorted({token.tenant for gate in gates for token in gate.waiting.values()})
+    """Whatever the tenant holds counts as less than it is owed, where it is asked who waits for a slot."""
+    asking: list[bool] = []
+    owed = patches.put(yielding, "_owed", None)
+    patches.change(yielding, "_owed", lambda limits, tenant: LIMIT_MAX if asking else owed(limits, tenant))
+    real = yielding.hungry
+
+    def hungry(gates: Any, limits: Any) -> list[str]:
+        asking.append(True)
+        try:
+            return real(gates, limits)
+        finally:
+            asking.pop()
 
     for module in (yielding, yields):
-        patches.put(module, "hungry", anybody)
+        patches.put(module, "hungry", hungry)
 
 
 def last_slot_is_yielded(patches: Patches) -> None:
