@@ -41,6 +41,11 @@ class Budgets:
             demand(fenced, "I2", f"something was taken from the shard {shard}, and its head was not fenced")
         self._to_fence.clear()
 
+    @property
+    def count(self) -> int:
+        """How many shards there have ever been side by side."""
+        return self._ledger.known
+
     def fenced(self, shard: str, head: Item) -> None:
         self._fenced[_number(shard)] = head.get("ledger", 0)
 

@@ -10,10 +10,11 @@ from tests.simulation.patches import Patches
 from penstock_backbone.records.limits import resource_scope, workflow_scope
 from penstock_backbone.records.sessions import Served
 from penstock_backbone.records.tokens import Operation
-from penstock_orchestrator.domain import limits
+from penstock_orchestrator.domain import limits, picker
 from penstock_orchestrator.domain.gate import Gate
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.occupancy import Occupancy
+from penstock_orchestrator.domain.picker import Picker
 from penstock_orchestrator.handlers import admission
 from penstock_orchestrator.handlers import limits as limits_in_force
 from penstock_orchestrator.handlers.limits import LimitsInForce
@@ -170,3 +171,28 @@ def _read_without(patches: Patches, part: str) -> None:
         return replace(reading, limits=replace(reading.limits, **{part: {}}))
 
     patches.change(limits_in_force, "read_limits", read_limits)
+
+
+def priority_ignored(patches: Patches) -> None:
+    patches.put(picker, "urgency", lambda token: (token.at, token))
+
+
+def priority_reversed(patches: Patches) -> None:
+    real = patches.put(picker, "urgency", None)
+    patches.change(picker, "urgency", lambda token: (real(token._replace(priority=6 - token.priority))[0], token))
+
+
+def waiting_does_not_age(patches: Patches) -> None:
+    patches.put(picker, "urgency", lambda token: (token.priority, token))
+
+
+def full_scope_stops_the_gate(patches: Patches) -> None:
+    """Nobody is let in while somebody waits for a workflow or a resource of his own that is full."""
+    real = patches.put(Picker, "next", None)
+
+    def next_one(self: Any) -> Any:
+        full = self._occupancy.kind_is_full
+        lanes = [(group, lane) for of_tenant in self._lanes.values() for group, lane in of_tenant.items()]
+        return None if any(lane.lines and full(group) for group, lane in lanes) else real(self)
+
+    patches.change(Picker, "next", next_one)

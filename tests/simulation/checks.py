@@ -7,6 +7,7 @@ from tests.simulation.diary import Diary
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import Process
 from tests.simulation.network import Network
+from tests.simulation.plan import Plan
 from tests.simulation.stories import Announced, Stories
 from tests.simulation.violations import demand
 
@@ -16,6 +17,7 @@ from penstock_backbone.records.projects import PROJECT_SK
 from penstock_backbone.records.runs import CANCELLED, QUEUED, RUN_SK, RUNNING, TERMINAL, WAITING
 from penstock_backbone.records.sessions import DEAD, SESSIONS_PK
 from penstock_backbone.records.times import to_ms
+from penstock_backbone.records.tokens import PEND_MAX
 from penstock_backbone.vocabulary import Item, Key
 from penstock_runner.handlers.runner import Runner
 
@@ -27,13 +29,19 @@ WAKING_SECONDS = 0.3
 
 
 class Checks:
-    def __init__(self, network: Network, processes: dict[str, Process]) -> None:
+    def __init__(self, network: Network, processes: dict[str, Process], plan: Plan) -> None:
         self._network = network
         self._processes = processes
         self.projects: dict[str, Item] = {}
         self.stories = Stories(self._fence_of, network.sightings)
         self.diary = Diary(self.stories.runs, network.sightings)
-        self.ledger = Ledger(self.stories.runs, self._is_executing, network.sightings)
+        self.ledger = Ledger(
+            self.stories.runs,
+            self._is_executing,
+            network.sightings,
+            decision_max=plan.narrow or PEND_MAX,
+            age_ms=plan.age_seconds * 1000,
+        )
         self.announced = Announced()
         self.commits = 0
         self.faults_have_stopped = False
@@ -134,6 +142,7 @@ class Checks:
 
     def unfinished(self, queues: QueueBroker, streams: StreamBroker) -> list[str]:
         """What is still to be done before everything that was accepted has ended (I11, I12)."""
+        self.ledger.turns.demand_used_in_the_end(self._network.loop.now)
         left = [f"the token {name} is there" for name in self.ledger.tokens]
         left += [f"{name} holds a slot" for name in self.ledger.held]
         for project, item in self.projects.items():

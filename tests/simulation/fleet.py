@@ -35,10 +35,18 @@ class Fleet:
         """At every moment since then."""
         return all(self._histories(run, call))
 
+    def serves(self, run: str) -> bool:
+        """Now."""
+        served = self._served[-1][1]
+        return served is None or self._needs(run) in served
+
     def _histories(self, run: str, call: Call) -> Iterator[bool]:
         since = seen_before(call)
         last_before = max(place for place, (at, _) in enumerate(self._served) if at <= since)
-        item = self._runs[run]
-        needs = needed(item["workflow"], item.get("version", ""))
+        needs = self._needs(run)
         for _, served in self._served[last_before:]:
             yield served is None or needs in served
+
+    def _needs(self, run: str) -> str:
+        item = self._runs[run]
+        return needed(item["workflow"], item.get("version", ""))

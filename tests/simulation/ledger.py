@@ -1,4 +1,4 @@
-"""Follows the heads that are committed, and checks who may hold a token, over all shards (I1, I2, I3, I5, I9, I10, I17)."""
+"""Follows the heads that are committed, and checks who may hold a token, over all shards (I1, I2, I3, I5, I16, I17)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from tests.simulation.budgets import Budgets
 from tests.simulation.fleet import Fleet
-from tests.simulation.machine import Process
 from tests.simulation.network import LIMITS_AGE, LIMITS_QUERY, Call
 from tests.simulation.shares import Shares
 from tests.simulation.sightings import Sightings
+from tests.simulation.turns import Turns
 from tests.simulation.violations import demand
 from tests.simulation.yields import Yields
 
@@ -30,7 +30,6 @@ from penstock_backbone.records.tokens import (
     GRANT,
     HEAD_SK,
     HELD,
-    PEND_MAX,
     RELEASE,
     REQUEUE,
     WAITING,
@@ -51,11 +50,18 @@ class Ledger:
     """`held` and `limits` come from what was committed, never from what a process thinks."""
 
     def __init__(
-        self, runs: dict[str, Item], is_executing: Callable[[str, int], str | None], sightings: Sightings
+        self,
+        runs: dict[str, Item],
+        is_executing: Callable[[str, int], str | None],
+        sightings: Sightings,
+        *,
+        decision_max: int,
+        age_ms: int,
     ) -> None:
         self._runs = runs
         self._sightings = sightings
         self._is_executing = is_executing
+        self._decision_max = decision_max
         self._limits: dict[str, list[tuple[float, int]]] = {}
         self.tokens: dict[str, Item] = {}
         self.since: dict[str, float] = {}
@@ -66,10 +72,9 @@ class Ledger:
         self._shares = Shares(sightings)
         self.fleet = Fleet(runs)
         self.grants = 0
+        self.turns = Turns(self, self._shares, sightings, decision_max, age_ms)
         self._gone: set[str] = set()
-        self._withdrawn: set[str] = set()
-        self._resuming: set[str] = set()
-        self._decided_last: dict[str, tuple[float, Process]] = {}
+        self.withdrawn: set[str] = set()
         self._in_use: Counter[str] = Counter()
 
     def fence_of(self, run: str) -> int:
@@ -111,7 +116,7 @@ class Ledger:
     def _deleted(self, key: Key, old: Item) -> None:
         """A token ends as it was decided, or moves to another shard in the same transaction."""
         name = key.sk
-        if name in self.held or (old["st"] == WAITING and name not in self._withdrawn):
+        if name in self.held or (old["st"] == WAITING and name not in self.withdrawn):
             self.shards.leaves(key, old, self._scopes_held(name))
             return
         self.tokens.pop(name, None)
@@ -129,7 +134,8 @@ class Ledger:
             demand(run is not None and run["state"] == QUEUED, "I2", f"the token {name} has no waiting run")
             assert run is not None
             demand(name not in self._gone or new["f"] == run["fence"], "I2", f"the token {name} has come back")
-            self._withdrawn.discard(name)
+            self.withdrawn.discard(name)
+            self.turns.arrived(name)
             self.since[name] = now
             self.tokens[name] = new
             return
@@ -146,16 +152,16 @@ class Ledger:
             demand(new["seq"] == 0, "I2", "the head does not begin at 0")
             return
         demand(new["seq"] == old["seq"] + 1, "I2", f"the head went from {old['seq']} to {new['seq']}")
-        demand(len(new["pend"]) <= PEND_MAX, "I16", f"a decision has {len(new['pend'])} operations")
+        demand(len(new["pend"]) <= self._decision_max, "I16", f"a decision has {len(new['pend'])} operations")
         for operation in pending(old):
             self._demand_applied(operation)
         operations = pending(new)
-        self._withdrawn |= {operation.token for operation in operations if operation.op == WITHDRAW}
-        self._resuming = {operation.token for operation in operations if self._resumes(operation)}
+        self.withdrawn |= {operation.token for operation in operations if operation.op == WITHDRAW}
         names = [operation.token for operation in operations]
         demand(len(set(names)) == len(names), "I2", "a decision names a token twice")
         assert call is not None, "a head that nobody wrote"
-        self._decided_last[shard] = now, call.process
+        resuming = {operation.token for operation in operations if self._resumes(operation)}
+        self.turns.decided(now, shard, call, new["cid"], resuming)
         for operation in operations:
             token = self.tokens.get(operation.token)
             here = token is not None and token["pk"] == _tokens_of(shard)
@@ -167,6 +173,8 @@ class Ledger:
                 self._withdraw(operation)
             else:
                 self._end(now, operation)
+        self.turns.demand_used(shard, operations, call)
+        self.turns.sent_back(operations)
 
     def _demand_applied(self, operation: Operation) -> None:
         """Nobody decides before the decision before is carried out."""
@@ -229,7 +237,7 @@ class Ledger:
         last = self.fences.get(token["run"], 0)
         demand(fence > last, "I3", f"{token['run']} is granted under {fence} after {last}")
         demand(self.fleet.was_served(token["run"], call), "I17", f"{token['run']} is let in, and no runner serves it")
-        self._demand_turn(name, token, call)
+        self.turns.demand_turn(name, token, call)
         self.held[name] = fence
         self.fences[token["run"]] = fence
         self.grants += 1
@@ -241,44 +249,8 @@ class Ledger:
             most = self._most(scope, seen)
             demand(self._in_use[scope] <= most, "I1", f"{self._in_use[scope]} run in {scope}, where {most} may")
 
-    def _demand_turn(self, name: str, token: Item, call: Call) -> None:
-        """Judged by what the decider must have seen: what stood in the table before it last read it all, and what resumes
-        after this very decision."""
-        mine = (token["at"], token["run"])
-        seen_all = self._has_seen_all(call, token["pk"])
-        limits_seen = call.views.get(LIMITS_QUERY, 0.0)
-        for other_name, other in self.tokens.items():
-            if other_name == name or other_name in self.held or other_name in self._withdrawn:
-                continue
-            resumes = other_name in self._resuming
-            if not resumes and (
-                other["st"] != WAITING or self.since[other_name] >= call.views.get(_query_of(other["pk"]), 0.0)
-            ):
-                continue
-            if not self.fleet.is_surely_served(other["run"], call):
-                if other["at"] < token["at"] and not self.fleet.was_served(other["run"], call):
-                    self._sightings.note("a run was passed over that no runner served")
-                continue
-            if other["tenant"] == token["tenant"]:
-                same_line = other["wf"] == token["wf"] and other["prio"] == token["prio"]
-                earlier = (other["at"], other["run"]) < mine
-                demand(not (same_line and earlier), "I9", f"{name} was let in before {other_name}")
-                if earlier and not resumes and not self._has_room(other, limits_seen):
-                    self._sightings.note("a run was passed over at a limit of its own (44)")
-            elif not resumes and other["pk"] == token["pk"] and seen_all and self._has_room(other, limits_seen):
-                here, there = _tenant(token), _tenant(other)
-                self._shares.demand_turn(here, there, (self._in_use[here], self._in_use[there]), limits_seen)
-
-    def _has_seen_all(self, call: Call, shard: str) -> bool:
-        """Whether the decider knows what the other shards hold: each decides on a head of its own, so nothing but what it
-        has read itself tells whether there is room in a scope that they share."""
-        return all(
-            process is call.process or at < call.views.get(_query_of(_tokens_of(other)), 0.0)
-            for other, (at, process) in self._decided_last.items()
-            if _tokens_of(other) != shard
-        )
-
-    def _has_room(self, token: Item, limits_seen: float) -> bool:
+    def has_room(self, token: Item, limits_seen: float) -> bool:
+        """By every limit that was in force since then."""
         return all(self._in_use[scope] < self._least(scope, limits_seen) for scope in _scopes(token))
 
     # --- limits ---------------------------------------------------------------------------------------
@@ -318,16 +290,8 @@ def _tokens_of(head: str) -> str:
     return head.replace("HEAD", "TK")
 
 
-def _query_of(shard: str) -> str:
-    return f"tables.query {shard}"
-
-
 def _run_of(token: str) -> str:
     return token.rpartition("#")[2]
-
-
-def _tenant(token: Item) -> str:
-    return tenant_scope(token["tenant"])
 
 
 def _scopes(token: Item) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
 from typing import Any
@@ -84,7 +84,8 @@ class SeededChance:
 
 class Process:
     """One life of a process called `name`. `views`: when it last saw what it decides from, in true seconds; `decided`: what
-    it had seen when it made the last decision of each head, by that decision's id."""
+    it had seen when it made the last decision of each head, by that decision's id; `line`: the tokens that wait by its own
+    gates, where it has any."""
 
     def __init__(self, loop: SimulationLoop, name: str, *, seed: int, life: int, rate: float) -> None:
         self.name = name
@@ -101,6 +102,7 @@ class Process:
         self.views: dict[str, float] = {}
         self.decided: dict[Key, tuple[str, dict[str, float]]] = {}
         self.sessions: set[str] = set()
+        self.line: Callable[[], Iterable[str]] = tuple
         self.subject: Any = None
         self.diary: Any = None
         self.stop: asyncio.Event | None = None

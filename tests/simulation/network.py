@@ -32,6 +32,13 @@ LIMITS_AGE = "when limits were read, in seconds awake"
 SESSIONS_QUERY = f"tables.query {SESSIONS_PK}"
 SESSIONS_READ = (SESSIONS_QUERY, "the reading of sessions before that", "and the one before")
 """An answer that has arrived may still lie there when another task decides, and two may be on their way at once."""
+
+
+def waits(token: str) -> str:
+    """The view of who decides that this token waits, whenever he has learned it."""
+    return f"{token} waits"
+
+
 NOTHING_SEEN: Mapping[str, float] = {}
 TIMEOUT_SECONDS = 1.0
 """After this a client gives a call up; the sdk's own repetitions are part of it."""

@@ -1,4 +1,4 @@
-"""Puts a named bug into the services' code, and takes it out again."""
+"""Puts a named bug, or a plan's own settings, into the services' code, and takes them out again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from types import ModuleType
 from typing import Any
 
 import msgspec
+from tests.simulation.plan import Plan
+
+from penstock_orchestrator.domain import decision, picker, together
+from penstock_orchestrator.handlers import admission, resharding
 
 
 @dataclass(slots=True)
@@ -62,3 +66,13 @@ def without_condition(patches: Patches, module: ModuleType, name: str) -> None:
         return msgspec.structs.replace(real(*given, **named), when=None)
 
     patches.change(module, name, unconditional)
+
+
+def fit(patches: Patches, plan: Plan) -> None:
+    """The services' own numbers, where the plan wants others: a small world never reaches those of production."""
+    patches.put(picker, "_AGE_MS", plan.age_seconds * 1000)
+    if plan.narrow:
+        for module, name in (
+            (decision, "PEND_MAX"), (together, "PEND_MAX"), (admission, "ENQUEUED_MAX"), (resharding, "TOKENS_MAX"),
+        ):  # fmt: skip
+            patches.put(module, name, plan.narrow)

@@ -11,6 +11,7 @@ from tests.simulation.workload import SCOPES, TENANTS
 
 from penstock_backbone.inventory import ADMISSION_QUEUE, DISPATCH_QUEUE, DISPATCHER, LIMITS_WATCHER, RELAY
 from penstock_backbone.records.limits import FLEET, tenant_scope
+from penstock_orchestrator.domain.picker import AGE_SECONDS
 
 FAULTS_SECONDS = (20.0, 30.0, 50.0)
 """Of virtual time in which things go wrong; then they stop, and everything has to finish. Of the same machine time many
@@ -79,6 +80,9 @@ RELEASES = (("1",), ("2",), ("2",), ("1", "2"), ("2", "1"))
 """What a runner serves from its next life on: at first each serves version 1."""
 RELEASED_PART = 0.4
 """Of the seeds."""
+TIGHT_PART = 0.5
+NARROW = (0, 0, 0, 2, 3, 5)
+AGES_SECONDS = (AGE_SECONDS, AGE_SECONDS, 5)
 SHARDED_PART = 0.4
 """Of the seeds; the others have one shard from beginning to end."""
 
@@ -117,6 +121,12 @@ class Plan:
     """The exhaustive mode: the process that makes this write, counted over the whole world from 1, dies of it."""
     crash_partly: bool = False
     """Of that write, where it is a batch, only a part is applied."""
+    keeps_limits: bool = False
+    """Of scopes, when the faults stop; only what lets nobody in any more is lifted."""
+    narrow: int = 0
+    """So many operations fill a decision, so many projects a turn, and so many tokens a move; 0: as many as in production."""
+    age_seconds: int = AGE_SECONDS
+    """Of waiting, that count as much as one priority."""
 
 
 def plan_of(seed: int) -> Plan:
@@ -134,7 +144,9 @@ def plan_of(seed: int) -> Plan:
     faults += _shards(stream_of(seed, "shards"), within)
     faults += _yields(stream_of(seed, "yields"), within)
     faults += _shares(stream_of(seed, "shares"), within)
+    faults += _tight(stream_of(seed, "tight"), within)
     faults += _releases(stream_of(seed, "releases"), within)
+    settings = stream_of(seed, "settings")
     faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
     return Plan(
         seed,
@@ -146,6 +158,9 @@ def plan_of(seed: int) -> Plan:
         faults=tuple(faults),
         submit_seconds=within * SUBMIT_PART,
         fault_seconds=within,
+        keeps_limits=settings.random() < 0.5,
+        narrow=settings.choice(NARROW),
+        age_seconds=settings.choice(AGES_SECONDS),
     )
 
 
@@ -241,6 +256,23 @@ def _shares(chance: Random, within: float) -> list[Fault]:
 def share_of(fault: Fault) -> tuple[int, int]:
     """The weight and the least share that it gives its tenant."""
     return (1, 2, 3, 5)[fault.amount % 4], (0, 1, 2, 4)[fault.amount // 4 % 4]
+
+
+def _tight(chance: Random, within: float) -> list[Fault]:
+    """In half of the seeds some tenants, workflows and resources may have few runs at once, mostly from the first moment."""
+    if chance.random() >= TIGHT_PART:
+        return []
+    return [
+        Fault(
+            chance.choice((0.0, 0.0, chance.uniform(0.0, within))),
+            "limit changed",
+            scope,
+            "",
+            0.0,
+            chance.choice((1, 1, 2)),
+        )
+        for scope in chance.sample(SCOPES, chance.choice((1, 3, 6)))
+    ]
 
 
 def _releases(chance: Random, within: float) -> list[Fault]:

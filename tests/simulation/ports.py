@@ -9,7 +9,7 @@ from random import Random  # noqa: TID251  # the simulation's chance is seeded
 
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.machine import Process
-from tests.simulation.network import Network, at_once
+from tests.simulation.network import Network, at_once, waits
 from tests.simulation.plan import HEADS, LEDGER
 from tests.simulation.stories import Announced
 
@@ -108,7 +108,8 @@ class Tables(_Part):
         decision = guard.set.get("cid", "") if isinstance(guard, Update) else ""
         known, views = self._process.decided.get(guard.key, ("", {}))
         if not decision or decision != known:
-            views = dict(self._process.views)
+            process = self._process
+            views = process.views | {waits(token): process.loop.now for token in process.line()}
             self._process.decided[guard.key] = decision, views
         return views
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tests.simulation import work
 from tests.simulation.machine import stream_of
 
-from penstock_api.domain.new_project import NewProject
+from penstock_api.domain.new_project import PRIORITY_MAX, PRIORITY_MIN, NewProject
 from penstock_backbone.records.limits import resource_scope, tenant_scope, workflow_scope
 from penstock_runner.authoring import Stage, Workflow
 from penstock_runner.registry import Registry, load
@@ -99,7 +99,7 @@ def wishes(seed: int, count: int, within_seconds: float) -> list[Wish]:
             requirement="Build me an agent that sorts letters.",
             name=f"wish {number}",
             workflow=chance.choice(tuple(WORKFLOWS)),
-            priority=chance.randint(2, 4),
+            priority=chance.randint(PRIORITY_MIN, PRIORITY_MAX),
         )
         # Who will be asked something must come to know his project, so he repeats his request until he does.
         key = f"key {number}" if chance.random() < 0.8 or project.workflow == "parley" else None

@@ -16,6 +16,7 @@ from tests.simulation.complaints import Complaints
 from tests.simulation.loop import SimulationLoop, Stuck
 from tests.simulation.machine import LocalClock, NumberedIds, Process, stream_of
 from tests.simulation.network import Network, at_once
+from tests.simulation.patches import Patches, fit
 from tests.simulation.plan import (
     API,
     CALL_FAULTS,
@@ -96,11 +97,12 @@ class World:
         self.queues = QueueBroker(self.network, plan.seed)
         self.streams = StreamBroker(self.network)
         self.processes: dict[str, Process] = {}
-        self.checks = Checks(self.network, self.processes)
+        self.checks = Checks(self.network, self.processes, plan)
         self.checks.watch(self.engine, self.streams)
         self.users = Users(plan, self.loop, self.processes, self.sightings, self.checks.rests_for_good)
         self._lived: list[Process] = []
         self._fleet, self._yields, self._paused = plan.fleet, False, False
+        self._limits = dict.fromkeys(SCOPES, OPEN_LIMIT)
         self._names = (API, *ORCHESTRATORS, *RUNNERS[: plan.runners])
         self._serves: dict[str, tuple[str, ...]] = dict.fromkeys(RUNNERS, VERSIONS[:1])
         self._served = dict(self._serves)
@@ -109,6 +111,8 @@ class World:
 
     def run(self) -> Result:
         complaints = Complaints(self.loop)
+        patches = Patches()
+        fit(patches, self._plan)
         loggers = [logging.getLogger(name) for name in SERVICES]
         before = [(logger.level, logger.propagate) for logger in loggers]
         for logger in loggers:
@@ -123,6 +127,7 @@ class World:
         except (Violation, Stuck) as error:
             violation = str(error)
         finally:
+            patches.undo()
             for process in self._lived:
                 process.bury()
             if collecting:
@@ -189,7 +194,8 @@ class World:
             process.thaw()
         at = round(self.loop.now * 1000)
         limits = [set_limit(FLEET, limit=self._plan.fleet, at=at, yields=self._yields)]
-        limits += [set_limit(scope, limit=OPEN_LIMIT, at=at) for scope in SCOPES]
+        kept = self._limits if self._plan.keeps_limits else {}
+        limits += [set_limit(scope, limit=kept.get(scope) or OPEN_LIMIT, at=at) for scope in SCOPES]
         self._operate(*limits)
 
     def _operate(self, *writes: Write) -> bool:
@@ -206,7 +212,7 @@ class World:
         at = round(self.loop.now * 1000)
         paused = fault.kind == "limit changed" and fault.amount == 0 and pauses(fault.at)
         if fault.target != FLEET:
-            limit = OPEN_LIMIT if paused else fault.amount
+            self._limits[fault.target] = limit = OPEN_LIMIT if paused else fault.amount
             return self._operate(_said(set_limit(fault.target, limit=limit, at=at), paused=paused))
         if fault.kind == "limit changed":
             self._paused = paused
@@ -218,6 +224,7 @@ class World:
 
     def _share(self, fault: Fault) -> bool:
         weight, least = share_of(fault)
+        self._limits[fault.target] = OPEN_LIMIT
         limit = set_limit(fault.target, limit=OPEN_LIMIT, at=round(self.loop.now * 1000))
         return self._operate(Put(limit.key, limit.item | {"weight": weight, "min_share": least}))
 
@@ -242,6 +249,7 @@ class World:
         if process.name in ORCHESTRATORS:
             given = Surroundings(process.clock, process.ids, process.chance, telemetry)
             parts = Parts.on(engine, given)
+            process.line = lambda: [token for gate in parts.admission.shards.gates for token in gate.waiting]
             await parts.admission.turn(Hints())
             process.subject = host = direct_host(parts, engine, given)
             await host.run()
