@@ -197,6 +197,23 @@ async def test_a_grant_is_also_found_in_the_shard_to_which_its_tenant_has_moved(
         assert made.tables.calls == ["get", "get", "get"]
 
 
+@pytest.mark.parametrize(("verb", "ends", "back"), [("cancel", "cancelled", "retry"), ("pause", "paused", "resume")])
+async def test_a_run_that_never_had_a_token_answers_too_also_after_it_was_brought_back(
+    verb: str, ends: str, back: str
+) -> None:
+    async with world(WORKFLOW) as (made, client):
+        spread = next(ledger for shards in range(2, 17) if (ledger := Ledger(1, shards=shards)).home("default") != 0)
+        await draw(made, write_ledger(spread))
+        project = await submitted(client)
+        assert (await client.post(f"/v1/projects/{project['id']}/{verb}")).status_code < 300
+        rests = await admission(client, project["run_id"])
+        assert (rests["state"], rests["position"], rests["start"]) == (ends, None, None)
+        assert (await client.post(f"/v1/projects/{project['id']}/{back}")).status_code < 300
+        waits = await admission(client, project["run_id"])
+        assert (waits["state"], waits["position"]) == ("queued", None)
+        assert "place is not known" in waits["start_unknown"]
+
+
 async def test_a_run_that_is_asked_to_yield_says_so_while_it_runs() -> None:
     async with world(WORKFLOW) as (made, client):
         claimed = await made.claim(await made.run(await queued(made, client)))

@@ -93,12 +93,13 @@ class Projects:
         if run is None:
             return None
         scopes = scopes_of(run)
-        *items, token, ledger = await self._tables.get(
-            [*map(limit_key, scopes), *map(use_key, scopes), token_key(run["shard"], run["token"]), ledger_key()]
-        )
-        limits, uses = items[: len(scopes)], items[len(scopes) :]
+        # A run that was cancelled or paused before it was enqueued has had no token yet.
+        tokens = [token_key(run["shard"], run["token"])] if run["token"] else []
+        ledger, *items = await self._tables.get([ledger_key(), *map(limit_key, scopes), *map(use_key, scopes), *tokens])
+        limits, uses = items[: len(scopes)], items[len(scopes) : 2 * len(scopes)]
+        token = items[-1] if tokens else None
         home = as_ledger(ledger).home(tenant)
-        if token is None and run["state"] == QUEUED and home != run["shard"]:
+        if tokens and token is None and run["state"] == QUEUED and home != run["shard"]:
             (token,) = await self._tables.get([token_key(home, run["token"])])
         waits = run["state"] == QUEUED and not is_granted(token, run)
         served = await self._fleet.served() if waits else None
