@@ -246,6 +246,21 @@ def test_what_nobody_should_have_sent_is_told_apart(body: str) -> None:
     assert read_hint(body) is None
 
 
+@pytest.mark.parametrize("name", ["", "x" * 1025, "é" * 513])
+@pytest.mark.parametrize("field", ["project_id", "run_id"])
+@pytest.mark.parametrize("kind", ["ProjectCreated", "RunFailed", "RunCancelled", "RunResumed"])
+def test_an_event_whose_ids_can_be_no_keys_is_no_hint(kind: str, field: str, name: str) -> None:
+    body = event_body(kind, "prj_1")
+    body["detail"]["metadata"][field] = name
+    assert read_hint(json.dumps(body)) is None
+
+
+def test_the_longest_id_that_can_be_a_key_is_a_hint() -> None:
+    body = event_body("RunCancelled", "prj_1")
+    body["detail"]["metadata"]["run_id"] = "é" * 512
+    assert read_hint(json.dumps(body)) == Hints(leaving={"é" * 512})
+
+
 # --- limits ---------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import msgspec
 from penstock_backbone.inventory import LIMITS, LIMITS_PK, PROJECTS, RUNS, SLOT_FREED, TOKEN_WANTED
 from penstock_backbone.records.projects import PROJECT_SK, ProjectItem, as_project
 from penstock_backbone.records.runs import PAUSED, QUEUED, RESTING, RUN_SK, TERMINAL, RunItem, as_run
-from penstock_backbone.vocabulary import Outgoing, StreamRecord
+from penstock_backbone.vocabulary import KEY_BYTES_MAX, Outgoing, StreamRecord
 
 LOOK_AT_LIMITS = "limits"
 
@@ -116,6 +116,9 @@ def read_hint(body: str) -> Hints | None:
     if message.detail is None:
         return None
     metadata = message.detail.metadata
+    if not all(1 <= len(name.encode()) <= KEY_BYTES_MAX for name in (metadata.project_id, metadata.run_id)):
+        # No key: whoever looked for it would fail, and with it everybody whose hints are followed in the same turn.
+        return None
     if message.detail_type == "ProjectCreated":
         return Hints(projects={metadata.project_id: metadata.run_id})
     if message.detail_type in TOKEN_WANTED:
