@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random  # noqa: TID251  # the tests throw their own dice, always from a seed
+from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.orchestrator.faults import Crash, FaultyEngine
+from tests.orchestrator.faults import Crash, FaultyEngine, FaultyTables
 from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.inventory import TOKENS
 from penstock_backbone.records.tokens import HEAD_SK, PEND_MAX, head_key, token_key
-from penstock_backbone.vocabulary import Put
+from penstock_backbone.vocabulary import Page, Put, Query
 from penstock_orchestrator.handlers.admission import DECISIONS_MAX, Admission
 
 pytestmark = pytest.mark.anyio
@@ -253,3 +254,48 @@ async def test_what_one_turn_cannot_decide_is_left_to_the_next() -> None:
     assert not turn.finished
     assert (await admission.turn(hints())).finished
     assert len(world.held()) == count
+
+
+# --- the first head --------------------------------------------------------------------------------------------
+
+
+class OthersFirst(FaultyTables):
+    """Somebody else does all of that before this one reads tokens."""
+
+    others: list[Callable[[], Awaitable[object]]]
+
+    async def query(self, query: Query) -> Page:
+        while query.pk == "TK#0" and self.others:
+            await self.others.pop(0)()
+        return await super().query(query)
+
+
+def looked_before(world: World, *others: Callable[[], Awaitable[object]]) -> Admission:
+    """One that has found no head yet, when others do that."""
+    engine = FaultyEngine(world.engine)
+    engine.tables = tables = OthersFirst(world.engine)
+    tables.others = list(others)
+    return world.orchestrator(engine).admission
+
+
+async def test_a_head_that_another_admission_makes_meanwhile_is_not_said_to_be_gone() -> None:
+    world = World()
+    first, project = world.orchestrator().admission, await world.submit(1)
+    second = looked_before(world, lambda: first.turn(hints(projects=[project])))
+    await second.turn(hints())
+    assert second.shards[0].gate.held_of(run_of(project)) is not None
+
+
+async def test_a_head_whose_tenants_were_spread_meanwhile_is_not_decided_by_without_its_ledger() -> None:
+    world = World()
+    first, project = world.orchestrator().admission, await world.submit(1)
+
+    async def spread() -> None:
+        await world.limit(shards=3)
+        await insist(first, limits=True)
+
+    second = looked_before(world, lambda: first.turn(hints(projects=[project])), spread)
+    with pytest.raises(Retryable, match="names a ledger"):
+        await second.turn(hints())
+    await insist(second)
+    assert len(second.shards) == 3

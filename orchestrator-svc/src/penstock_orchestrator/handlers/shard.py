@@ -15,7 +15,7 @@ from penstock_backbone.errors import Fatal, Retryable
 from penstock_backbone.ports import Chance, Clock, Ids, Tables
 from penstock_backbone.reading import read_whole
 from penstock_backbone.records.limits import FLEET, PLACES_MAX, is_shared
-from penstock_backbone.records.shards import fence_head
+from penstock_backbone.records.shards import fence_head, ledger_of
 from penstock_backbone.records.tokens import (
     Operation,
     all_tokens,
@@ -188,15 +188,19 @@ class Shard:
     async def _made_head(self) -> Item:
         key = head_key(self.number)
         page = await self._tables.query(all_tokens(self.number))
-        if page.items:
+        if not page.items:
+            await self._tables.write([create_head(self.number)])
+        # Another orchestrator may have made it since it was looked for, and the tokens after it.
+        (head,) = await self._tables.get([key])
+        if head is None and page.items:
             raise Fatal(
                 f"the head of shard {self.number} is gone while tokens are there: "
                 f"restore the item {key.pk} / {key.sk} of the tokens table from a backup"
             )
-        await self._tables.write([create_head(self.number)])
-        (head,) = await self._tables.get([key])
         if head is None:
             raise Retryable(f"the head of shard {self.number} could not be made")
+        if ledger_of(head):
+            raise Retryable(f"the head of shard {self.number} names a ledger: both are read again together")
         return head
 
     async def _pause(self, attempt: int) -> None:
