@@ -30,6 +30,7 @@ targets:
 	@echo 'make check    lint, format and types'
 	@echo 'make spec     check the specification of the gate in every state (needs spin and a C compiler)'
 	@echo 'make sim      the services in one simulated world, with faults: SEED=7 replays one seed, SEEDS=1000 runs many'
+	@echo '              EXHAUSTIVE=1 kills after each single write of whole runs, CRASH_AFTER=7 replays one of these deaths'
 	@echo 'make mutants  known bugs, put into the services one by one: the simulation must find each'
 	@echo 'make trust    compare our model of DynamoDB with the one at PENSTOCK_DYNAMODB_ENDPOINT (AWS, or DynamoDB Local)'
 	@echo 'make kills    KILLS=1000 processes of a product under load are killed with -9: nothing may be lost'
@@ -48,7 +49,8 @@ check: $(VENV)/.installed-all
 	$(BIN)/mypy
 
 sim: $(VENV)/.installed-all
-	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+	$(BIN)/python -m tests.simulation $(strip $(if $(EXHAUSTIVE),--exhaustive,\
+	$(if $(CRASH_AFTER),--crash-after $(CRASH_AFTER),$(if $(SEED),--seed $(SEED),--seeds $(SEEDS))))) $(ARGS)
 
 mutants: $(VENV)/.installed-all
 	$(BIN)/python -m tests.simulation.mutants $(ARGS)

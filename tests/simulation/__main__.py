@@ -7,16 +7,18 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from tests.simulation.exhaustive import PLAN, RESHARDING, crash_after_each_write
-from tests.simulation.plan import plan_of, shortened
+from tests.simulation.exhaustive import PLANS, crash_after, crash_after_each_write
+from tests.simulation.plan import Plan, plan_of, shortened
+from tests.simulation.replay import command_of, name_of
 from tests.simulation.shrink import shrunk
-from tests.simulation.swarm import quiet, simulate_all, total
+from tests.simulation.swarm import quiet, simulate_seeds, total
 from tests.simulation.world import Result, simulate
 
 from penstock_backbone.words import counted
 
 TRACE_LINES_MAX = 25
-FAILURES_SHOWN_MAX = 10
+TRACES_SHOWN_MAX = 3
+"""Of the failures; the others are named, with the rule that they break."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,44 +27,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what.add_argument("--seed", type=int, help="replay one seed")
     what.add_argument("--seeds", type=int, help="run so many seeds")
     what.add_argument(
-        "--exhaustive", action="store_true", help="die after each single write of a whole run, one by one"
+        "--exhaustive", action="store_true", help="die after each single write of whole worlds, one by one"
     )
+    what.add_argument("--crash-after", type=int, metavar="WRITE", help="replay one of these deaths")
+    parser.add_argument("--plan", choices=PLANS, help="the world of --exhaustive (else all) or --crash-after")
+    parser.add_argument("--partly", action="store_true", help="of --crash-after: only a part of that batch is written")
     parser.add_argument("--first", type=int, default=0, help="the first of many seeds")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes side by side")
-    parser.add_argument("--trace", action="store_true", help="print every port call of the seed")
-    parser.add_argument("--shrink", action="store_true", help="find the few faults that a failing seed needs")
+    parser.add_argument("--trace", action="store_true", help="print every port call of the one world")
+    parser.add_argument("--shrink", action="store_true", help="find the few faults that the one world needs to fail")
     parsed = parser.parse_args(arguments)
     quiet()
     if parsed.seed is not None:
-        return _one(parsed.seed, trace=parsed.trace, shrink=parsed.shrink)
+        return _one(plan_of(parsed.seed), trace=parsed.trace, shrink=parsed.shrink)
+    if parsed.crash_after is not None:
+        plan = crash_after(PLANS[parsed.plan or next(iter(PLANS))], parsed.crash_after, partly=parsed.partly)
+        return _one(plan, trace=parsed.trace, shrink=parsed.shrink)
+    jobs = max(1, parsed.jobs)
     if parsed.exhaustive:
-        results: Iterator[Result] = (result for plan in (PLAN, RESHARDING) for result in crash_after_each_write(plan))
-    else:
-        results = simulate_all(range(parsed.first, parsed.first + parsed.seeds), max(1, parsed.jobs))
-    totals, seconds = total(results, _report)
-    if not parsed.exhaustive:
-        for what_not in totals.unreached():
-            _say(f"not reached: {what_not}")
-        _say(totals.catalogue())
-    if len(totals.failed) > FAILURES_SHOWN_MAX:
-        _say(f"failing seeds: {[result.plan.seed for result in totals.failed]}")
+        return _deaths([parsed.plan] if parsed.plan else list(PLANS), jobs)
+    return _seeds(range(parsed.first, parsed.first + parsed.seeds), jobs)
+
+
+def _seeds(seeds: Sequence[int], jobs: int) -> int:
+    report = Report()
+    totals, seconds = total(simulate_seeds(seeds, jobs), report.hear)
+    for what_not in totals.unreached():
+        _say(f"not reached: {what_not}")
+    _say(totals.catalogue())
     _say(totals.summary(seconds))
     return 1 if totals.failed else 0
 
 
-def _one(seed: int, *, trace: bool, shrink: bool) -> int:
-    plan = plan_of(seed)
+def _deaths(names: Sequence[str], jobs: int) -> int:
+    def results() -> Iterator[Result]:
+        for name in names:
+            yield from crash_after_each_write(PLANS[name], jobs)
+
+    totals, seconds = total(results(), Report().hear)
+    _say(totals.summary(seconds, "world"))
+    return 1 if totals.failed else 0
+
+
+def _one(plan: Plan, *, trace: bool, shrink: bool) -> int:
     result = simulate(plan, verbose=trace)
     if result.violation is not None:
-        _report(result)
+        Report().hear(result)
         if shrink:
             _shrink(result)
     counts = ", ".join(f"{count} × {what}" for what, count in sorted(result.sightings.counts.items()))
     _say(f"met: {counts}")
     _say(
-        f"1 seed, {counted(int(result.violation is not None), 'violation')}, {result.virtual_seconds:.0f} virtual seconds, "
-        f"{counted(result.runs, 'run')}, {counted(result.grants, 'grant')}, {counted(result.steps, 'step')}, "
-        f"fingerprint {result.fingerprint}"
+        f"1 {'world' if plan.crash_after else 'seed'}, {counted(int(result.violation is not None), 'violation')}, "
+        f"{result.virtual_seconds:.0f} virtual seconds, {counted(result.runs, 'run')}, {counted(result.grants, 'grant')}, "
+        f"{counted(result.steps, 'step')}, fingerprint {result.fingerprint}"
     )
     return int(result.violation is not None)
 
@@ -88,16 +106,21 @@ def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def _report(result: Result) -> None:
-    if result.violation is None:
-        return
-    plan = result.plan
-    _say("\n".join(result.lines[-TRACE_LINES_MAX:]))
-    _say(f"seed {plan.seed} breaks {result.violation}")
-    if plan.crash_after:
-        _say(f"with a death after write {plan.crash_after}: python -m tests.simulation --exhaustive")
-    else:
-        _say(f"replay: python -m tests.simulation --seed {plan.seed} --trace   shorten: … --seed {plan.seed} --shrink")
+class Report:
+    """Of each failure as it comes: the first few whole."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def hear(self, result: Result) -> None:
+        if result.violation is None:
+            return
+        self._failures += 1
+        if self._failures <= TRACES_SHOWN_MAX:
+            _say("\n".join(result.lines[-TRACE_LINES_MAX:]))
+        _say(f"{name_of(result.plan)} breaks {result.violation}")
+        replay = f"replay: {command_of(result.plan, '--trace')}"
+        _say(f"{replay}   shorten: {command_of(result.plan, '--shrink')}" if result.plan.faults else replay)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tests.simulation.catalogue import REACHABLE, reached
-from tests.simulation.plan import KINDS, OF_SHARDS, RELEASED, Plan, plan_of
+from tests.simulation.plan import KINDS, OF_SHARDS, RELEASED, plan_of
 from tests.simulation.sightings import SITUATIONS, Sightings
 from tests.simulation.world import Result, simulate
 
 from penstock_backbone.words import counted
 
+Which = TypeVar("Which")
+"""A seed, or whatever else names a world."""
 CHUNK_SEEDS = 4
 CHILD_SEEDS_MAX = 100
 """After this a child process is replaced, with what it has left lying about: 3 MB a seed. To look for that would take a
@@ -56,14 +59,14 @@ class Totals:
             f"reached, in {self.virtual_seconds / 3600:.2f} virtual hours and {counted(self.grants, 'grant')}"
         )
 
-    def summary(self, seconds: float) -> str:
+    def summary(self, seconds: float, worlds: str = "seed") -> str:
         faults = sum(self.sightings.counts[kind] for kind in KINDS)
         kinds = sum(1 for kind in KINDS if self.sightings.counts[kind])
         return (
-            f"{counted(self.seeds, 'seed')}, {counted(len(self.failed), 'violation')}, "
+            f"{counted(self.seeds, worlds)}, {counted(len(self.failed), 'violation')}, "
             f"{self.virtual_seconds / 3600:.2f} virtual hours, {counted(self.runs, 'run')}, {counted(self.grants, 'grant')}, "
             f"{counted(self.writes, 'write')}, {counted(self.steps, 'step')}, "
-            f"{counted(faults, 'fault')} of {counted(kinds, 'kind')}, {self.seeds / seconds:.1f} seeds/s, "
+            f"{counted(faults, 'fault')} of {counted(kinds, 'kind')}, {self.seeds / seconds:.1f} {worlds}s/s, "
             f"{self.virtual_seconds / seconds:.0f}x real time"
         )
 
@@ -72,14 +75,18 @@ def simulate_seed(seed: int) -> Result:
     return simulate(plan_of(seed))
 
 
-def simulate_all(seeds: Iterable[int], jobs: int, work: Callable[[int], Result] = simulate_seed) -> Iterator[Result]:
-    """In the order of the seeds."""
+def simulate_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Result]:
+    return simulate_all(seeds, jobs, simulate_seed)
+
+
+def simulate_all(worlds: Iterable[Which], jobs: int, work: Callable[[Which], Result]) -> Iterator[Result]:
+    """In their order."""
     if jobs == 1:
-        yield from map(work, seeds)
+        yield from map(work, worlds)
         return
     context = multiprocessing.get_context("fork")
     with context.Pool(jobs, initializer=_begin, maxtasksperchild=CHILD_SEEDS_MAX // CHUNK_SEEDS) as pool:
-        yield from pool.imap(work, seeds, chunksize=CHUNK_SEEDS)
+        yield from pool.imap(work, worlds, chunksize=CHUNK_SEEDS)
 
 
 def _begin() -> None:
@@ -100,6 +107,3 @@ def total(results: Iterable[Result], on_result: Callable[[Result], None]) -> tup
         totals.add(result)
         on_result(result)
     return totals, time.perf_counter() - began
-
-
-__all__ = ["Plan", "Totals", "quiet", "simulate_all", "simulate_seed", "total"]

@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 import pytest
-from tests.simulation.exhaustive import PLAN, RESHARDING, crash_after_each_write
-from tests.simulation.plan import Plan, plan_of
+from tests.simulation.exhaustive import PLANS, crash_after_each_write
+from tests.simulation.plan import plan_of
+from tests.simulation.replay import command_of, name_of
+from tests.simulation.sightings import Sightings
 from tests.simulation.swarm import Totals
-from tests.simulation.world import simulate
+from tests.simulation.world import Result, simulate
 
 BLOCKS = 100
 BLOCK_SEEDS = 10
 FIRST_SEED = 500_000
 
 
-@pytest.mark.parametrize(
-    "plan",
-    [pytest.param(PLAN, id="one shard"), pytest.param(RESHARDING, id="three shards, then two", marks=pytest.mark.slow)],
-)
-def test_whoever_dies_after_any_single_write_of_a_run_everything_still_ends(plan: Plan) -> None:
-    results = list(crash_after_each_write(plan))
+def broken(results: list[Result]) -> list[str]:
+    return [
+        f"{name_of(result.plan)} breaks {result.violation}; replay: {command_of(result.plan, '--trace')}"
+        for result in results
+        if result.violation is not None
+    ]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_whoever_dies_after_any_single_write_of_a_world_everything_still_ends(name: str) -> None:
+    results = list(crash_after_each_write(PLANS[name]))
     assert len(results) > 200
-    assert [result.violation for result in results if result.violation] == []
+    assert broken(results) == []
+
+
+def test_in_the_worlds_in_which_somebody_dies_runs_rest_and_yield_and_are_paused_cancelled_revoked_and_lost() -> None:
+    met = Sightings()
+    for plan in PLANS.values():
+        met.counts.update(simulate(plan).sightings.counts)
+    expected = {
+        "a run failed (66, 67)",
+        "a run was retried",
+        "a run rested, waiting",
+        "a run yielded its slot",
+        "a run was paused",
+        "a run was cancelled while it waited",
+        "a grant was revoked (32)",
+        "a run was fenced off (51, 52)",
+        "a list was taken up in the middle (51, 62)",
+        "tokens moved to another shard (45)",
+        "budgets were moved (46)",
+    }
+    assert expected - met.counts.keys() == set()
 
 
 def test_a_single_seed_and_its_violation_are_summed_up_as_one() -> None:
@@ -35,6 +62,5 @@ def test_no_rule_is_broken_whatever_goes_wrong(block: int) -> None:
     totals = Totals()
     for seed in range(FIRST_SEED + block * BLOCK_SEEDS, FIRST_SEED + (block + 1) * BLOCK_SEEDS):
         totals.add(simulate(plan_of(seed)))
-    broken = [f"seed {result.plan.seed}: {result.violation}" for result in totals.failed]
-    assert broken == [], "replay with: python -m tests.simulation --seed <seed> --trace"
+    assert broken(totals.failed) == []
     assert totals.grants > 4 * BLOCK_SEEDS
