@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from penstock_backbone.vocabulary import Item, Key
 
 RECORDS_MAX = 1_000_000
 QUIET_SECONDS = 2.0
+PAGE_RECORDS = 2_000
 Change = tuple[Key, Item | None]
 
 
@@ -62,14 +65,47 @@ def most_held(feed: Iterable[Change]) -> int:
 def most_granted(feed: Iterable[Change]) -> int:
     """The same by the decisions alone. The head's commit is the decision; on AWS its token items follow one by one, so
     a grant may become visible a moment before the release that it was decided together with."""
-    held: set[str] = set()
-    most = 0
+    granted = Granted()
     for key, item in feed:
         if key.table == TOKENS and key.sk == HEAD_SK and item is not None:
-            for operation in pending(item):
-                held.add(operation.token) if operation.op == GRANT else held.discard(operation.token)
-            most = max(most, len(held))
-    return most
+            granted.decided(item)
+    return granted.most
+
+
+class Granted:
+    """`most`: the largest number of tokens that were held after any one decision, all of them from the first on."""
+
+    def __init__(self) -> None:
+        self._held: set[str] = set()
+        self.most = 0
+
+    def decided(self, head: Item) -> None:
+        for operation in pending(head):
+            self._held.add(operation.token) if operation.op == GRANT else self._held.discard(operation.token)
+        self.most = max(self.most, len(self._held))
+
+
+class Decisions:
+    """Follows the decisions of a store that runs, record by record of its feed, so that what is trimmed later is known already."""
+
+    def __init__(self, folder: Path) -> None:
+        self._address = f"file:{folder / 'penstock.db'}?mode=ro"
+        self._through = 0
+        self.granted = Granted()
+
+    def follow(self) -> None:
+        """Up to now. sqlite3.OperationalError: not at the moment, because the store has just died."""
+        with contextlib.closing(sqlite3.connect(self._address, uri=True)) as connection:
+            while rows := connection.execute(_HEADS, (TOKENS, HEAD_SK, self._through, PAGE_RECORDS)).fetchall():
+                for seq, head in rows:
+                    assert seq == self._through + 1, f"the feed has been trimmed between {self._through} and {seq}"
+                    self._through = seq
+                    if head is not None:
+                        self.granted.decided(msgspec.msgpack.decode(head))
+
+
+_HEADS = "select seq, case when tbl = ? and sk = ? then body end from feed where seq > ? order by seq limit ?"
+"""Every record's number, so that none can be missing, and what a head was changed to."""
 
 
 def tokens_left(feed: Iterable[Change]) -> set[str]:

@@ -1,7 +1,8 @@
 """`make kills`: a product under load, whose processes are killed with -9 at random moments, one after another.
 
 Most of those killed are runners. A seed decides who and when; what that meets depends on the machine. In the end every
-run must have ended well, no finished stage may have begun again, and no slot may be held.
+run must have ended well, no finished stage may have begun again, and no slot may be held. At no time may the decisions have
+let in more runs than the limit allows. A campaign that had nothing to judge is no good either.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import os
 import random  # noqa: TID251  # the campaign throws its own dice, always from a seed
 import signal
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -21,19 +23,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 from tests.e2e import audit
+from tests.e2e.campaign_load import Load
 from tests.e2e.product import CLOCK, Product
 
-from penstock_backbone.records.runs import RunItem, as_run, run_key, story
+from penstock_backbone.records.runs import TERMINAL, RunItem, as_run, run_key, story
 from penstock_backbone.records.tokens import all_tokens
 from penstock_backbone.vocabulary import BATCH_ITEMS_MAX
 from penstock_backbone.words import counted
 
 RUNNERS = 8
 LIMIT = 8
-OUTSTANDING = 24
-"""Runs kept in the system: some wait, some run."""
 PAUSE_SECONDS = (0.3, 0.9)
 """Between two kills."""
 OTHERS_PART = 0.15
@@ -60,12 +60,17 @@ class Resumption:
 
 @dataclass(slots=True)
 class Report:
-    """`slow` tells, for the slowest resumptions, what happened meanwhile."""
+    """`most_held`: runs that were let in and not yet done, by the decisions. `refused`: answers of the API that no kill
+    explains. `slow` tells, for the slowest resumptions, what happened meanwhile."""
 
+    wanted: int
     kills: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     interrupted: int = 0
     lost_slots: int = 0
+    most_held: int = 0
+    unavailable: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     unfinished: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     resumed: list[Resumption] = field(default_factory=list)
@@ -74,7 +79,24 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        return not (self.lost_slots or self.unfinished or self.broken)
+        return not self.complaints()
+
+    def complaints(self) -> list[str]:
+        """Whatever makes it a bad campaign, or none at all."""
+        killed = sum(self.kills.values())
+        found = [f"{what} ({counted(times, 'time')})" for what, times in self.refused.items()]
+        found += [*self.broken, *(f"{run} did not succeed" for run in self.unfinished)]
+        if killed != self.wanted:
+            found.append(f"{counted(killed, 'kill')} and not {self.wanted}")
+        if not self.runs:
+            found.append("no run was accepted")
+        if not self.interrupted:
+            found.append("no run was interrupted")
+        if self.lost_slots:
+            found.append(f"{counted(self.lost_slots, 'slot')} lost")
+        if not 0 < self.most_held <= LIMIT:
+            found.append(f"{self.most_held} held at once, with a limit of {LIMIT}")
+        return found
 
     def last_line(self) -> str:
         times = sorted(each.ms for each in self.resumed)
@@ -85,73 +107,46 @@ class Report:
         return (
             f"{counted(sum(self.kills.values()), 'kill')} ({self.kills['runner']} of runners), {counted(self.runs, 'run')}, "
             f"{counted(self.interrupted, 'interruption')}, {counted(self.lost_slots, 'lost slot')}, "
+            f"at most {self.most_held} of {LIMIT} held at once, {counted(self.unavailable, 'answer')} 503, "
             f"{counted(len(self.broken), 'repeated stage')}, "
             f"{counted(len(self.unfinished), 'run')} that did not succeed, {resumed}, in {self.seconds:.0f} s"
         )
 
 
 class Campaign:
-    def __init__(self, product: Product, seed: int) -> None:
+    def __init__(self, product: Product, seed: int, kills: int) -> None:
         self._product = product
         self._chance = random.Random(seed)
-        self._ids: dict[str, str] = {}
-        self._ended = 0
-        self._stopping = False
+        self._load = Load(product, "seven_quick_steps")
+        self._decisions = audit.Decisions(product.folder)
         self._born: dict[int, float] = {}
         self._may_die_young: dict[int, bool] = {}
         self._deaths: list[tuple[int, str]] = []
-        self.report = Report()
+        self.report = Report(kills)
 
-    async def run(self, kills: int) -> None:
+    async def run(self) -> None:
         began = CLOCK.monotonic()
-        feeding = asyncio.create_task(self._feed())
-        for number in range(1, kills + 1):
+        loading = asyncio.create_task(self._load.keep())
+        while (killed := sum(self.report.kills.values())) < self.report.wanted and not loading.done():
             await CLOCK.sleep(self._chance.uniform(*PAUSE_SECONDS))
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._decisions.follow()
             await self._kill()
-            if number % 50 == 0:
-                sys.stdout.write(f"{number:5} kills, {len(self._ids)} runs submitted\n")
+            if killed % 50 == 49:
+                sys.stdout.write(f"{killed + 1:5} kills, {len(self._load.runs)} runs submitted\n")
                 sys.stdout.flush()
-        self._stopping = True
-        await feeding
+        self._load.stop()
+        await loading
         runs = await self._settled()
+        self._decisions.follow()
         self.report.seconds = CLOCK.monotonic() - began
         self._judge(runs)
-
-    # --- load ---------------------------------------------------------------------------------------
-
-    async def _feed(self) -> None:
-        """Keeps OUTSTANDING runs in the system. A request whose answer was lost is repeated under its key."""
-        number = 0
-        pending: list[str] = []
-        while not self._stopping:
-            try:
-                async with self._product.client() as client:
-                    while not self._stopping:
-                        if len(pending) < OUTSTANDING:
-                            pending.append(await self._submit(client, number))
-                            number += 1
-                            continue
-                        pending = [each for each in pending if not await self._is_over(client, each)]
-                        await CLOCK.sleep(0.1)
-            except (httpx.HTTPError, KeyError):
-                await CLOCK.sleep(0.1)
-
-    async def _submit(self, client: httpx.AsyncClient, number: int) -> str:
-        body = {"requirement": f"Take seven steps, number {number}", "workflow": "seven_quick_steps"}
-        answer = await client.post("/v1/projects", json=body, headers={"Idempotency-Key": f"campaign-{number}"})
-        answer.raise_for_status()
-        project = answer.json()
-        self._ids[project["id"]] = project["run_id"]
-        return str(project["id"])
-
-    async def _is_over(self, client: httpx.AsyncClient, project: str) -> bool:
-        answer = await client.get(f"/v1/projects/{project}")
-        answer.raise_for_status()
-        return answer.json()["run"]["ended_at"] is not None
 
     # --- death --------------------------------------------------------------------------------------
 
     async def _kill(self) -> None:
+        for program in OTHERS:
+            self._victims(program)  # so that their age is known when their turn comes
         program = self._chance.choice(OTHERS) if self._chance.random() < OTHERS_PART else "runner"
         while not (victims := self._victims(program)):
             assert self._product.process.returncode is None, self._product.story()
@@ -178,7 +173,7 @@ class Campaign:
     async def _settled(self) -> list[RunItem]:
         """The runs, once each has ended and no token is left, or SETTLE_SECONDS_MAX have passed."""
         end = CLOCK.monotonic() + SETTLE_SECONDS_MAX
-        names = list(self._ids.values())
+        names = list(self._load.runs.values())
         async with self._product.engine() as engine:
             while True:
                 items = []
@@ -186,7 +181,8 @@ class Campaign:
                     items += await engine.tables.get([run_key(name) for name in names[start : start + BATCH_ITEMS_MAX]])
                 runs = [as_run(item) for item in items if item is not None]
                 tokens = (await engine.tables.query(all_tokens(0))).items
-                over = len(runs) == len(names) and not tokens
+                ended = sum(run["state"] in TERMINAL for run in runs)
+                over = ended == len(names) and not tokens
                 if over or CLOCK.monotonic() > end:
                     self.report.lost_slots = len(tokens)
                     return runs
@@ -194,9 +190,11 @@ class Campaign:
 
     def _judge(self, runs: Sequence[RunItem]) -> None:
         report = self.report
-        report.runs = len(self._ids)
+        report.runs = len(self._load.runs)
+        report.unavailable, report.refused = self._load.unavailable, self._load.refused
+        report.most_held = self._decisions.granted.most
         report.unfinished = [run["pk"] for run in runs if run["state"] != "succeeded"]
-        report.unfinished += [name for name in self._ids.values() if name not in {run["pk"] for run in runs}]
+        report.unfinished += [name for name in self._load.runs.values() if name not in {run["pk"] for run in runs}]
         report.broken = [broken for run in runs for broken in audit.broken_promises(run)]
         for run in runs:
             requeued: int | None = None
@@ -223,8 +221,8 @@ class Campaign:
 async def campaign(folder: Path, kills: int, seed: int) -> Report:
     arguments = ("--workflows", "tests.e2e.workflows", "--limit", str(LIMIT), "--runners", str(RUNNERS))
     async with Product(folder / "data", *arguments) as product:
-        played = Campaign(product, seed)
-        await played.run(kills)
+        played = Campaign(product, seed, kills)
+        await played.run()
     return played.report
 
 
@@ -235,7 +233,7 @@ def main() -> int:
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="penstock-kills-") as folder:
         report = asyncio.run(campaign(Path(folder), wanted.kills, wanted.seed))
-    for line in [*report.broken, *report.unfinished, *report.slow]:
+    for line in [*report.slow, *report.complaints()]:
         sys.stdout.write(f"{line}\n")
     sys.stdout.write(report.last_line() + "\n")
     return 0 if report.is_good else 1

@@ -124,6 +124,5 @@ async def test_a_killed_demo_is_finished_by_the_next_up(tmp_path: Path) -> None:
 @pytest.mark.slow
 async def test_a_short_campaign_of_kills_loses_nothing(tmp_path: Path) -> None:
     report = await campaign(tmp_path, kills=25, seed=3)
-    assert report.is_good, report
-    assert report.interrupted > 0
+    assert report.complaints() == [], report
     assert statistics.median(each.ms for each in report.resumed) < 1000, report
