@@ -58,10 +58,12 @@ def answer_overlooked_by_who_goes_to_rest(patches: Patches) -> None:
 
 
 def rest_keeps_the_slot(patches: Patches) -> None:
+    """And when it returns as well: a slot that is only freed late is missed by nobody."""
+
     def judged(fence: int, run: Any) -> Any:
         verdict = judge(fence, run)
-        rests = isinstance(verdict, Ended) and run is not None and run.get("state") in RESTING
-        return Executing(run.get("session", "")) if rests else verdict
+        keeps = isinstance(verdict, Ended) and run is not None and (run.get("state") in RESTING or "returning" in run)
+        return Executing(run.get("session", "")) if keeps else verdict
 
     for module in (admission, sweep):
         patches.put(module, "judge", judged)
