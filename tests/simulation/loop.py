@@ -16,6 +16,8 @@ from collections.abc import Callable, Coroutine
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
 from typing import Any, Protocol, TypeAlias
 
+from tests.simulation.violations import Violation
+
 
 class Owner(Protocol):
     """A process as the loop sees it. `aside` None: it is running; otherwise its steps wait there."""
@@ -31,6 +33,12 @@ OWNER: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("owner", de
 
 class Stuck(Exception):
     """Nothing can ever happen again, or too much has happened."""
+
+
+def died(error: BaseException) -> Violation:
+    violation = Violation("log", f"a task that nobody waits for has died of {error!r}")
+    violation.__cause__ = error
+    return violation
 
 
 Event: TypeAlias = tuple[Owner | None, Callable[..., object], tuple[Any, ...], contextvars.Context | None]
@@ -70,6 +78,8 @@ class _Timer(asyncio.TimerHandle):
 
 
 class _NumberedTask(asyncio.Task[Any]):
+    owner: Owner | None = None
+
     def __init__(self, coroutine: Any, *, loop: SimulationLoop, name: str | None, context: Any) -> None:
         self._number = loop.next_number()
         super().__init__(coroutine, loop=loop, name=name or "task", context=context)
@@ -78,6 +88,9 @@ class _NumberedTask(asyncio.Task[Any]):
 
     def __hash__(self) -> int:
         return self._number
+
+    def is_orphan(self) -> bool:
+        return self.owner is not None and self.owner.gone
 
 
 class _NumberedFuture(asyncio.Future[Any]):
@@ -106,8 +119,15 @@ class SimulationLoop(asyncio.BaseEventLoop):
         self._due: deque[asyncio.Handle | Event] = deque()
         self._timers: list[tuple[float, int, asyncio.Handle | Event]] = []
         self._over = False
-        self.set_exception_handler(lambda _loop, _context: None)
+        self.set_exception_handler(self._unheard)
         self.get_debug = bool  # type: ignore[method-assign]  # each new future asks: this answers False without a frame
+
+    def _unheard(self, _loop: object, context: dict[str, Any]) -> None:
+        """Of a task that has died, and nobody has asked what became of it. What a process leaves undone that is gone is
+        nobody's mistake, and an answer that is not waited for any more may be an error."""
+        task = context.get("future")
+        if isinstance(task, _NumberedTask) and not task.is_orphan() and self.failure is None:
+            self.failure = died(context["exception"])
 
     def next_number(self) -> int:
         self._numbers += 1
@@ -241,6 +261,7 @@ class SimulationLoop(asyncio.BaseEventLoop):
         task = _NumberedTask(coroutine, loop=self, name=name, context=context)
         owner = OWNER.get() if context is None else context.get(OWNER)
         if owner is not None:
+            task.owner = owner
             owner.adopt(task)
         return task
 

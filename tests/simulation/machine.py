@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random  # noqa: TID251  # the simulation's chance is seeded
 from typing import Any
 
-from tests.simulation.loop import OWNER, Event, Owner, SimulationLoop
+from tests.simulation.loop import OWNER, Event, Owner, SimulationLoop, died
 
 from penstock_backbone.vocabulary import Key
 
@@ -122,6 +122,12 @@ class Process:
         self._tasks.append(task)
         if len(self._tasks) % TASKS_SWEPT == 0:
             self._tasks = [known for known in self._tasks if not known.done()]
+
+    def demand_heard(self) -> None:
+        """No task of it has died without anybody asking what became of it."""
+        for task in self._tasks:
+            if not self.gone and task.done() and task._log_traceback and (error := task.exception()) is not None:
+                raise died(error)
 
     def bury(self) -> None:
         """At the end of the world: what was under way is let go of now, not whenever Python comes to it."""

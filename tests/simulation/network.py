@@ -18,6 +18,7 @@ from tests.simulation.machine import Process, stream_of
 from tests.simulation.plan import API, ARMED_SECONDS, EVERYTHING, ONLY_WRITES, WRITES, Fault
 from tests.simulation.sightings import Sightings
 from tests.simulation.trace import Trace
+from tests.simulation.violations import demand
 
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.inventory import LIMITS_PK
@@ -319,6 +320,8 @@ class Network:
         finally:
             self.caller = None
         self.trace.call(seen, call.process.name, call.name, error or value)
+        expected = error is None or isinstance(error, Retryable)
+        demand(expected, "log", f"{call.process.name} makes a call that no repetition helps, {call.name}: {error!r}")
         if counted and self.writes == self.crash_after:
             if not call.process.gone:
                 self.sightings.note("killed after a write")

@@ -39,7 +39,7 @@ from penstock_api.handlers.accept import (
     Verdict,
 )
 from penstock_api.handlers.verbs import NoSuchProject
-from penstock_backbone.errors import BackboneError
+from penstock_backbone.errors import Retryable
 from penstock_backbone.records.runs import CANCELLED
 from penstock_backbone.vocabulary import Item
 
@@ -123,8 +123,10 @@ class Users:
             return None
         try:
             return asking.result()
-        except BackboneError:
+        except Retryable:
             return None
+        except Exception as error:
+            raise Violation("log", f"the API failed a request: {error!r}") from error
 
     async def _changes_mind(self, wish: Wish, project: str) -> None:
         lot = self._chance.random()

@@ -41,7 +41,7 @@ from tests.simulation.work import SimulatedWorkers
 from tests.simulation.workload import SCOPES, VERSIONS, registry
 
 from penstock_api.bootstrap import parts_on
-from penstock_backbone.errors import BackboneError
+from penstock_backbone.errors import Retryable
 from penstock_backbone.inventory import DISPATCH_QUEUE
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.limits import FLEET, SHARDS
@@ -116,7 +116,7 @@ class World:
         loggers = [logging.getLogger(name) for name in SERVICES]
         before = [(logger.level, logger.propagate) for logger in loggers]
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            logger.setLevel(logging.WARNING)
             logger.propagate = False
             logger.addHandler(complaints)
         collecting = gc.isenabled()
@@ -156,6 +156,8 @@ class World:
         await self._sleep(self._plan.fault_seconds)
         self._faults_stop()
         await self._drained(users)
+        for process in self._lived:
+            process.demand_heard()
         self.checks.at_the_end(self.queues)
         self.users.at_the_end(self.checks.projects, self.checks.stories.runs)
 
@@ -273,7 +275,7 @@ class World:
         if process.gone:
             return
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, BackboneError):
+        if error is not None and not isinstance(error, Retryable):
             self.loop.failure = Violation("log", f"{process.name} ended with {error!r}")
             self.loop.failure.__cause__ = error
         self.trace.note(self.loop.now, process.name, f"ends {error or ''}")
