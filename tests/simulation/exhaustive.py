@@ -33,9 +33,9 @@ LOSSES = replace(
 """Nobody hears of a grant, and it is revoked; then both runners die in the middle of a list, and somebody goes on with it."""
 RESHARDING = replace(
     FAILING,
-    faults=tuple(Fault(at, RESHARDED, EVERYTHING, "", 0.0, shards) for at, shards in ((0.0, 3), (0.6, 2))),
+    faults=tuple(Fault(at, RESHARDED, EVERYTHING, "", 0.0, shards) for at, shards in ((0.0, 3), (0.6, 1))),
 )
-"""The first of these, with three shards and then two."""
+"""The first of these, with three shards and then one, to which tokens move."""
 PLANS: Mapping[str, Plan] = {"failing": FAILING, "turns": TURNS, "losses": LOSSES, "resharding": RESHARDING}
 
 

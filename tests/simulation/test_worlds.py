@@ -13,6 +13,8 @@ from tests.simulation.world import Result, simulate
 BLOCKS = 100
 BLOCK_SEEDS = 10
 FIRST_SEED = 500_000
+LONG = ("turns", "resharding")
+"""Half a minute each: `.ci/run` plays them by `make sim EXHAUSTIVE=1`."""
 
 
 def broken(results: list[Result]) -> list[str]:
@@ -23,7 +25,9 @@ def broken(results: list[Result]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", PLANS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in PLANS]
+)
 def test_whoever_dies_after_any_single_write_of_a_world_everything_still_ends(name: str) -> None:
     results = list(crash_after_each_write(PLANS[name]))
     assert len(results) > 200
