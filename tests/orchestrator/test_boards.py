@@ -17,6 +17,8 @@ from penstock_backbone.records.limits import (
     tenant_scope,
 )
 from penstock_backbone.records.runs import RunItem, as_run
+from penstock_backbone.vocabulary import Item
+from penstock_orchestrator.bootstrap import Parts
 from penstock_orchestrator.domain.durations import Durations
 
 pytestmark = pytest.mark.anyio
@@ -152,6 +154,49 @@ async def test_boards_show_how_much_is_in_use_and_how_long_runs_took_even_after_
     (build,) = await world.engine.tables.get([in_use_key("workflow#build")])
     assert build is not None
     assert (build["held"], build["durations"]) == (1, [60_000, 90_000, 30_000])
+
+
+async def test_what_several_orchestrators_have_measured_stands_on_the_board_together() -> None:
+    """Each keeps its own gates, and draws what it saw the end of."""
+    world = World()
+    engine = FaultyEngine(world.engine)
+    one, two = world.orchestrator(engine), world.orchestrator()
+    measured: list[int] = []
+
+    async def board() -> Item:
+        (item,) = await world.engine.tables.get([in_use_key("workflow#build")])
+        assert item is not None
+        return item
+
+    async def ran(parts: Parts, seconds: int) -> None:
+        project = await world.submit(len(measured) + 1)
+        await parts.admission.turn(hints(projects=[project], everything=True))
+        await parts.boards.turn()
+        await world.claim(run_of(project))
+        world.clock.elapsed += seconds
+        await world.finish(run_of(project))
+        await parts.admission.turn(hints(runs=[run_of(project)], everything=True))
+        measured.append(seconds * 1000)
+
+    for parts, seconds in ((one, 600), (two, 60), (one, 500), (one, 400), (two, 50), (two, 40), (one, 300)):
+        await ran(parts, seconds)
+        await parts.boards.turn()
+        assert (await board())["durations"] == measured
+    await ran(one, 200)
+    one.admission.shards.changes.tenants.clear()
+    engine.tables.lose_response.append("write")
+    with pytest.raises(Exception, match="lost"):
+        await one.boards.turn()
+    assert (await board())["durations"] == measured
+    await ran(one, 100)
+    await one.boards.turn()
+    assert (await board())["durations"] == measured, "an answer that was lost counts nothing twice"
+    for _ in range(DURATIONS_MAX):
+        await ran(two, 10)
+    await two.boards.turn()
+    await ran(one, 20)
+    await one.boards.turn()
+    assert (await board())["durations"] == measured[-DURATIONS_MAX:]
 
 
 def test_the_sample_of_durations_is_bounded_and_leaves_out_what_was_interrupted() -> None:

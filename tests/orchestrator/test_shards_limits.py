@@ -48,15 +48,16 @@ async def test_limits_that_are_read_again_cost_no_tokens_until_they_or_the_ledge
 
 
 async def test_a_lowered_limit_is_not_passed_by_whoever_has_not_seen_budgets_grow() -> None:
-    """`late` reads the limit as it knew it, while the others' budgets have grown and shrunk with it meanwhile."""
+    """`late` reads the limit as it knew it, while that was higher for others, and another shard's budget has grown with it."""
     world = World()
-    await world.limit(fleet=4, shards=2)
+    await world.limit(fleet=3, shards=2)
     late, other = world.orchestrator(), world.orchestrator()
+    bronze = [await world.submit(1, tenant="bronze")]
+    await turn(other, hints(projects=bronze, limits=True))
     await turn(late)
     await world.limit(fleet=8)
-    await turn(other)
-    bronze = [await world.submit(number, tenant="bronze") for number in range(1, 7)]
+    bronze += [await world.submit(number, tenant="bronze") for number in range(2, 7)]
     await turn(other, hints(projects=bronze, limits=True))
-    await world.limit(fleet=4)
+    await world.limit(fleet=3)
     await turn(late, hints(projects=[await world.submit(7, tenant="acme")], limits=True))
     assert world.held() == set(map(run_of, bronze))

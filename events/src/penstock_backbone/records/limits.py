@@ -193,3 +193,15 @@ def in_use_of(scope: str) -> Query:
 def write_in_use(scope: str, *, held: int, durations: Sequence[int], at: int) -> Put:
     """As write_board, for the scopes that tenants share: only numbers, because the runs may be other tenants'."""
     return Put(in_use_key(scope), {"held": held, "durations": list(durations), "at": at})
+
+
+def write_measured(scope: str, *, held: int, durations: Sequence[int], at: int, seen: Item | None) -> Put:
+    """As write_in_use, for a workflow, whose `durations` several processes measure: refused where another one has drawn since
+    the board `seen` (None: there was none). So `at` is later than there, whatever the clocks say."""
+    if seen is None:
+        when: Condition = Missing("pk")
+    elif type(drawn := seen.get("at")) is int:
+        when, at = Equals("at", drawn), max(at, drawn + 1)
+    else:
+        when = Exists("pk")
+    return Put(in_use_key(scope), write_in_use(scope, held=held, durations=durations, at=at).item, when=when)

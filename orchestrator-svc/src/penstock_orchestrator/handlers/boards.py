@@ -13,15 +13,18 @@ from penstock_backbone.records.limits import (
     workflow_scope,
     write_board,
     write_in_use,
+    write_measured,
 )
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Put, Written
+from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, Outcome, Put, Unsettled, Written
 from penstock_orchestrator.domain.durations import Durations
 from penstock_orchestrator.handlers.shards import Shards
 
 _WORKFLOWS = workflow_scope("")
 EVERY_SECONDS = 0.2
 """Between two drawings of one tenant's board."""
+DRAWINGS_MAX = 3
+"""In one turn, of a board that others draw at the same time."""
 
 
 class Boards:
@@ -41,22 +44,35 @@ class Boards:
         changes.are_there.clear()
         try:
             await self._draw(changes.tenants, self._of_tenant)
-            for scope in sorted(changes.scopes):
-                await self._recall(scope)
-            await self._draw(changes.scopes, self._of_scope)
+            for _ in range(DRAWINGS_MAX):
+                for scope in sorted(changes.scopes):
+                    await self._look(scope)
+                await self._draw(changes.scopes, self._of_scope, self._drawn)
+                if not changes.scopes:
+                    break
         finally:
             changes.of(())
 
-    async def _draw(self, changed: set[str], draw: Callable[[str, int], Put]) -> None:
+    async def _draw(
+        self,
+        changed: set[str],
+        draw: Callable[[str, int], Put],
+        drawn: Callable[[str, Put, Outcome], None] = lambda *_: None,
+    ) -> None:
         for start in range(0, len(due := sorted(changed)), BATCH_ITEMS_MAX):
             names = due[start : start + BATCH_ITEMS_MAX]
             changed.difference_update(names)
             at = to_ms(self._clock.now())
+            puts = [draw(name, at) for name in names]
             try:
-                outcomes = await self._tables.write([draw(name, at) for name in names])
+                outcomes = await self._tables.write(puts)
             except BackboneError:
                 changed.update(names)
+                for name, put in zip(names, puts, strict=True):
+                    drawn(name, put, Unsettled("the answer was lost"))
                 raise
+            for name, put, outcome in zip(names, puts, outcomes, strict=True):
+                drawn(name, put, outcome)
             changed.update(
                 name for name, outcome in zip(names, outcomes, strict=True) if not isinstance(outcome, Written)
             )
@@ -71,13 +87,23 @@ class Boards:
         if scope == SHARDS:
             return write_in_use(scope, held=self._shards.ledger.shards, durations=(), at=at)
         held = sum(gate.occupancy.of_scope(scope) for gate in self._shards.gates)
-        durations = self._durations.of(scope.removeprefix(_WORKFLOWS)) if scope.startswith(_WORKFLOWS) else ()
-        return write_in_use(scope, held=held, durations=durations, at=at)
+        if not scope.startswith(_WORKFLOWS):
+            return write_in_use(scope, held=held, durations=(), at=at)
+        durations, seen = self._durations.draw(scope.removeprefix(_WORKFLOWS))
+        return write_measured(scope, held=held, durations=durations, at=at, seen=seen)
 
-    async def _recall(self, scope: str) -> None:
-        """The board remembers what was measured before this process began."""
-        if not scope.startswith(_WORKFLOWS) or self._durations.recalls(scope.removeprefix(_WORKFLOWS)):
+    def _drawn(self, scope: str, put: Put, outcome: Outcome) -> None:
+        """Nobody's measurements are overwritten: a board that another process has drawn is looked at first."""
+        if not scope.startswith(_WORKFLOWS):
+            return
+        if isinstance(outcome, Written):
+            self._durations.see(scope.removeprefix(_WORKFLOWS), put.item)
+        else:
+            self._durations.doubt(scope.removeprefix(_WORKFLOWS))
+
+    async def _look(self, scope: str) -> None:
+        """The board remembers what was measured before this process began, and by others."""
+        if not scope.startswith(_WORKFLOWS) or self._durations.knows(scope.removeprefix(_WORKFLOWS)):
             return
         page = await self._tables.query(in_use_of(scope))
-        earlier = page.items[0].get("durations", ()) if page.items else ()
-        self._durations.recall(scope.removeprefix(_WORKFLOWS), earlier)
+        self._durations.see(scope.removeprefix(_WORKFLOWS), page.items[0] if page.items else None)
