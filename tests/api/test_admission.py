@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import random  # noqa: TID251  # the tests throw their own dice, always from a seed
 from typing import Any
 
 import httpx
@@ -13,7 +11,6 @@ from tests.api.test_bad_input import assert_problem
 from tests.api.world import World, submitted, world
 from tests.limits import set_limit
 
-from penstock_api.domain.estimate import time_until_freed
 from penstock_api.handlers import leases
 from penstock_backbone.records.limits import (
     FLEET,
@@ -214,6 +211,24 @@ async def test_a_run_that_never_had_a_token_answers_too_also_after_it_was_brough
         assert "place is not known" in waits["start_unknown"]
 
 
+@pytest.mark.parametrize("scope", [FLEET, tenant_scope("default"), workflow_scope(WORKFLOW)])
+async def test_a_limit_that_cannot_be_read_is_named_and_no_start_is_estimated(scope: str) -> None:
+    async with world(WORKFLOW) as (made, client):
+        run = await queued(made, client)
+        await draw(made, board(run), *in_use(fleet=5), set_limit(FLEET, limit=9, at=1))
+        assert (await admission(client, run))["start"] is not None
+        await draw(made, set_limit(scope, limit="damaged", at=1))  # type: ignore[arg-type]  # damaged
+        view = await admission(client, run)
+        (blocker,) = view["blocked_by"]
+        assert (blocker["scope"], blocker["reason"], blocker["limit"]) == (
+            scope.replace("#", "/"),
+            "unreadable",
+            None,
+        )
+        assert view["start"] is None
+        assert "cannot be read" in view["start_unknown"]
+
+
 async def test_a_run_that_is_asked_to_yield_says_so_while_it_runs() -> None:
     async with world(WORKFLOW) as (made, client):
         claimed = await made.claim(await made.run(await queued(made, client)))
@@ -335,45 +350,6 @@ async def test_heartbeats_of_many_sessions_are_forgotten_in_the_order_they_were_
             end, unknown = await lease_end(client, waiting)
             await made.clock.sleep(4)
             assert (end, "ask again" in str(unknown)) == (None, True)
-
-
-# --- calibration -----------------------------------------------------------------------------------------------
-
-
-def freed_after(chance: random.Random, draw_one: Any, count: int, slots: int) -> float:
-    """Plays it: slots in the middle of their work, each refilled at once."""
-    ends = []
-    for _ in range(slots):
-        at = -60_000 * (40 + chance.random())
-        while at <= 0:
-            at += draw_one(chance)
-        ends.append(at)
-    heapq.heapify(ends)
-    for _ in range(count - 1):
-        heapq.heapreplace(ends, ends[0] + draw_one(chance))
-    return ends[0]
-
-
-@pytest.mark.parametrize("spread", [0.1, 0.5, 1.0])
-def test_estimates_are_calibrated(spread: float) -> None:
-    """Of many played waits, about half start within p50 and nine in ten within p90, at every place and width."""
-
-    def draw_one(chance: random.Random) -> float:
-        return chance.lognormvariate(0, spread) * 60_000
-
-    chance = random.Random(11)
-    within_50 = within_90 = plays = 0
-    for count, slots in ((1, 1), (1, 5), (3, 5), (5, 5), (10, 2), (20, 5), (200, 20)):
-        for _ in range(60):
-            estimate = time_until_freed(count, slots, [round(draw_one(chance)) for _ in range(100)])
-            for _ in range(3):
-                wait = freed_after(chance, draw_one, count, slots)
-                within_50 += wait <= estimate.p50_ms
-                within_90 += wait <= estimate.p90_ms
-                plays += 1
-    print(f"spread {spread}: {within_50 / plays:.0%} within p50, {within_90 / plays:.0%} within p90")  # noqa: T201  # the figure
-    assert 0.42 <= within_50 / plays <= 0.58
-    assert 0.83 <= within_90 / plays <= 0.95
 
 
 async def test_a_resource_that_blocks_is_named_with_those_of_its_holders_who_are_the_tenants() -> None:

@@ -11,7 +11,15 @@ from tests.api.test_bad_input import assert_problem
 from tests.api.world import world
 from tests.limits import set_limit
 
-from penstock_backbone.records.limits import FLEET, SHARDS, limit_key, write_board, write_in_use
+from penstock_backbone.records.limits import (
+    FLEET,
+    NO_LIMIT,
+    SHARDS,
+    is_unreadable,
+    limit_key,
+    write_board,
+    write_in_use,
+)
 from penstock_backbone.vocabulary import Put
 from penstock_orchestrator.domain.limits import Limits, read_limits
 
@@ -32,7 +40,7 @@ async def test_without_a_word_from_anybody_the_fleet_has_its_default_and_the_oth
         fleet = (await client.get("/v1/limits/fleet")).json()
         assert fleet == {
             "scope": "fleet", "limit": 5, "weight": None, "min_share": None, "paused": False, "yields": False,
-            "state": "open", "held": 0, "version": None, "changed_at": None,
+            "state": "open", "held": 0, "limit_unknown": None, "version": None, "changed_at": None,
         }  # fmt: skip
         tenant = (await client.get("/v1/limits/tenant/acme")).json()
         assert (tenant["limit"], tenant["weight"], tenant["min_share"], tenant["version"]) == (None, 1, 0, None)
@@ -145,6 +153,45 @@ async def test_an_item_that_was_written_by_hand_can_be_changed_and_has_a_version
         assert (await changed(client, "fleet", limit=7, version=version))["limit"] == 7
         await made.real_tables.write([Put(limit_key("tenant#a"), {"limit": 3})])
         assert (await changed(client, "tenant/a", limit=2))["limit"] == 2
+
+
+DAMAGED = [-1, 100_001, True, "7", 1.5, None, {}]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("damaged", [*DAMAGED, 0, 7, NO_LIMIT])
+def test_a_limit_cannot_be_read_where_the_orchestrator_cannot_read_it(scope: str, damaged: Any) -> None:
+    item = {"sk": scope.replace("/", "#", 1), "limit": damaged}
+    assert is_unreadable(item["sk"], item) is bool(read_limits([item], Limits()).warnings)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_a_limit_that_cannot_be_read_is_not_told_as_none_and_opened_by_nobody_unseen(scope: str) -> None:
+    async with world() as (made, client):
+        key = limit_key(scope.replace("/", "#", 1))
+        await made.write(Put(key, {"limit": "damaged", "at": 1}))
+        found = (await client.get(f"/v1/limits/{scope}")).json()
+        assert found["limit"] is None
+        assert "cannot be read" in found["limit_unknown"]
+        assert found in (await client.get("/v1/limits")).json()["limits"]
+        before = made.items_written
+        for body in ({"paused": True}, {"paused": False, "version": found["version"]}):
+            refused = assert_problem(await client.put(f"/v1/limits/{scope}", json=body), 400, "invalid-request")
+            assert refused["errors"][0]["pointer"] == "#/limit"
+            assert refused["detail"].startswith("limit must be stated, because")
+        assert made.items_written == before
+        whole = await changed(client, scope, limit=3, version=found["version"])
+        assert (whole["limit"], whole["limit_unknown"]) == (3, None)
+
+
+async def test_a_weight_alone_does_not_open_a_tenant_whose_limit_cannot_be_read() -> None:
+    async with world() as (made, client):
+        await made.write(Put(limit_key("tenant#acme"), {"limit": "damaged", "at": 1}))
+        assert_problem(await client.put("/v1/limits/tenant/acme", json={"weight": 2}), 400, "invalid-request")
+        (item,) = await made.real_tables.get([limit_key("tenant#acme")])
+        assert item is not None
+        assert read_limits([item], Limits()).limits.of_tenant("acme") == 0
+        assert (await changed(client, "tenant/acme", limit=None, weight=2))["limit_unknown"] is None
 
 
 async def test_changes_are_read_in_pages() -> None:

@@ -48,7 +48,15 @@ _SPAN = {
 
 _CHANGE = "chg_01KB5S6ZC1QG9VYH2N7D3T8XER"
 _STATED = {"limit": 20, "weight": None, "min_share": None, "paused": False, "yields": False}
-_LIMIT = {**_STATED, "scope": "fleet", "state": "open", "held": 5, "version": _CHANGE, "changed_at": _TIME}
+_LIMIT = {
+    **_STATED,
+    "scope": "fleet",
+    "state": "open",
+    "held": 5,
+    "limit_unknown": None,
+    "version": _CHANGE,
+    "changed_at": _TIME,
+}
 _REQUESTS: dict[str, Any] = {
     "English": {
         "value": {

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from penstock_api.domain.estimate import MEASURED_RUNS_MIN, time_until_freed
 from penstock_api.domain.limits import address_of
 from penstock_api.domain.views import AdmissionView, BlockerView, StartEstimate
-from penstock_backbone.records.limits import FLEET, is_shared, shared_scopes, stated, tenant_scope, workflow_scope
+from penstock_backbone.records.limits import (
+    FLEET,
+    is_shared,
+    is_unreadable,
+    shared_scopes,
+    stated,
+    tenant_scope,
+    workflow_scope,
+)
 from penstock_backbone.records.runs import QUEUED, RUNNING, RunItem
 from penstock_backbone.records.sessions import Served, needed
 from penstock_backbone.records.times import to_text
@@ -96,13 +104,14 @@ def _blockers(run: RunItem, standing: Standing) -> list[BlockerView]:
 def _blocker(scope: str, limit: Item | None, use: Item | None, holders: list[str]) -> BlockerView | None:
     said = stated(scope, limit)
     held = use["held"] if use is not None else None
+    unreadable = is_unreadable(scope, limit)
     is_full = said.limit is not None and (held or 0) >= said.limit
-    if not said.paused and not is_full:
+    if not (said.paused or unreadable or is_full):
         return None
     return BlockerView(
         scope=address_of(scope),
-        reason="paused" if said.paused else "limit",
-        limit=said.limit,
+        reason="paused" if said.paused else "unreadable" if unreadable else "limit",
+        limit=None if unreadable else said.limit,
         held=held,
         holders=holders,
         next_lease_end=None,
@@ -118,6 +127,11 @@ def _start(
     if any(blocker.reason == "paused" or blocker.limit == 0 for blocker in blockers):
         return None, "It is paused: nobody knows for how long."
     for blocker in blockers:
+        if blocker.reason == "unreadable":
+            return (
+                None,
+                f"The limit of {blocker.scope} cannot be read, so nobody knows whether anything is let in there.",
+            )
         kind, _, name = blocker.scope.partition("/")
         if kind == "workflow":
             return None, "It waits for slots of its workflow, which all tenants share."

@@ -74,6 +74,10 @@ class LimitChange(BaseModel):
     def names_version(self) -> bool:
         return "version" in self.model_fields_set
 
+    @property
+    def names_limit(self) -> bool:
+        return "limit" in self.model_fields_set
+
     def upon(self, old: Stated) -> Stated:
         return old._replace(**self.model_dump(include=set(Stated._fields) & self.model_fields_set))
 

@@ -230,7 +230,10 @@ class BlockerView(Struct, frozen=True, kw_only=True):
     """A scope that lets nothing more in. `held` counts everybody's runs; `holders` names some of the tenant's own."""
 
     scope: Annotated[str, Meta(description="fleet, tenant/<tenant>, workflow/<workflow> or resource/<sort>:<name>.")]
-    reason: Literal["limit", "paused"]
+    reason: Annotated[
+        Literal["limit", "paused", "unreadable"],
+        Meta(description="unreadable: its limit is damaged, so it may let nothing in; state it anew."),
+    ]
     limit: int | None
     held: int | None
     holders: Annotated[list[str], Meta(max_length=HOLDERS_MAX)]
@@ -304,6 +307,10 @@ class LimitView(StatedView, frozen=True, kw_only=True):
         Meta(
             description="How many of its runs hold a slot, as the orchestrator last drew it; for shards, how many there are."
         ),
+    ]
+    limit_unknown: Annotated[
+        str | None,
+        Meta(description="Why the limit is not known, where what stands there cannot be read; null otherwise."),
     ]
     version: str | None
     changed_at: str | None

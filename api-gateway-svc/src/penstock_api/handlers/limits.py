@@ -16,6 +16,7 @@ from penstock_backbone.records.limits import (
     all_limits,
     change_limit,
     changes_of,
+    is_unreadable,
     limit_key,
     stated,
     use_key,
@@ -40,7 +41,12 @@ class Overtaken:
     now: LimitView
 
 
-Verdict: TypeAlias = Changed | Overtaken
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The wish leaves the limit as it is, and nobody can read that."""
+
+
+Verdict: TypeAlias = Changed | Overtaken | Unreadable
 
 
 class Limits:
@@ -72,6 +78,8 @@ class Limits:
         old, use = await self._tables.get([limit_key(scope), use_key(scope)])
         if wish.names_version and wish.version != version_of(old):
             return Overtaken(limit_view(scope, old, use))
+        if is_unreadable(scope, old) and not wish.names_limit:
+            return Unreadable()
         put, record = change_limit(
             scope,
             old,

@@ -8,7 +8,8 @@ from litestar import Request, Response, get, put
 from litestar.params import FromPath
 
 from penstock_api.domain.limit_change import LimitChange, parse_limit_change, scope_of
-from penstock_api.handlers.limits import Changed, Overtaken
+from penstock_api.domain.new_project import Violation, Violations
+from penstock_api.handlers.limits import Changed, Overtaken, Unreadable
 from penstock_api.parameters import PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, cursor_of, limit_of
 from penstock_api.parts import parts_of
 from penstock_api.principal import tenant_of
@@ -87,6 +88,9 @@ async def _change(request: JsonRequest, scope: str) -> Response[bytes]:
                 f"The limit of {now.scope} was changed by somebody else, to version {now.version}: "
                 "GET it, and decide again.",
             )
+        case Unreadable():
+            why = "must be stated, because what stands there as the limit cannot be read, and would be taken for none"
+            raise refused_body(Violations((Violation("#/limit", why),)))
         case _ as never:
             assert_never(never)
 

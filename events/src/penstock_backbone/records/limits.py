@@ -94,6 +94,14 @@ def stated(scope: str, item: Item | None) -> Stated:
     )
 
 
+def is_unreadable(scope: str, item: Item | None) -> bool:
+    """Whether an item is there and says no limit that can be read. What counts then is not the default: the orchestrator
+    keeps the last one that it has read, and without one it lets nothing in."""
+    if item is None or is_number(limit := item.get("limit"), 0, LIMIT_MAX):
+        return False
+    return limit != NO_LIMIT or scope == FLEET
+
+
 def limit_stands(scope: str, item: Item | None) -> Check:
     """For a transaction: the scope's limit is the one that `item` was read to say (None: there was no item), and so is
     whether runs yield."""
