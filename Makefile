@@ -34,7 +34,7 @@ targets:
 	@echo 'make mutants  known bugs, put into the services one by one: the simulation must find each'
 	@echo 'make trust    compare our model of DynamoDB with the one at PENSTOCK_DYNAMODB_ENDPOINT (AWS, or DynamoDB Local)'
 	@echo 'make kills    KILLS=1000 processes of a product under load are killed with -9: nothing may be lost'
-	@echo 'make bench    measure it; writes build/bench.json'
+	@echo 'make bench    measure it, and say which bars are missed; writes build/bench.json'
 	@echo 'make e2e      every end-to-end test: real processes, kill -9; ENGINE=aws runs them over an emulator'
 
 demo: $(VENV)/.installed-demo

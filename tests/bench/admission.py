@@ -66,7 +66,8 @@ def admitting(runs: int = 3_000) -> Figures:
 def handing_over(times: int = 500, limit: int = 5) -> Figures:
     """Milliseconds from the answer to a run's last write until the runner holds the message of the run let in instead.
 
-    Store and orchestrator are processes of their own; the line is never empty. That is one step more than the grant.
+    One run ends at a time, and the next when its successor is there: what several that end together wait is not in it. Store
+    and orchestrator are processes of their own; the line is never empty. That is one step more than the grant.
     """
     with running_store() as data, running("penstock_orchestrator.main", data):
         waits = asyncio.run(_handovers(data, times, limit))
