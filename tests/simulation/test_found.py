@@ -125,10 +125,10 @@ def asked_twice(held: dict[str, int]) -> None:
 
 
 def test_a_run_that_was_rightly_asked_to_yield_may_be_its_tenants_last_by_now() -> None:
-    """Seed 82000762: acme's other run had ended, and the rule took the old ask for a new one (I15)."""
+    """Seed 82000762: acme's other run had ended, and the rule took the old ask for a new one (I18)."""
     asked_twice({"acme#1": 1, "bronze#1": 1, "bronze#2": 1})
 
 
 def test_nobody_is_asked_anew_for_the_slot_that_its_tenant_is_owed() -> None:
-    with pytest.raises(Violation, match="I15: bronze would yield what it is owed"):
+    with pytest.raises(Violation, match="I18: bronze would yield what it is owed"):
         asked_twice({"acme#1": 1, "acme#2": 1, "bronze#1": 1})
