@@ -7,6 +7,7 @@ from tests.simulation.diary import Diary
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import Process
 from tests.simulation.network import Network
+from tests.simulation.patches import SHORT_STORY_FACTS
 from tests.simulation.plan import Plan
 from tests.simulation.stories import Announced, Stories
 from tests.simulation.violations import demand
@@ -14,7 +15,7 @@ from tests.simulation.violations import demand
 from penstock_backbone.inventory import LIMITS_PK
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.projects import PROJECT_SK
-from penstock_backbone.records.runs import CANCELLED, QUEUED, RUN_SK, RUNNING, TERMINAL, WAITING
+from penstock_backbone.records.runs import CANCELLED, FACTS_MAX, QUEUED, RUN_SK, RUNNING, TERMINAL, WAITING
 from penstock_backbone.records.sessions import DEAD, SESSIONS_PK
 from penstock_backbone.records.times import to_ms
 from penstock_backbone.records.tokens import PEND_MAX
@@ -23,7 +24,8 @@ from penstock_runner.handlers.runner import Runner
 
 WRONG_MS = 60_000
 """Longer than any stage of the simulated workflows waits."""
-QUEUE_MESSAGES_MAX = 5_000
+QUEUE_MESSAGES_MAX = 200
+"""In such small worlds, whose fullest queue had twenty."""
 WAKING_SECONDS = 0.3
 """A runner that has thawed needs its next look at the watchdog to notice that it was away."""
 
@@ -33,7 +35,7 @@ class Checks:
         self._network = network
         self._processes = processes
         self.projects: dict[str, Item] = {}
-        self.stories = Stories(self._fence_of, network.sightings)
+        self.stories = Stories(self._fence_of, network.sightings, SHORT_STORY_FACTS if plan.narrow else FACTS_MAX)
         self.diary = Diary(self.stories.runs, network.sightings)
         self.ledger = Ledger(
             self.stories.runs,

@@ -10,8 +10,13 @@ from typing import Any
 import msgspec
 from tests.simulation.plan import Plan
 
+from penstock_api.domain import wishes
 from penstock_orchestrator.domain import decision, picker, together
 from penstock_orchestrator.handlers import admission, resharding
+from penstock_runner.handlers import journal
+
+SHORT_STORY_FACTS = 50
+"""Of a run, in place of FACTS_MAX: 30 that tell what it does, and 20 for its end."""
 
 
 @dataclass(slots=True)
@@ -76,3 +81,6 @@ def fit(patches: Patches, plan: Plan) -> None:
             (decision, "PEND_MAX"), (together, "PEND_MAX"), (admission, "ENQUEUED_MAX"), (resharding, "TOKENS_MAX"),
         ):  # fmt: skip
             patches.put(module, name, plan.narrow)
+        patches.put(wishes, "FACTS_MAX", SHORT_STORY_FACTS)
+        patches.put(wishes, "FACTS_KEPT", SHORT_STORY_FACTS // 2)
+        patches.put(journal, "FACTS_MAX", SHORT_STORY_FACTS)

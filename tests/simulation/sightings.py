@@ -65,6 +65,7 @@ SITUATIONS = (
     "a more urgent run came before an older one",
     "a run has waited for so long that it came before a higher priority",
     "a decision was full",
+    "a story was full",
     "a least share decided whose turn it was",
     "a turn was taken among unlike weights",
     "a run was passed over that no runner served",

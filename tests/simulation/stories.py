@@ -11,7 +11,7 @@ from tests.simulation.sightings import Sightings
 from tests.simulation.violations import Violation, demand
 from tests.simulation.yields import yielded
 
-from penstock_backbone.records.runs import CANCELLED, FACTS_MAX, PAUSED, QUEUED, RUNNING, TERMINAL
+from penstock_backbone.records.runs import CANCELLED, PAUSED, QUEUED, RUNNING, TERMINAL
 from penstock_backbone.vocabulary import BusEntry, Item, Key
 from penstock_runner.handlers.journal import YIELDED
 
@@ -19,8 +19,9 @@ from penstock_runner.handlers.journal import YIELDED
 class Stories:
     """`fence_of` gives the highest fence that a run was ever granted under."""
 
-    def __init__(self, fence_of: Callable[[str], int], sightings: Sightings) -> None:
+    def __init__(self, fence_of: Callable[[str], int], sightings: Sightings, facts_max: int) -> None:
         self._fence_of = fence_of
+        self._facts_max = facts_max
         self._sightings = sightings
         self.runs: dict[str, Item] = {}
 
@@ -70,7 +71,7 @@ class Stories:
 
     def _told(self, run: str, old: Item, new: Item) -> None:
         facts, before = new["facts"], old["facts"]
-        demand(new["seq"] <= FACTS_MAX, "I16", f"{run} has {new['seq']} facts")
+        demand(new["seq"] <= self._facts_max, "I16", f"{run} has {new['seq']} facts")
         demand(len(facts) == new["seq"] - 1, "I7", f"the facts of {run} have a gap before {new['seq']}")
         demand(
             all(facts.get(number) == fact for number, fact in before.items()), "I7", f"a fact of {run} was rewritten"
@@ -80,6 +81,8 @@ class Stories:
             numbers = range(old["seq"] + 1, new["seq"] + 1)
             demand(all(str(number) in facts for number in numbers), "I7", f"the facts of {run} are numbered wrongly")
             added = [facts[str(number)] for number in numbers]
+            if any(fact["d"].get("error") == "StoryTooLong" for fact in added):
+                self._sightings.note("a story was full")
             if any(fact["d"].get("error") == "StageTimeout" for fact in added):
                 self._sightings.note("a stage ran out of time (66)")
             done = _completed(old)
