@@ -11,6 +11,7 @@ from tests.orchestrator.world import World, hints, run_of
 
 from penstock_backbone.records.limits import (
     DURATIONS_MAX,
+    FLEET,
     Stated,
     board_key,
     in_use_key,
@@ -219,3 +220,40 @@ def test_the_sample_of_durations_is_bounded_and_leaves_out_what_was_interrupted(
     durations.note([run("succeeded", 1, number) for number in range(DURATIONS_MAX)])
     assert durations.of("w") == list(range(DURATIONS_MAX))
     assert durations.of("unheard of") == []
+
+
+async def test_the_fleets_board_says_how_many_tenants_that_hold_nothing_wait_as_soon_as_they_do() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await world.limit(fleet=1)
+
+    async def hungry() -> int:
+        await parts.boards.turn()
+        (item,) = await world.engine.tables.get([in_use_key(FLEET)])
+        assert item is not None
+        return int(item.get("hungry", 0))
+
+    await parts.admission.turn(hints(projects=await submitted(world, 2)))
+    assert await hungry() == 0, "who holds the slot waits, too"
+    other = await world.submit(3, tenant="other")
+    await parts.admission.turn(hints(projects=[other]))
+    assert await hungry() == 1
+    third = await world.submit(4, tenant="third")
+    await world.orchestrator().admission.turn(hints(projects=[third]))
+    await parts.admission.turn(hints(everything=True))
+    assert await hungry() == 2
+    await world.finish("run_0001")
+    await parts.admission.turn(hints(runs=["run_0001"]))
+    assert await hungry() == 2, "one holds the slot now, and the first tenant holds none"
+
+
+async def test_a_board_counts_whom_more_than_its_limit_keeps_out() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await world.limit(workflow_closed=0)
+    projects = [await world.submit(1, workflow="closed"), await world.submit(2)]
+    await parts.admission.turn(hints(projects=projects))
+    await parts.boards.turn()
+    (board,) = await world.engine.tables.get([board_key("acme")])
+    assert board is not None
+    assert (board["waiting"], board["passed_over"]) == (1, 1)

@@ -8,7 +8,14 @@ from collections.abc import Iterable
 
 import pytest
 
-from penstock_backbone.records.limits import FLEET, resource_scope, shared_scopes, tenant_scope, workflow_scope
+from penstock_backbone.records.limits import (
+    FLEET,
+    HUNGRY_MAX,
+    resource_scope,
+    shared_scopes,
+    tenant_scope,
+    workflow_scope,
+)
 from penstock_backbone.records.sessions import needed
 from penstock_backbone.records.tokens import GRANT, PEND_MAX, RELEASE, REQUEUE, Operation, token_sort_key
 from penstock_orchestrator.domain.decision import decide
@@ -252,9 +259,30 @@ def test_applying_an_operation_twice_changes_nothing_more() -> None:
 def test_a_board_shows_counts_and_the_first_places_in_order() -> None:
     waiting = [token("1", at=1), token("2", at=2, workflow="v"), token("3", at=3, priority=1)]
     gate = gate_of(waiting=waiting, held=[token("9", fence=1)], limits=limits())
-    assert gate.board("a", 10) == (3, 1, ["3", "1", "2"], [("9", "w")])
+    assert gate.board("a", 10) == (3, 1, ["3", "1", "2"], [("9", "w")], 0)
     assert gate.board("a", 2).places == ["3", "1"]
-    assert gate.board("nobody", 2) == (0, 0, [], [])
+    assert gate.board("nobody", 2) == (0, 0, [], [], 0)
+
+
+def test_a_board_counts_those_that_more_than_the_limits_of_tenant_and_fleet_keeps_out() -> None:
+    waiting = [token("1", at=1, workflow="v"), token("2", at=2, workflow="v"), token("3", at=3)]
+    closed = limits(fleet=1, tenants={"a": 1}, workflows={"v": 0})
+    gate = gate_of(waiting=waiting, held=[token("9", fence=1)], limits=closed)
+    assert gate.board("a", 10).passed_over == 2
+    gate.obey(limits(fleet=1))
+    assert gate.board("a", 10).passed_over == 0
+
+
+def test_tenants_are_hungry_that_hold_nothing_and_that_only_the_fleet_keeps_out() -> None:
+    waiting = [
+        token("1", tenant="b"), token("2", tenant="b"), token("3", tenant="paused"), token("4", tenant="c", workflow="v"),
+        token("5", tenant="a"),
+    ]  # fmt: skip
+    closed = limits(fleet=1, tenants={"paused": 0}, workflows={"v": 0})
+    gate = gate_of(waiting=waiting, held=[token("9", fence=1, tenant="a")], limits=closed)
+    assert gate.hungry() == 1, "b"
+    gate.obey(limits(fleet=1))
+    assert gate.hungry() == HUNGRY_MAX, "of b, c and the one that was paused"
 
 
 def test_backlogged_tenants_hold_equal_shares_within_one() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from penstock_api.domain.estimate import MEASURED_RUNS_MIN, time_until_freed
+from penstock_api.domain.estimate import MEASURED_RUNS_MIN, time_until_drained, time_until_freed
 from penstock_api.domain.limits import address_of
 from penstock_api.domain.views import AdmissionView, BlockerView, StartEstimate
 from penstock_backbone.records.limits import (
@@ -144,14 +144,40 @@ def _start(
             None,
             f"Only {counted(len(durations), 'measured run')} of this workflow so far; an estimate needs {MEASURED_RUNS_MIN}.",
         )
-    slots = (_board(run, standing) or _NOTHING)["held"]
-    if slots == 0:
-        # The tenant with the smallest share is next, whichever slot of the fleet is freed first.
-        slots = (standing.uses[FLEET] or _NOTHING)["held"]
-        if place > 1 or slots == 0:
-            return None, "Nothing of this tenant runs yet, so it is not known how fast its line moves."
-    estimate = time_until_freed(place, slots, durations)
+    over = {each.scope.partition("/")[0]: (each.held or 0) - (each.limit or 0) for each in blockers}
+    turn = _turn(place, _board(run, standing), standing.uses[FLEET] or {}, over)
+    if isinstance(turn, str):
+        return None, turn
+    estimate = (time_until_drained if turn.drains else time_until_freed)(turn.freed, turn.slots, durations)
     return StartEstimate(p50_ms=estimate.p50_ms, p90_ms=estimate.p90_ms, measured_runs=len(durations)), None
+
+
+class _Turn(NamedTuple):
+    """It comes once `freed` of `slots` were freed. `drains`: none of these is filled again before."""
+
+    freed: int
+    slots: int
+    drains: bool
+
+
+def _turn(place: int, board: Item, in_use: Item, over: Mapping[str, int]) -> _Turn | str:
+    """Or why that is not known. `over`: by how much the limits of the fleet and the tenant that block it are exceeded."""
+    own, all_slots = board.get("held", 0), in_use.get("held", 0)
+    if place > 1 and board.get("passed_over"):
+        return "Runs of its line are passed over, as more than its limit keeps them out: how many stand before it is not known."
+    # Itself it is one of them while nothing of its tenant runs.
+    if "fleet" in over and in_use.get("hungry", 0) > (own == 0):
+        return "Other tenants that hold no slot wait, too: how many of them go first is not known."
+    # Of a tenant that holds none it is the turn whichever slot of the fleet is freed first.
+    slots = own or all_slots
+    if own == 0 and (place > 1 or slots == 0):
+        return "Nothing of this tenant runs yet, so it is not known how fast its line moves."
+    excess = max(over.values(), default=0)
+    if excess > 0 and ("fleet" in over and slots < all_slots):
+        return "More run than a limit allows since it was lowered: whose turn it is once fewer do is not known."
+    if excess > 0 and excess + place > slots:
+        return "More run than a limit allows since it was lowered: how fast its line moves once fewer do is not known."
+    return _Turn(place + max(excess, 0), slots, drains=excess > 0)
 
 
 _GRANTED = "It has its slot, and waits for a runner to take it up: a grant that none takes up goes back to the line."

@@ -48,6 +48,31 @@ def time_until_freed(count: int, slots: int, durations_ms: Sequence[int]) -> Est
     return Estimate(round(each * expected * _quantile(shape, 0.0)), round(each * expected * _quantile(shape, _Z90)))
 
 
+def time_until_drained(count: int, slots: int, durations_ms: Sequence[int]) -> Estimate:
+    """Until the `count`-th of `slots` busy slots is freed, none of them filled again.
+
+    A slot that is looked at in the middle of its work is freed within t as often as the mean of min(duration, t) is a part
+    of the mean duration. The quantiles of that part for the `count`-th are a beta distribution's, taken for a normal one.
+    """
+    assert 1 <= count <= slots
+    assert len(durations_ms) >= MEASURED_RUNS_MIN
+    part = count / (slots + 1)
+    deviation = math.sqrt(part * (1 - part) / (slots + 2))
+    return Estimate(_freed_by(part, durations_ms), _freed_by(min(1.0, part + _Z90 * deviation), durations_ms))
+
+
+def _freed_by(part: float, durations_ms: Sequence[int]) -> int:
+    """When the mean of min(duration, t) is that part of the mean duration."""
+    left, before = part * sum(durations_ms), 0
+    lasting = len(durations_ms)
+    for duration in sorted(durations_ms):
+        if left <= lasting * (duration - before):
+            return round(before + left / lasting)
+        left -= lasting * (duration - before)
+        before, lasting = duration, lasting - 1
+    return before
+
+
 def _quantile(shape: float, deviations: float) -> float:
     """Of a gamma distribution with mean 1."""
     return max(0.0, 1 - 1 / (9 * shape) + deviations / (3 * math.sqrt(shape))) ** 3

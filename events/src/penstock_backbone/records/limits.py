@@ -4,8 +4,8 @@
     LIMITS           / shards  {limit, at, change?}: over how many shards the tenants shall be spread
     CHANGES#<scope>  / <at>#<change>  {scope, change, who, at, old: {…} | null, new: {…}}
     BOARD#<tenant>   / BOARD  {waiting, held, places: [run id, …] (the first PLACES_MAX in order),
-                              holders: [[run id, workflow, resource…], …] (HOLDERS_MAX of them), at}
-    IN_USE#<scope>   / BOARD  {held, durations: [ms, …] (a workflow's last DURATIONS_MAX runs), at}
+                              holders: [[run id, workflow, resource…], …] (HOLDERS_MAX of them), at, passed_over?}
+    IN_USE#<scope>   / BOARD  {held, durations: [ms, …] (a workflow's last DURATIONS_MAX runs), at, hungry? (the fleet's)}
 
 A scope without an item has no limit of its own, except the fleet: FLEET_LIMIT_DEFAULT. `limit` NO_LIMIT says the same
 of another scope that has an item for another reason. `change` names the change that made the item as it is: the
@@ -34,6 +34,8 @@ WEIGHT_DEFAULT = 1
 WEIGHT_MAX = 1_000
 PLACES_MAX = 200
 HOLDERS_MAX = 20
+HUNGRY_MAX = 2
+"""Who is one of them needs to know only whether there is another."""
 DURATIONS_MAX = 100
 RESOURCES_MAX = 8
 """That the stages of one workflow use."""
@@ -170,9 +172,17 @@ def board_key(tenant: str) -> Key:
 
 
 def write_board(
-    tenant: str, *, waiting: int, held: int, places: list[str], at: int, holders: Sequence[Sequence[str]] = ()
+    tenant: str,
+    *,
+    waiting: int,
+    held: int,
+    places: list[str],
+    at: int,
+    holders: Sequence[Sequence[str]] = (),
+    passed_over: int = 0,
 ) -> Put:
-    """Orchestrator, a few times a second at most. A picture, not a truth: the last one stands."""
+    """Orchestrator, a few times a second at most. A picture, not a truth: the last one stands. `passed_over`: so many of
+    those that wait are kept out by more than the tenant's limit and the fleet's."""
     item: Item = {
         "waiting": waiting,
         "held": held,
@@ -180,6 +190,8 @@ def write_board(
         "holders": [list(each) for each in holders],
         "at": at,
     }
+    if passed_over:
+        item["passed_over"] = passed_over
     return Put(board_key(tenant), item)
 
 
@@ -198,9 +210,11 @@ def in_use_of(scope: str) -> Query:
     return Query(LIMITS, f"IN_USE#{scope}", limit=1)
 
 
-def write_in_use(scope: str, *, held: int, durations: Sequence[int], at: int) -> Put:
-    """As write_board, for the scopes that tenants share: only numbers, because the runs may be other tenants'."""
-    return Put(in_use_key(scope), {"held": held, "durations": list(durations), "at": at})
+def write_in_use(scope: str, *, held: int, durations: Sequence[int], at: int, hungry: int = 0) -> Put:
+    """As write_board, for the scopes that tenants share: only numbers, because the runs may be other tenants'. `hungry`, of
+    the fleet: so many tenants, HUNGRY_MAX at most, hold nothing and have somebody waiting whom only its limit can keep out."""
+    item: Item = {"held": held, "durations": list(durations), "at": at}
+    return Put(in_use_key(scope), item | ({"hungry": hungry} if hungry else {}))
 
 
 def write_measured(scope: str, *, held: int, durations: Sequence[int], at: int, seen: Item | None) -> Put:

@@ -15,12 +15,14 @@ from penstock_orchestrator.domain.token import Token
 
 
 class Board(NamedTuple):
-    """What a tenant may see: counts, its first waiting runs in order, and some of those that hold, with workflow and resources."""
+    """What a tenant may see: counts, its first waiting runs in order, and some of those that hold, with workflow and resources.
+    `passed_over` of those that wait are kept out by more than the tenant's limit and the fleet's."""
 
     waiting: int
     held: int
     places: list[str]
     holders: list[tuple[str, ...]]
+    passed_over: int
 
 
 class Gate:
@@ -115,7 +117,12 @@ class Gate:
         places = [token.run for token in islice(self._picker.line_of(tenant), places_max)]
         keys = islice(self.occupancy.held_by(tenant), HOLDERS_MAX)
         holders = [(token.run, token.workflow, *token.resources) for token in map(self.held.__getitem__, keys)]
-        return Board(self._picker.waiting(tenant), self.occupancy.of_tenant(tenant), places, holders)
+        waiting, passed_over = self._picker.waiting(tenant), self._picker.passed_over(tenant)
+        return Board(waiting, self.occupancy.of_tenant(tenant), places, holders, passed_over)
+
+    def hungry(self) -> int:
+        """Of tenants that hold nothing and have somebody waiting whom only the fleet's limit can keep out, HUNGRY_MAX at most."""
+        return self._picker.hungry()
 
     def tenants(self) -> set[str]:
         return {*self._picker.tenants(), *(token.tenant for token in self.held.values())}

@@ -23,9 +23,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from operator import itemgetter
 from typing import TypeAlias
 
+from penstock_backbone.records.limits import HUNGRY_MAX
 from penstock_orchestrator.domain.line import Line
 from penstock_orchestrator.domain.occupancy import Kind, Occupancy
 from penstock_orchestrator.domain.ranking import Rank, Ranking
@@ -199,10 +201,30 @@ class Picker:
     def waiting(self, tenant: str) -> int:
         return sum(map(len, self._lanes.get(tenant, {}).values()))
 
+    def passed_over(self, tenant: str) -> int:
+        """How many of them are kept out by more than the tenant's limit and the fleet's."""
+        return sum(len(lane) for group, lane in self._lanes.get(tenant, {}).items() if self._is_closed(group))
+
+    def hungry(self) -> int:
+        """How many tenants hold nothing and have somebody waiting whom only the fleet's limit can keep out: HUNGRY_MAX at
+        most, so that not all are looked at."""
+        occupancy = self._occupancy
+        found = (
+            tenant
+            for tenant, lanes in self._lanes.items()
+            if not occupancy.of_tenant(tenant)
+            and not occupancy.tenant_is_full(tenant)
+            and any(lane.lines and not self._is_closed(group) for group, lane in lanes.items())
+        )
+        return len(list(islice(found, HUNGRY_MAX)))
+
     def line_of(self, tenant: str) -> Iterator[Token]:
         """The tenant's waiting tokens, the most urgent first; read only as far as it is needed."""
         lanes = self._lanes.get(tenant, {}).values()
         return heapq.merge(*[line for lane in lanes for line in lane.lines.values()], key=urgency)
+
+    def _is_closed(self, group: Kind) -> bool:
+        return group is _UNSERVED or self._occupancy.kind_is_full(group)
 
     def _group(self, kind: Kind, needs: str) -> Kind:
         """No scope at all stands for all kinds whose scopes have no limit."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.limits import (
+    FLEET,
+    HUNGRY_MAX,
     PLACES_MAX,
     SHARDS,
     in_use_of,
@@ -80,7 +82,13 @@ class Boards:
     def _of_tenant(self, tenant: str, at: int) -> Put:
         board = self._shards.home(tenant).gate.board(tenant, PLACES_MAX)
         return write_board(
-            tenant, waiting=board.waiting, held=board.held, places=board.places, holders=board.holders, at=at
+            tenant,
+            waiting=board.waiting,
+            held=board.held,
+            places=board.places,
+            holders=board.holders,
+            passed_over=board.passed_over,
+            at=at,
         )
 
     def _of_scope(self, scope: str, at: int) -> Put:
@@ -88,7 +96,8 @@ class Boards:
             return write_in_use(scope, held=self._shards.ledger.shards, durations=(), at=at)
         held = sum(gate.occupancy.of_scope(scope) for gate in self._shards.gates)
         if not scope.startswith(_WORKFLOWS):
-            return write_in_use(scope, held=held, durations=(), at=at)
+            hungry = min(HUNGRY_MAX, sum(gate.hungry() for gate in self._shards.gates)) if scope == FLEET else 0
+            return write_in_use(scope, held=held, durations=(), hungry=hungry, at=at)
         durations, seen = self._durations.draw(scope.removeprefix(_WORKFLOWS))
         return write_measured(scope, held=held, durations=durations, at=at, seen=seen)
 

@@ -103,7 +103,7 @@ class Shard:
             # What an earlier process has drawn last may show what is over since.
             scopes |= set(filter(is_shared, limits.scopes))
             self._changes.of(limits.closed_tenants())
-        if scopes or not self._was_loaded:
+        if scopes or not self._was_loaded or old.hungry() != self.gate.hungry():
             self._changes.of((), scopes | {FLEET})
         self._was_loaded = True
         self._seq = head["seq"]
@@ -114,7 +114,8 @@ class Shard:
         """A token that is in the table now, and that the gate may know already."""
         if not self.gate.knows(token.key):
             self.gate.wait(token)
-            self._changes.of([token.tenant])
+            # Where its tenant holds nothing, the fleet's board says so.
+            self._changes.of([token.tenant], () if self.gate.occupancy.of_tenant(token.tenant) else [FLEET])
 
     async def settle(self) -> None:
         """Applies what is left of the last decision. Raises Retryable while that cannot be done."""
