@@ -55,8 +55,10 @@ def _seeds(seeds: Sequence[int], jobs: int) -> int:
     for what_not in totals.unreached():
         _say(f"not reached: {what_not}")
     _say(totals.catalogue())
+    if blindness := totals.blindness():
+        _say(blindness)
     _say(totals.summary(seconds))
-    return 1 if totals.failed else 0
+    return 1 if totals.failed or blindness else 0
 
 
 def _deaths(names: Sequence[str], jobs: int) -> int:

@@ -15,7 +15,7 @@ from tests.simulation.machine import Process, stream_of
 from tests.simulation.network import Network, Spell, at_once
 from tests.simulation.plan import LOSABLE, Fault
 
-from penstock_backbone.inventory import INVENTORY, Consumer
+from penstock_backbone.inventory import DISPATCH_QUEUE, INVENTORY, RELAY, Consumer
 from penstock_backbone.vocabulary import Key, Message, Outgoing, StreamRecord
 
 TAKEOVER_SECONDS = 8.0
@@ -91,6 +91,7 @@ class QueueBroker:
         self._slow: dict[str, Spell] = {}
         self._holders: dict[str, Process] = {}
         self._shown: set[str] = set()
+        self.on_dispatch: Callable[[Message], None] = lambda _message: None
         self._chance = stream_of(seed, "queues")
         self._queues = network.engine.queues
         self._accept = network.engine.queues.accept
@@ -138,7 +139,7 @@ class QueueBroker:
         def attempt() -> list[Message]:
             found = at_once(self._queues.receive(queue, limit, 0.0))
             if found:
-                self._received(process, found)
+                self._received(process, queue, found)
                 hidden = INVENTORY.queue(queue).visibility_seconds
                 self._network.later(hidden + 0.001, self._polls.ring, queue)
             return found
@@ -161,7 +162,7 @@ class QueueBroker:
     def size(self, queue: str) -> int:
         return self._queues._queued.size(queue)
 
-    def _received(self, process: Process, messages: Sequence[Message]) -> None:
+    def _received(self, process: Process, queue: str, messages: Sequence[Message]) -> None:
         """What was shown too early has been seen twice at once when it comes while its first receiver still lives."""
         for message in messages:
             if message.id in self._shown:
@@ -169,6 +170,8 @@ class QueueBroker:
                 if not self._holders[message.id].gone:
                     self._network.sightings.note("message seen twice at once")
             self._holders[message.id] = process
+            if queue == DISPATCH_QUEUE:
+                self.on_dispatch(message)
 
     def _later(self, seconds: float, queue: str, message: Outgoing, kind: str = "") -> None:
         self._network.under_way += 1
@@ -192,6 +195,7 @@ class _Position:
     reader: Process | None = None
     taken_from: Process | None = None
     heard_at: float = 0.0
+    read_at: float = 0.0
     read_to: int = 0
     settled: int = 0
     passed: int = 0
@@ -266,6 +270,9 @@ class StreamBroker:
             return False
         if reader is not None:
             self._network.sightings.note("a consumer moved to another process (14, 26)")
+            published = reader.published_at > position.read_at and position.definition.name == RELAY
+            if reader.gone and published and self._has_unsettled(position):
+                self._network.sightings.note("a reader died after it had published and before it settled (14)")
         elif position.taken_from not in (None, process):
             self._network.happens("consumer moved", position.definition.name, f" to {process.name}")
         position.reader, position.taken_from = process, None
@@ -285,4 +292,6 @@ class StreamBroker:
                 found.append(feed[place])
             place += 1
         position.read_to = place
+        if found:
+            position.read_at = self._network.loop.now
         return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.diary import Diary
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import Process
-from tests.simulation.network import Network
+from tests.simulation.network import LIMITS_QUERY, Call, Network
 from tests.simulation.patches import SHORT_STORY_FACTS
 from tests.simulation.plan import Plan
 from tests.simulation.stories import Announced, Stories
@@ -18,8 +20,9 @@ from penstock_backbone.records.projects import PROJECT_SK
 from penstock_backbone.records.runs import CANCELLED, FACTS_MAX, QUEUED, RUN_SK, RUNNING, TERMINAL, WAITING
 from penstock_backbone.records.sessions import DEAD, SESSIONS_PK
 from penstock_backbone.records.times import to_ms
-from penstock_backbone.records.tokens import PEND_MAX
-from penstock_backbone.vocabulary import Item, Key
+from penstock_backbone.records.tokens import HEAD_SK, PEND_MAX
+from penstock_backbone.vocabulary import Item, Key, Message
+from penstock_runner.domain.dispatch import parse
 from penstock_runner.handlers.runner import Runner
 
 WRONG_MS = 60_000
@@ -46,6 +49,7 @@ class Checks:
         )
         self.announced = Announced()
         self.commits = 0
+        self._limits_moved: list[tuple[float, str, bool]] = []
         self.faults_have_stopped = False
 
     def watch(self, engine: MemoryEngine, streams: StreamBroker) -> None:
@@ -66,6 +70,8 @@ class Checks:
         match key.table:
             case "tokens":
                 self.ledger.committed(now, key, old, new, call)
+                if key.sk == HEAD_SK and old is not None and call is not None:
+                    self._decided(call)
             case "runs" if key.sk == RUN_SK:
                 self.stories.committed(key, old, new, writer)
                 if new is not None and old is not None and old["state"] == RUNNING and writer is not None:
@@ -82,7 +88,7 @@ class Checks:
                 self._session(key, old, new, writer)
             case "limits" if key.pk == LIMITS_PK:
                 self.ledger.limit_committed(now, key, new)
-                self._limited(key, new)
+                self._limited(now, key, old, new)
             case "projects" if key.sk == PROJECT_SK:
                 demand(old is None and new is not None, "I12", f"the project {key.pk} was changed")
                 assert new is not None
@@ -94,7 +100,43 @@ class Checks:
         if before["state"] == QUEUED:
             self._network.sightings.note("a granted run was cancelled before its claim (50)")
 
-    def _limited(self, key: Key, new: Item | None) -> None:
+    def _decided(self, call: Call) -> None:
+        """On limits that may have moved since they were read."""
+        read, fell = call.views.get(LIMITS_QUERY, 0.0), set()
+        for when, scope, rose in reversed(self._limits_moved):
+            if when <= read:
+                return
+            if rose and scope in fell:
+                self._network.sightings.note("a limit went up and down since it was read (39)")
+                return
+            if not rose:
+                fell.add(scope)
+
+    def dispatched(self, message: Message) -> None:
+        dispatch = parse(message.body)
+        run = self.stories.runs.get(dispatch.run) if dispatch is not None else None
+        if run is None or dispatch is None or run["state"] != RUNNING or run["fence"] != dispatch.fence:
+            return
+        self._network.sightings.note("a dispatch came while its run was executed (60)")
+        if message.receives > 1:
+            self._network.sightings.note("a dispatch was seen again while its run was executed (61)")
+
+    def dies(self, process: Process) -> None:
+        if self.diary.is_in_a_stage(process):
+            self._network.sightings.note("a runner was killed in a stage (51)")
+
+    def die_together(self, processes: Sequence[Process]) -> None:
+        if sum(isinstance(process.subject, Runner) for process in processes) > 1:
+            self._network.sightings.note("several runners died at once (86)")
+
+    def is_told_to_stop(self, runner: Runner) -> None:
+        if runner.claims.executions:
+            self._network.sightings.note("a runner that executes was told to stop (68, 71)")
+
+    def _limited(self, now: float, key: Key, old: Item | None, new: Item | None) -> None:
+        before, after = (-1 if each is None else 0 if each.get("paused") else each["limit"] for each in (old, new))
+        if old is not None and before != after:
+            self._limits_moved.append((now, key.sk, after > before))
         if new is not None and new["limit"] < self.ledger.in_use(key.sk):
             self._network.sightings.note("a limit was lowered below what is in use (38)")
         if new is not None and new["limit"] == 0:
@@ -108,6 +150,9 @@ class Checks:
             "I5",
             f"the dead session {key.sk} lives",
         )
+        ends = new is not None and new["st"] == DEAD and (old is None or old["st"] != DEAD)
+        if ends and any(process.is_frozen and key.sk in process.sessions for process in self._processes.values()):
+            self._network.sightings.note("a lease expired while its runner was frozen (52)")
         if old is None and writer is not None:
             writer.sessions.add(key.sk)
             if len(writer.sessions) > 1:

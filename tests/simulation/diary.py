@@ -45,6 +45,9 @@ class Diary:
     def note(self, what: str) -> None:
         self._sightings.note(what)
 
+    def is_in_a_stage(self, process: Process) -> bool:
+        return any(count and life == process.life for (life, _), count in self._working.items())
+
     # --- stages -----------------------------------------------------------------------------------
 
     @contextmanager

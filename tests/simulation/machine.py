@@ -109,6 +109,7 @@ class Process:
         self.context = contextvars.copy_context()
         self.context.run(OWNER.set, self)
         self.thawed_at = -1.0
+        self.published_at = -1.0
         self._frozen_since = 0.0
         self._frozen_seconds = 0.0
         self._tasks: list[asyncio.Task[Any]] = []

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from tests.simulation.loop import SimulationLoop
 from tests.simulation.machine import Process, stream_of
-from tests.simulation.plan import API, ARMED_SECONDS, EVERYTHING, ONLY_WRITES, WRITES, Fault
-from tests.simulation.sightings import Sightings
+from tests.simulation.plan import API, ARMED_SECONDS, DECISION, EVERYTHING, ONLY_WRITES, WRITES, Fault
+from tests.simulation.sightings import LATE, WOKEN, Sightings
 from tests.simulation.trace import Trace
 from tests.simulation.violations import demand
 
@@ -24,7 +24,7 @@ from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.inventory import LIMITS_PK
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.records.sessions import SESSIONS_PK
-from penstock_backbone.vocabulary import Unsettled
+from penstock_backbone.vocabulary import Unsettled, Write
 
 Answer = TypeVar("Answer")
 
@@ -68,10 +68,10 @@ def at_once(call: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 class Call:
-    """`apply` does it on the engine. `refuse` is what stands for "not applied, try again" where that is a value;
-    `halve` does a part of a batch, chosen by the number it is given."""
+    """`apply` does it on the engine, `writes` are what it writes there. `refuse` is what stands for "not applied, try again" where that is a value;
+    `halve` does a part of a batch, chosen by the number it is given. `how` it comes: LATE, WOKEN, or as it should."""
 
-    __slots__ = ("answer", "apply", "halve", "name", "process", "refuse", "views")
+    __slots__ = ("answer", "apply", "halve", "how", "name", "process", "refuse", "views", "writes")
 
     def __init__(
         self,
@@ -82,7 +82,10 @@ class Call:
         refuse: Callable[[str], Any] | None,
         halve: Callable[[int], Any] | None,
         views: Mapping[str, float],
+        writes: Sequence[Write],
     ) -> None:
+        self.writes = writes
+        self.how = ""
         self.process = process
         self.name = name
         self.apply = apply
@@ -187,10 +190,12 @@ class Network:
                 return fault
         return None
 
-    def _is_cut_off(self, process: Process, *, of_session: bool) -> bool:
+    def _is_cut_off(self, process: Process, call: str, *, of_session: bool) -> bool:
         for outage in self._outages:
             theirs = outage.target in ("", process.name) and (of_session or not outage.of_sessions)
             if theirs and self.is_hit(outage):
+                if not (outage.target or outage.of_sessions):
+                    self.sightings.away(call)
                 return True
         return False
 
@@ -209,12 +214,13 @@ class Network:
         halve: Callable[[int], Any] | None = None,
         of_session: bool = False,
         views: Mapping[str, float] = NOTHING_SEEN,
+        writes: Sequence[Write] = (),
     ) -> asyncio.Future[Any]:
         """`views`: what the process had seen of what it has decided now."""
         loop = self.loop
         answer = loop.create_answer()
-        call = Call(process, name, apply, answer, refuse, halve, views)
-        if self._outages and self._is_cut_off(process, of_session=of_session):
+        call = Call(process, name, apply, answer, refuse, halve, views, writes)
+        if self._outages and self._is_cut_off(process, name, of_session=of_session):
             self.later(self.way(process), self._fail, call, GONE)
             return answer
         fault = self.strike(process.name, name) if self._armed else None
@@ -255,6 +261,7 @@ class Network:
                 process.freeze(fault.seconds)
                 self.later(fault.seconds + self.way(process), self._arrive_if_alive, call)
             case "killed before a write":
+                self.sightings.lost(process.name, call.writes)
                 self.on_crash(process, fault.seconds)
             case "killed after a write":
                 self._perhaps_in_part(call, fault.amount)
@@ -284,19 +291,23 @@ class Network:
     def _arrive_if_alive(self, call: Call) -> None:
         """What a frozen process had not sent yet dies with it."""
         if not call.process.gone:
+            call.how = WOKEN
             self._arrive(call)
 
     def _arrive_and_kill(self, call: Call, seconds: float) -> None:
-        self._apply(call, None)
+        value = self._apply(call, None)
         if call.process.gone:
             return
         self.sightings.note("killed after a write")
+        if call.name == DECISION and _is_refused_in_part(value):
+            self.sightings.note("an orchestrator died before all that it had decided was done (31)")
         if call.process.name == API:
             self.sightings.note("the API died after a write (4)")
         self.on_crash(call.process, seconds)
 
     def _land(self, call: Call) -> None:
         self.under_way -= 1
+        call.how = LATE
         self.sightings.note("late write")
         self._apply(call, None)
 

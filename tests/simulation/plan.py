@@ -35,6 +35,7 @@ RUNS_WRITE, TOKENS_WRITE, SESSIONS_WRITE = "tables.write runs", "tables.write to
 DECISION, ENQUEUE, LEDGER = "tables.write_after tokens", "tables.transact", "tables.transact ledger"
 HEADS, TOKENS_OF = "tables.get heads", "tables.query TK#"
 CLAIM, COMMIT, REVOKE = "tables.write runs claim", "tables.write runs commit", "tables.write runs revoke"
+END = f"{COMMIT} end"
 THEMES = (
     *((call, ORCHESTRATORS) for call in (DECISION, ENQUEUE, TOKENS_WRITE, REVOKE, COMMIT, SESSIONS_WRITE)),
     *((call, RUNNERS) for call in (CLAIM, COMMIT, SESSIONS_WRITE)),
@@ -83,6 +84,7 @@ RELEASED_PART = 0.4
 TIGHT_PART = 0.5
 NARROW = (0, 0, 0, 2, 3, 5)
 AGES_SECONDS = (AGE_SECONDS, AGE_SECONDS, 5)
+RARE_PART = 0.12
 SHARDED_PART = 0.4
 """Of the seeds; the others have one shard from beginning to end."""
 
@@ -145,6 +147,7 @@ def plan_of(seed: int) -> Plan:
     faults += _yields(stream_of(seed, "yields"), within)
     faults += _shares(stream_of(seed, "shares"), within)
     faults += _tight(stream_of(seed, "tight"), within)
+    faults += _rarities(stream_of(seed, "rarities"), within)
     faults += _releases(stream_of(seed, "releases"), within)
     settings = stream_of(seed, "settings")
     faults.sort(key=lambda fault: (fault.at, fault.kind, fault.target, fault.call))
@@ -335,6 +338,54 @@ def _late_revoke(chance: Random, at: float) -> list[Fault]:
         for begin in (9.0, 9.1, 9.2)
     ]
     return [Fault(at, "dispatches lost", EVERYTHING, "", 7.5, 0), *faults]
+
+
+def _rarities(chance: Random, within: float) -> list[Fault]:
+    """What faults that are drawn alone nearly never come to, in one seed of eight."""
+    if chance.random() >= RARE_PART:
+        return []
+    kind = chance.choice((_late_enqueues, _late_enqueues, _lost_ends, _frozen_commits, _half_decisions))
+    return kind(chance, chance.uniform(0.0, within * SUBMIT_PART))
+
+
+def _late_enqueues(chance: Random, at: float) -> list[Fault]:
+    """They land when the run that another try has made is over, or cancelled."""
+    return [
+        Fault(at / 4 + after, "late write", name, ENQUEUE, chance.uniform(8.0, 25.0), 0)
+        for name in ORCHESTRATORS
+        for after in (0.0, 1.0, 2.0, 4.0, 6.0, 8.0, 11.0, 14.0)
+    ]
+
+
+def _lost_ends(chance: Random, at: float) -> list[Fault]:
+    return [
+        Fault(at + after, "killed before a write", name, END, chance.uniform(0.5, 3.0), 0)
+        for name in RUNNERS
+        for after in (0.0, 4.0)
+    ]
+
+
+def _frozen_commits(chance: Random, at: float) -> list[Fault]:
+    """Until somebody else has the run, or nobody."""
+    return [
+        Fault(at, "frozen between check and write", name, COMMIT, chance.uniform(14.0, 22.0), 0) for name in RUNNERS
+    ]
+
+
+def _half_decisions(chance: Random, at: float) -> list[Fault]:
+    """Some of their operations are done when their orchestrator dies."""
+    return [
+        Fault(
+            at + after,
+            "killed after a write",
+            name,
+            DECISION,
+            chance.uniform(0.5, 3.0),
+            2 * chance.randrange(1 << 15) + 1,
+        )
+        for name in ORCHESTRATORS
+        for after in (0.0, 3.0, 6.0)
+    ]
 
 
 def _scope(chance: Random) -> str:

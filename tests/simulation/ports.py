@@ -10,12 +10,13 @@ from random import Random  # noqa: TID251  # the simulation's chance is seeded
 from tests.simulation.brokers import QueueBroker, StreamBroker
 from tests.simulation.machine import Process
 from tests.simulation.network import Network, at_once, waits
-from tests.simulation.plan import HEADS, LEDGER
+from tests.simulation.plan import CLAIM, COMMIT, END, HEADS, LEDGER, REVOKE
 from tests.simulation.stories import Announced
 
 from penstock_backbone.inventory import RUNS, SESSIONS
 from penstock_backbone.memory import MemoryEngine
 from penstock_backbone.ports import Watch
+from penstock_backbone.records.runs import TERMINAL
 from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.vocabulary import (
     BlobRef,
@@ -80,6 +81,7 @@ class Tables(_Part):
             refuse=lambda reason: [Unsettled(reason) for _ in writes],
             halve=some,
             of_session=writes[0].key.table == SESSIONS,
+            writes=writes,
         )
         return outcomes
 
@@ -116,7 +118,7 @@ class Tables(_Part):
     async def transact(self, parts: Sequence[TransactionPart]) -> TransactionOutcome:
         def apply() -> TransactionOutcome:
             outcome = at_once(self._engine.tables.transact(parts))
-            self._network.sightings.transaction(parts, outcome)
+            self._network.sightings.transaction(parts, outcome, self._how())
             return outcome
 
         name = LEDGER if parts[0].key == ledger_key() else "tables.transact"
@@ -129,13 +131,20 @@ class Tables(_Part):
 
     def _write(self, writes: Sequence[Write]) -> list[Outcome]:
         outcomes = at_once(self._engine.tables.write(writes))
-        self._network.sightings.writes(writes, outcomes)
+        self._network.sightings.writes(writes, outcomes, self._process.name, self._how())
         return outcomes
 
     def _write_after(self, guard: Write, followers: Sequence[Write]) -> tuple[Outcome, list[Outcome]]:
         outcome, outcomes = at_once(self._engine.tables.write_after(guard, followers))
-        self._network.sightings.writes([guard, *followers], [outcome, *outcomes])
+        all_writes, all_outcomes = [guard, *followers], [outcome, *outcomes]
+        self._network.sightings.writes(all_writes, all_outcomes, self._process.name, self._how())
         return outcome, outcomes
+
+    def _how(self) -> str:
+        """The call that is being applied comes."""
+        call = self._network.caller
+        assert call is not None
+        return call.how
 
 
 class Streams(_Part):
@@ -221,6 +230,7 @@ class Bus(_Part):
         for entry, refusal in zip(entries, answers, strict=True):
             if refusal is None:
                 self._announced.hear(entry)
+                self._process.published_at = self._network.loop.now
         return answers
 
 
@@ -270,8 +280,11 @@ def _name_of(write: Write) -> str:
     if write.key.table != RUNS:
         return f"tables.write {write.key.table}"
     changes = write.set if isinstance(write, Update) else {}
-    kind = "claim" if "session" in changes else "revoke" if "revoked" in changes else "commit"
-    return f"tables.write runs {kind}"
+    if "session" in changes:
+        return CLAIM
+    if "revoked" in changes:
+        return REVOKE
+    return END if changes.get("state") in TERMINAL else COMMIT
 
 
 def _chosen(count: int, amount: int) -> list[bool]:

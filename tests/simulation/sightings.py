@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from penstock_backbone.inventory import RUNS, SESSIONS
-from penstock_backbone.records.runs import FAILED, QUEUED, RUNNING
+from penstock_backbone.records.runs import CANCELLED, FAILED, QUEUED, RUNNING, TERMINAL
 from penstock_backbone.records.shards import ledger_key
 from penstock_backbone.records.tokens import HEAD_SK
 from penstock_backbone.records.yields import asks_key
 from penstock_backbone.vocabulary import (
     Cancelled,
+    Delete,
     Item,
     Outcome,
     Put,
@@ -75,6 +76,24 @@ SITUATIONS = (
     "a commit met a wish to cancel (75)",
     "a run was cancelled twice (76)",
     "a stage resisted its end (77)",
+    "a late enqueue was refused after the run was cancelled (6)",
+    "a reader died after it had published and before it settled (14)",
+    "the bus was away (24)",
+    "an orchestrator died before all that it had decided was done (31)",
+    "a decision was overtaken while its orchestrator was frozen (33)",
+    "a late apply was refused in the token's next turn (36)",
+    "a late enqueue was refused after the run's end (37)",
+    "a limit went up and down since it was read (39)",
+    "a runner was killed in a stage (51)",
+    "a lease expired while its runner was frozen (52)",
+    "a runner that had been frozen wrote to a run that it had lost (53)",
+    "a grant was claimed by another runner first (58)",
+    "a dispatch came while its run was executed (60)",
+    "a dispatch was seen again while its run was executed (61)",
+    "a runner that executes was told to stop (68, 71)",
+    "a run's last write was lost with its runner (78)",
+    "the tables were away (84)",
+    "several runners died at once (86)",
     "budgets were moved (46)",
     "tokens moved to another shard (45)",
     "the tenants were spread anew (45)",
@@ -94,6 +113,9 @@ def _what_became(ledger: Put, outcome: TransactionOutcome) -> str:
     return "own" if own else "overtaken"
 
 
+LATE, WOKEN = "long after its sender gave it up", "when its sender has thawed"
+
+
 class Sightings:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -101,14 +123,27 @@ class Sightings:
     def note(self, what: str) -> None:
         self.counts[what] += 1
 
-    def writes(self, writes: Iterable[Write], outcomes: Sequence[Outcome]) -> None:
+    def away(self, call: str) -> None:
+        """Nobody answers it, and nobody answers anybody."""
+        if call == "bus.publish":
+            self.note("the bus was away (24)")
+        elif call.startswith("tables."):
+            self.note("the tables were away (84)")
+
+    def lost(self, who: str, writes: Iterable[Write]) -> None:
+        """With him, because he dies before he has sent them."""
+        ends = any(each.key.table == RUNS and getattr(each, "set", {}).get("state") in TERMINAL for each in writes)
+        if ends and who.startswith("runner"):
+            self.note("a run's last write was lost with its runner (78)")
+
+    def writes(self, writes: Iterable[Write], outcomes: Sequence[Outcome], who: str = "", how: str = "") -> None:
         for write, outcome in zip(writes, outcomes, strict=False):
             if isinstance(outcome, Refused):
-                self._refused(write, outcome.item)
+                self._refused(write, outcome.item, who, how)
             elif isinstance(outcome, Written):
                 self._written(write)
 
-    def transaction(self, parts: Sequence[TransactionPart], outcome: TransactionOutcome) -> None:
+    def transaction(self, parts: Sequence[TransactionPart], outcome: TransactionOutcome, how: str = "") -> None:
         first = parts[0]
         if first.key == asks_key():
             if isinstance(outcome, Cancelled):
@@ -116,26 +151,41 @@ class Sightings:
             return
         if first.key == ledger_key() and isinstance(first, Put):
             self.note(_SITUATION_OF_LEDGER[_what_became(first, outcome)])
-        elif isinstance(outcome, Cancelled):
+        elif isinstance(outcome, Cancelled) and isinstance(first, Put) and first.key.table == RUNS:
             self.note("an enqueue found itself done already (14, 37)")
+            refused = outcome.reasons[0]
+            state = refused.item["state"] if how == LATE and refused is not None and refused.item is not None else ""
+            if state in TERMINAL:
+                self.note("a late enqueue was refused after the run's end (37)")
+            if state == CANCELLED:
+                self.note("a late enqueue was refused after the run was cancelled (6)")
 
-    def _refused(self, write: Any, item: Any) -> None:
+    def _refused(self, write: Any, item: Any, who: str, how: str) -> None:
         changes = getattr(write, "set", {})
         match write.key.table:
             case "tokens" if write.key.sk == HEAD_SK and item is not None and "cid" in changes:
                 own = item["cid"] == changes["cid"]
                 self.note(SITUATIONS[1] if own else SITUATIONS[0])
-            case "tokens":
+                if not own and how == WOKEN:
+                    self.note("a decision was overtaken while its orchestrator was frozen (33)")
+            case "tokens" if write.key.pk.startswith("TK#"):
                 self.note("an apply found itself done already (31, 36)")
+                if how == LATE and _is_another_turn(write, item):
+                    self.note("a late apply was refused in the token's next turn (36)")
             case "sessions" if "hb" in changes:
                 self.note("a heartbeat of a dead session was refused (55)")
             case "runs" if changes.get("state") == RUNNING:
                 own = item is not None and item.get("session") == changes["session"] and item["state"] == RUNNING
+                if not own and item is not None and item["state"] == RUNNING and item["fence"] == changes["fence"]:
+                    self.note("a grant was claimed by another runner first (58)")
                 self.note("a claim met its own earlier success (59)" if own else "a claim was refused (32, 58, 60)")
             case "runs" if "seq" in changes and item is not None:
                 if "cancel" in item and item["state"] == RUNNING and "cancel" not in changes:
                     self.note("a commit met a wish to cancel (75)")
-                self.note(SITUATIONS[6] if _has_landed(item, changes) else SITUATIONS[7])
+                landed = _has_landed(item, changes)
+                self.note(SITUATIONS[6] if landed else SITUATIONS[7])
+                if not landed and how == WOKEN and who.startswith("runner"):
+                    self.note("a runner that had been frozen wrote to a run that it had lost (53)")
             case _:
                 pass
 
@@ -152,6 +202,14 @@ class Sightings:
             self.note("a grant was revoked (32)")
         elif table == RUNS and changes.get("state") == FAILED:
             self.note("a run failed (66, 67)")
+
+
+def _is_another_turn(apply: Any, token: Item | None) -> bool:
+    """What stands there is not what the operation had made of it."""
+    fence = next(condition.value for condition in apply.when.all if condition.path == "f")
+    if isinstance(apply, Delete):
+        return token is not None and bool(token["f"] > fence)
+    return token is None or bool(token["f"] != fence or token["st"] != apply.set["st"])
 
 
 def _has_landed(item: Item, changes: Mapping[str, Any]) -> bool:

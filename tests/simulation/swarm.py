@@ -20,6 +20,8 @@ from penstock_backbone.words import counted
 Which = TypeVar("Which")
 """A seed, or whatever else names a world."""
 CHUNK_SEEDS = 4
+SURE_SEEDS = 1000
+"""So many meet each fault and each situation: the rarest are met by one seed in a hundred."""
 CHILD_SEEDS_MAX = 100
 """After this a child process is replaced, with what it has left lying about: 3 MB a seed. To look for that would take a
 fifteenth of the time."""
@@ -52,6 +54,16 @@ class Totals:
         missing = [what for what in (*KINDS, *OF_SHARDS, RELEASED, *SITUATIONS) if not self.sightings.counts[what]]
         numbers = {known.number for known in reached(self.sightings.counts)}
         return missing + [f"{known.number}, {known.fault}" for known in REACHABLE if known.number not in numbers]
+
+    def blindness(self) -> str:
+        """Why so many seeds prove less than they should; "": they prove it, or are too few to meet everything."""
+        missing = len(self.unreached())
+        if not missing or self.seeds < SURE_SEEDS:
+            return ""
+        return (
+            f"{counted(self.seeds, 'seed')} meet everything that the simulation knows, and these have not met "
+            f"{counted(missing, 'thing')} of it, named above: this proves nothing about them, and counts as a failure."
+        )
 
     def catalogue(self) -> str:
         return (

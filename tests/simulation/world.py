@@ -99,6 +99,7 @@ class World:
         self.processes: dict[str, Process] = {}
         self.checks = Checks(self.network, self.processes, plan)
         self.checks.watch(self.engine, self.streams)
+        self.queues.on_dispatch = self.checks.dispatched
         self.users = Users(plan, self.loop, self.processes, self.sightings, self.checks.rests_for_good)
         self._lived: list[Process] = []
         self._fleet, self._yields, self._paused = plan.fleet, False, False
@@ -286,6 +287,7 @@ class World:
         if process.gone:
             return
         self.trace.note(self.loop.now, process.name, "is killed")
+        self.checks.dies(process)
         process.kill()
         self.network.later(seconds, self._restart, process.name, process.life)
 
@@ -356,6 +358,7 @@ class World:
         elif process.stop.is_set():
             return False
         else:
+            self.checks.is_told_to_stop(process.subject)
             process.stop.set()
         return True
 
@@ -378,6 +381,7 @@ class World:
             case "clean start of everything":
                 alive = [process for process in self.processes.values() if not process.gone]
                 happened = len(alive) > 1
+                self.checks.die_together(alive)
                 for process in alive:
                     self._crash(process, fault.seconds)
             case _:
