@@ -147,8 +147,8 @@ _INTRODUCTION = """\
 
 The catalogue of what may go wrong, with what shows that Penstock bears it. *Simulation*: the [simulation](simulation.md)
 runs into it under every rule, and counts the kinds of faults and the situations that are named; `make sim SEEDS=1000`
-says in its last lines how many of these it has reached, and which not. Everything else names its tests, or says that
-nothing shows it.
+says in its last lines how many of these it has reached, and fails when one is missing. Everything else names its tests, or
+says that nothing shows it.
 
 Written from `tests/simulation/catalogue.py` by `python -m tests.simulation.catalogue`.
 """
