@@ -33,7 +33,10 @@ def trust(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def test_a_named_endpoint_is_compared_and_left_as_it_was(trust: Trust) -> None:
     with running_ministack() as emulator:
         code, out, err = trust(emulator.endpoint)
-        assert (code, out.splitlines()[-1]) == (0, "8 programs of writes and 8 with their streams, 0 differences"), (
+        assert (code, out.splitlines()[-1]) == (
+            0,
+            "8 programs of writes, reads and queries and 8 with their streams, 0 differences",
+        ), (
             out,
             err,
         )

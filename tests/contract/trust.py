@@ -1,5 +1,5 @@
 """`make trust`: is a DynamoDB what our memory engine takes it for? Generated programs run on both, and every answer is
-compared, and every record of their streams.
+compared, to writes, transactions, reads and queries (of an index too), and every record of their streams.
 
     PENSTOCK_DYNAMODB_ENDPOINT=http://localhost:8000 make trust                          DynamoDB Local
     PENSTOCK_DYNAMODB_ENDPOINT=https://dynamodb.eu-central-1.amazonaws.com make trust    AWS, with your credentials
@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 
 from hypothesis import HealthCheck, given, settings
 from tests.contract.contract_inventory import ALONG, CONTRACT, LATE, OTHERS, TELLING, TELLING_TOO, THINGS
+from tests.contract.programs import Step, compare, programs
+from tests.contract.spared import SPARED, Spare
 from tests.contract.stream_programs import StreamStep, compare_streams, stream_programs
-from tests.contract.test_programs_contract import SPARED, Spared, Step, compare, programs
 
 from penstock_backbone.aws.calls import Calls, Service
 from penstock_backbone.aws.engine import AwsEngine, AwsSettings, connect
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for difference in differs:
         sys.stdout.write(f"{difference}\n")
     sys.stdout.write(
-        f"{counted(wanted.programs, 'program')} of writes and {wanted.programs} with their streams, "
+        f"{counted(wanted.programs, 'program')} of writes, reads and queries and {wanted.programs} with their streams, "
         f"{counted(len(differs), 'difference')}\n"
     )
     return 1 if differs else 0
@@ -81,7 +82,7 @@ def settings_of(endpoint: str) -> AwsSettings:
     return AwsSettings.of(stack, endpoint)
 
 
-async def _compared(endpoint: str, count: int, spared: Spared) -> list[str]:
+async def _compared(endpoint: str, count: int, spared: Sequence[Spare]) -> list[str]:
     """The first difference of each sort of programs, made as small as it can be."""
     where = settings_of(endpoint)
     async with _scratch(where) as engine:
