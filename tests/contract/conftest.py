@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 from tests.contract.descriptions import read_once
-from tests.contract.known_differences import KNOWN_DIFFERENCES, Difference
+from tests.contract.known_differences import KNOWN_DIFFERENCES, Difference, Test, failing
 from tests.contract.rigs import RIGS, Rig
 
 from penstock_backbone.engines import Engine
 from penstock_backbone.system import SystemIds
-
-Test: TypeAlias = Callable[..., Awaitable[None]]
 
 CONNECTIONS = 2
 TEST_SECONDS_MAX = 20.0
@@ -65,9 +62,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here not in item.path.parents:
             continue  # pytest shows this hook the tests of other folders too
         difference = known_difference(item)
-        if difference is not None and not difference.tried:
+        item.obj = limited(item.obj)
+        if difference is not None and difference.raises is None:
             item.add_marker(pytest.mark.skip(reason=difference.reason))
-        item.obj = limited(item.obj) if difference is None else failing(limited(item.obj), difference.reason)
+        elif difference is not None:
+            item.obj = failing(item.obj, difference)
 
 
 def known_difference(item: pytest.Function) -> Difference | None:
@@ -88,20 +87,3 @@ def limited(test: Test) -> Test:
             await test(**arguments)
 
     return within
-
-
-def failing(test: Test, reason: str) -> Test:
-    """As a strict xfail, without the cost of a traceback through all of botocore for each."""
-
-    async def fails(**arguments: object) -> None:
-        try:
-            await test(**arguments)
-        except (Exception, pytest.fail.Exception):  # noqa: BLE001  # any failure is the one that is expected
-            mended = False
-        else:
-            mended = True
-        if mended:
-            pytest.fail(f"The emulator has been mended: take this entry out of KNOWN_DIFFERENCES. It said: {reason}")
-        raise pytest.xfail.Exception(reason, pytrace=False)
-
-    return fails

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, Protocol, TypeAlias
 
 from tests.contract.contract_inventory import CONTRACT, THINGS
@@ -29,6 +30,10 @@ CallHere: TypeAlias = Callable[..., dict[str, Any]]
 
 ENDPOINT_MODE = "AWS_ACCOUNT_ID_ENDPOINT_MODE"
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class MotoBroke(Exception):
+    """Moto's own code failed, where a server would answer with status 500."""
 
 
 class Rig(Protocol):
@@ -194,9 +199,20 @@ class MotoRig:
 
         def alone(service: Service, operation: str, **arguments: Any) -> dict[str, Any]:
             with nullcontext() if service is Service.QUEUES else self._lock:
-                return call(service, operation, **arguments)
+                try:
+                    return call(service, operation, **arguments)
+                except TypeError as error:
+                    if not _is_of_moto(error):
+                        raise
+                    raise MotoBroke(f"{operation}: {error}") from error
 
         return alone
+
+
+def _is_of_moto(error: Exception) -> bool:
+    """Whether it was raised by a line of moto's."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals["__name__"]).startswith("moto.")
 
 
 RIGS: dict[str, Callable[[], Awaitable[Rig]]] = {
