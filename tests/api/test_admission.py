@@ -217,7 +217,7 @@ async def test_a_limit_that_cannot_be_read_is_named_and_no_start_is_estimated(sc
         run = await queued(made, client)
         await draw(made, board(run), *in_use(fleet=5), set_limit(FLEET, limit=9, at=1))
         assert (await admission(client, run))["start"] is not None
-        await draw(made, set_limit(scope, limit="damaged", at=1))  # type: ignore[arg-type]  # damaged
+        await draw(made, set_limit(scope, limit="damaged", at=1))  # type: ignore[arg-type]  # an item that is damaged
         view = await admission(client, run)
         (blocker,) = view["blocked_by"]
         assert (blocker["scope"], blocker["reason"], blocker["limit"]) == (

@@ -13,7 +13,9 @@ from tests.orchestrator.world import World, hints, run_of
 from penstock_backbone.errors import BackboneError, Retryable
 from penstock_backbone.inventory import TOKENS
 from penstock_backbone.records.tokens import HEAD_SK, PEND_MAX, head_key, token_key
+from penstock_backbone.records.verbs import cancel_waiting
 from penstock_backbone.vocabulary import Page, Put, Query
+from penstock_orchestrator.domain.hints import Hints
 from penstock_orchestrator.handlers.admission import DECISIONS_MAX, Admission
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +114,26 @@ async def test_followers_that_were_not_tried_are_applied_before_the_next_decisio
     await admission.turn(hints())
     assert engine.tables.calls == ["write"]
     assert len(world.held()) == 4
+
+
+async def test_a_token_that_a_decision_withdraws_is_not_given_a_slot_before_it_is_gone() -> None:
+    """Its project is hinted at again, to a process that does not remember it, while the token still stands in the table."""
+    world = World()
+    await world.limit(fleet=0)
+    project = await world.submit(1)
+    await insist(world.orchestrator().admission, projects=[project])
+    engine = FaultyEngine(world.engine)
+    admission = world.orchestrator(engine).admission
+    await insist(admission, everything=True)
+    await world.write(cancel_waiting(await world.run(run_of(project)), reason="x", at=world.now_ms))
+    engine.tables.unsettle = 1
+    await admission.turn(Hints(leaving={run_of(project)}))
+    assert run_of(project) in world.tokens()
+    await world.limit(fleet=1)
+    await insist(admission, projects=[project], limits=True)
+    assert grants_and_fences(world) == {}
+    assert world.tokens() == {}
+    assert not admission.shards.held
 
 
 async def test_a_crash_between_the_head_and_its_operations_is_finished_by_the_next_orchestrator() -> None:

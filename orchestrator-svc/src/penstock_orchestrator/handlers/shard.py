@@ -111,8 +111,9 @@ class Shard:
         self._changes.of(operation.token.partition("#")[0] for operation in pending(head))
 
     def wait(self, token: Token) -> None:
-        """A token that is in the table now, and that the gate may know already."""
-        if not self.gate.knows(token.key):
+        """A token that is in the table now, and that the gate may know already. One that the last decision withdraws stands
+        there until that is applied, and waits no more."""
+        if not self.gate.knows(token.key) and all(each.token != token.key for each in self._redo):
             self.gate.wait(token)
             # Where its tenant holds nothing, the fleet's board says so.
             self._changes.of([token.tenant], () if self.gate.occupancy.of_tenant(token.tenant) else [FLEET])
