@@ -111,7 +111,8 @@ class Diary:
         ]
         self._demand(
             process,
-            failure.stage in known or (failure.stage is None and "given_up" in run),
+            failure.stage in known
+            or (failure.stage is None and ("given_up" in run or failure.error == "StoryTooLong")),
             "I4",
             f"the hook of {run_id} is told of {failure.stage}, and nobody else is",
         )
@@ -137,9 +138,11 @@ class Diary:
     # --- ends of runs -----------------------------------------------------------------------------
 
     def ended(self, now: float, run: Item, writer: Process) -> None:
-        """A run that a runner ends, or hands back, has let go of its stages; one whose stage failed has told its hook."""
+        """A run that a runner ends, or hands back, has let go of its stages; one whose stage failed, or whose story is full,
+        has told its hook."""
         told = run["facts"][str(run["seq"])]["d"]
-        if run["state"] == FAILED and ("stage" in told or "given_up" in run) and run["workflow"] in HOOKED:
+        hookable = "stage" in told or "given_up" in run or told.get("error") == "StoryTooLong"
+        if run["state"] == FAILED and hookable and run["workflow"] in HOOKED:
             hook = self._hooks.get(run["pk"])
             is_told = hook is not None and (hook.returned or hook.failures >= HOOK_ATTEMPTS_MAX)
             demand(is_told, "I11", f"{run['pk']} has failed, and its hook was not told")

@@ -9,6 +9,14 @@ _ENDS = frozenset({"RunFailed", "RunSucceeded", "RunCancelled", "RunTimedOut", "
 """What comes before them in the story is over."""
 
 
+class StoryFull(Exception):
+    """The story has no room for what was to be committed, so the run fails."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.failure = RunFailure(None, "StoryTooLong", message)
+
+
 def failing(run: RunItem) -> RunFailure | None:
     """From the story: a final StageFailed that no end of the run has followed. Else from the item."""
     return _failed_stage(run) or (RunFailure(None, RUNNER_LOST, run["given_up"][1]) if "given_up" in run else None)

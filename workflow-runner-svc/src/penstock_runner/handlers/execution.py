@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from penstock_backbone.errors import BlobCorrupt, BlobMissing
 from penstock_backbone.records.runs import CANCELLED, FAILED, PAUSED, SUCCEEDED, TIMED_OUT, WAITING, RunItem, fact
 from penstock_runner.authoring import HERE_SECONDS, RunFailure, Stage
-from penstock_runner.domain.failing import failing
+from penstock_runner.domain.failing import StoryFull, failing
 from penstock_runner.domain.given import input_problem
 from penstock_runner.domain.plan import GiveUp, after_failure
 from penstock_runner.handlers.failure_hook import tell
@@ -280,7 +280,7 @@ class Execution:
         run frees its slot. A run that somebody cancels meanwhile is cancelled."""
         if self._ending:
             return
-        self._may_go_on = False
+        self._failing, self._may_go_on = True, False
         current = asyncio.current_task()
         await self._let_go([branch for branch in self._branches if branch is not current])
         await self._tell_hook(failure)
@@ -352,6 +352,8 @@ class Execution:
             await work(*arguments)
         except RunEnded:
             pass
+        except StoryFull as full:
+            self._branch(self._end_failed, full.failure)
         except CancelAsked as asked:
             # The journal writes no other end any more: that by time gives way. An end by cancelling that is itself over, or
             # was stopped, begins anew.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgspec
@@ -40,6 +40,7 @@ from penstock_backbone.vocabulary import (
     Update,
     Written,
 )
+from penstock_runner.domain.failing import StoryFull
 from penstock_runner.handlers.patience import pause
 from penstock_runner.handlers.session import Session
 from penstock_runner.ports import World
@@ -130,8 +131,8 @@ class Journal:
         self, facts: Sequence[FactItem], results: dict[str, str | BlobRef], forget: Iterable[str] = ()
     ) -> None:
         """Returns once the facts are durable, with whatever waited beside them. Raises RunEnded when the run has
-        ended (by another stage, or because its story is full), RunLost when it is not ours, CancelAsked when
-        somebody asked for its end before these facts could be written."""
+        ended (by another stage), StoryFull when it must end for want of room, RunLost when it is not ours, CancelAsked
+        when somebody asked for its end before these facts could be written."""
         await self._add(_Entry(facts, results, forget=tuple(forget)))
         if self.ended is not None:
             raise RunEnded
@@ -184,7 +185,11 @@ class Journal:
         sizes = {name: len(text.encode()) for name, text in whole.results.items() if isinstance(text, str)}
         size = len(_encode(whole.facts)) + sum(sizes.values())
         if self._is_full(len(whole.facts), size, whole.state):
-            whole = _Entry([_too_long(to_ms(self.world.clock.now()))], {}, FAILED)
+            full = StoryFull(_too_long())
+            if whole.state is None:
+                # Stages may run beside the one that wanted this: they stop before the run is over.
+                raise full
+            whole = _Entry([fact("RunFailed", to_ms(self.world.clock.now()), **asdict(full.failure))], {}, FAILED)
         await self._settle(whole)
         self._sizes |= sizes
         self._bytes += size
@@ -309,9 +314,8 @@ def _copied(waits: dict[str, dict[str, WaitItem]]) -> dict[str, dict[str, WaitIt
     return {stage: dict(each) for stage, each in waits.items()}
 
 
-def _too_long(at: int) -> FactItem:
-    message = (
+def _too_long() -> str:
+    return (
         f"The run's story is full: it may have {FACTS_MAX - FACTS_RESERVED} facts and {STORY_BYTES_MAX} bytes. "
         "Use fewer stages, attempts or waits, shorter error messages, and artifacts for what is large."
     )
-    return fact("RunFailed", at, error="StoryTooLong", message=message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from penstock_runner.domain.failing import StoryFull
 from penstock_runner.domain.wording import valid_text
 from penstock_runner.handlers.journal import CancelAsked, Journal, NotAtRest, RunEnded, RunLost
 from penstock_runner.ports import World
@@ -68,7 +69,7 @@ class Progress:
                     thousandths = None if fraction is None else round(fraction * 1000)
                     self._journal.progress[stage] = [thousandths, valid_text(self._world.redact(line)[:LINE_CHARS_MAX])]
                 self._said.clear()
-                with contextlib.suppress(RunEnded, RunLost, CancelAsked, NotAtRest):
+                with contextlib.suppress(RunEnded, RunLost, CancelAsked, NotAtRest, StoryFull):
                     await self._journal.commit([], {})
         finally:
             self._writing = None
