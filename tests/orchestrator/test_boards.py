@@ -12,15 +12,20 @@ from tests.orchestrator.world import World, hints, run_of
 from penstock_backbone.records.limits import (
     DURATIONS_MAX,
     FLEET,
+    HUNGRY_MAX,
     Stated,
     board_key,
     in_use_key,
     tenant_scope,
+    workflow_scope,
 )
 from penstock_backbone.records.runs import RunItem, as_run
 from penstock_backbone.vocabulary import Item
 from penstock_orchestrator.bootstrap import Parts
+from penstock_orchestrator.domain import durations as durations_module
 from penstock_orchestrator.domain.durations import Durations
+from penstock_orchestrator.domain.hints import Hints
+from penstock_orchestrator.handlers import boards as boards_module
 
 pytestmark = pytest.mark.anyio
 
@@ -257,3 +262,71 @@ async def test_a_board_counts_whom_more_than_its_limit_keeps_out() -> None:
     (board,) = await world.engine.tables.get([board_key("acme")])
     assert board is not None
     assert (board["waiting"], board["passed_over"]) == (1, 1)
+
+
+async def test_boards_say_whom_limits_let_through_now() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await world.limit(fleet=1, workflow_shut=0)
+    await parts.admission.turn(hints(projects=await submitted(world, 2)))
+    others = [await world.submit(number, tenant=f"t{number}", workflow="shut") for number in (3, 4)]
+    await parts.admission.turn(hints(projects=others))
+    assert await told(world, parts) == (0, 1)
+    await world.change(workflow_scope("shut"), Stated(None))
+    await parts.admission.turn(Hints(limits=True))
+    assert await told(world, parts) == (HUNGRY_MAX, 0)
+
+
+async def test_a_look_at_everything_tells_whom_the_runs_of_other_tenants_keep_out() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await world.limit(fleet=2, workflow_build=1)
+    await parts.admission.turn(hints(projects=[await world.submit(number, workflow="other") for number in (1, 2)]))
+    second = await world.submit(4, tenant="t3")
+    await parts.admission.turn(hints(projects=[await world.submit(3, tenant="first"), second]))
+    assert await told(world, parts) == (HUNGRY_MAX, 0)
+    await world.finish("run_0001")
+    await parts.admission.turn(hints(runs=["run_0001"]))
+    await parts.admission.turn(hints(everything=True))
+    assert await told(world, parts) == (0, 1)
+
+
+async def test_a_look_at_everything_that_finds_nothing_new_draws_no_board_of_several_shards() -> None:
+    world = World()
+    parts = world.orchestrator()
+    await world.limit(fleet=50, workflow_build=1, shards=2)
+    projects = [await world.submit(number, tenant=f"t{number}") for number in range(12)]
+    while not (await parts.admission.turn(found := hints(projects=projects))).finished:
+        projects = list(found.projects)
+    for _ in range(3):
+        await parts.boards.turn()
+        await parts.admission.turn(hints(everything=True))
+    changes = parts.admission.shards.changes
+    holder = {token.tenant for token in parts.admission.shards.held.values()}
+    assert (changes.tenants - holder, changes.scopes) == (set(), set())
+
+
+async def test_more_boards_than_are_remembered_are_drawn_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durations_module, "WORKFLOWS_MAX", 2)
+    monkeypatch.setattr(boards_module, "BATCH_ITEMS_MAX", 2)
+    world = World()
+    parts = world.orchestrator()
+    await world.limit(fleet=5)
+    await parts.admission.turn(hints(projects=[await world.submit(n, workflow=f"w{n}") for n in range(5)]))
+    await parts.boards.turn()
+    engine = FaultyEngine(world.engine)
+    second = world.orchestrator(engine)
+    await second.admission.turn(hints(everything=True))
+    engine.tables.calls.clear()
+    await second.boards.turn()
+    assert not second.admission.shards.changes.scopes
+    assert engine.tables.calls.count("query") == 5
+
+
+async def told(world: World, parts: Parts) -> tuple[int, int]:
+    """The fleet's board: how many hungry tenants; t3's: how many of its runs are passed over."""
+    await parts.boards.turn()
+    fleet, tenant = await world.engine.tables.get([in_use_key(FLEET), board_key("t3")])
+    assert fleet is not None
+    assert tenant is not None
+    return fleet.get("hungry", 0), tenant.get("passed_over", 0)

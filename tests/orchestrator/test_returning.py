@@ -306,3 +306,21 @@ async def test_while_more_timers_are_due_than_one_look_reads_every_turn_of_the_s
     assert await timers(world) == 1
     await parts.sweep.turn()
     assert await timers(world) == 0
+
+
+@pytest.mark.parametrize("lost", [[], ["write_after"]], ids=["told", "not told"])
+async def test_a_run_that_is_back_at_once_gets_a_slot_though_nobody_knows_that_its_old_token_went(
+    lost: list[str],
+) -> None:
+    """The end of the old token may still be on the redo list, under the same key and a lower fence."""
+    world = World()
+    engine = FaultyEngine(world.engine)
+    parts = world.orchestrator(engine)
+    await world.limit(fleet=1)
+    await running(world, parts)
+    await rests(world, RUN)
+    await world.write(verbs.wake(due(await world.run(RUN)), kind="timer", at=world.now_ms))
+    engine.tables.lose_response.extend(lost)
+    await parts.admission.turn(Hints(runs={RUN}, returning={RUN}))
+    assert world.held() == {RUN}
+    assert parts.admission.shards.held_of(RUN) is not None

@@ -16,7 +16,7 @@ from penstock_backbone.vocabulary import BATCH_ITEMS_MAX, BusEntry, NotNow, Orig
 
 ENTRIES_MAX = 10
 """PutEvents' limit."""
-_FOR_GOOD = frozenset({"InvalidArgument", "MalformedDetail"})
+_FOR_GOOD = frozenset({"InvalidArgument", "MalformedDetail", "RedactionFailure"})
 """PutEvents' codes that are an event's own fault. The others are the service's, or of rights that somebody can give."""
 
 

@@ -117,8 +117,12 @@ class Gate:
         places = [token.run for token in islice(self._picker.line_of(tenant), places_max)]
         keys = islice(self.occupancy.held_by(tenant), HOLDERS_MAX)
         holders = [(token.run, token.workflow, *token.resources) for token in map(self.held.__getitem__, keys)]
-        waiting, passed_over = self._picker.waiting(tenant), self._picker.passed_over(tenant)
-        return Board(waiting, self.occupancy.of_tenant(tenant), places, holders, passed_over)
+        waiting, held = self._picker.waiting(tenant), self.occupancy.of_tenant(tenant)
+        return Board(waiting, held, places, holders, self.passed_over(tenant))
+
+    def passed_over(self, tenant: str) -> int:
+        """Of its waiting tokens, those that are kept out by more than the tenant's limit and the fleet's."""
+        return self._picker.passed_over(tenant)
 
     def hungry(self) -> int:
         """Of tenants that hold nothing and have somebody waiting whom only the fleet's limit can keep out, HUNGRY_MAX at most."""

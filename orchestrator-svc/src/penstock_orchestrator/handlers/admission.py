@@ -99,6 +99,7 @@ class Admission:
         damaged = await self._enqueue_new(projects) if projects else set()
         endings, resuming = self._endings(runs)
         finished = await self._decide(endings, resuming)
+        self.shards.compare_drawn()
         if hints.returning:
             returning = [run for name in sorted(hints.returning) if (run := runs.get(name))]
             finished = await self._return(returning) and finished
@@ -113,6 +114,7 @@ class Admission:
         there now, and the gates are as good as before: a head that was moved meanwhile refuses a decision."""
         before = self.limits.now
         now = await self.limits.read()
+        self.shards.drawings_are_old |= now != before
         if len(self.shards) > 1 and not (await self.shards.has_newest_ledger() and now == before):
             self.shards.distrust()
             await self._load()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from penstock_backbone.errors import BackboneError
 from penstock_backbone.ports import Clock, Tables
 from penstock_backbone.records.limits import (
     FLEET,
     HUNGRY_MAX,
-    PLACES_MAX,
     SHARDS,
     in_use_of,
     workflow_scope,
@@ -47,9 +46,7 @@ class Boards:
         try:
             await self._draw(changes.tenants, self._of_tenant)
             for _ in range(DRAWINGS_MAX):
-                for scope in sorted(changes.scopes):
-                    await self._look(scope)
-                await self._draw(changes.scopes, self._of_scope, self._drawn)
+                await self._draw(changes.scopes, self._of_scope, self._drawn, self._look)
                 if not changes.scopes:
                     break
         finally:
@@ -60,9 +57,13 @@ class Boards:
         changed: set[str],
         draw: Callable[[str, int], Put],
         drawn: Callable[[str, Put, Outcome], None] = lambda *_: None,
+        look: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         for start in range(0, len(due := sorted(changed)), BATCH_ITEMS_MAX):
             names = due[start : start + BATCH_ITEMS_MAX]
+            if look is not None:
+                for name in names:
+                    await look(name)
             changed.difference_update(names)
             at = to_ms(self._clock.now())
             puts = [draw(name, at) for name in names]
@@ -80,7 +81,7 @@ class Boards:
             )
 
     def _of_tenant(self, tenant: str, at: int) -> Put:
-        board = self._shards.home(tenant).gate.board(tenant, PLACES_MAX)
+        board = self._shards.home(tenant).board(tenant)
         return write_board(
             tenant,
             waiting=board.waiting,
@@ -96,7 +97,7 @@ class Boards:
             return write_in_use(scope, held=self._shards.ledger.shards, durations=(), at=at)
         held = sum(gate.occupancy.of_scope(scope) for gate in self._shards.gates)
         if not scope.startswith(_WORKFLOWS):
-            hungry = min(HUNGRY_MAX, sum(gate.hungry() for gate in self._shards.gates)) if scope == FLEET else 0
+            hungry = min(HUNGRY_MAX, self._shards.hungry()) if scope == FLEET else 0
             return write_in_use(scope, held=held, durations=(), hungry=hungry, at=at)
         durations, seen = self._durations.draw(scope.removeprefix(_WORKFLOWS))
         return write_measured(scope, held=held, durations=durations, at=at, seen=seen)

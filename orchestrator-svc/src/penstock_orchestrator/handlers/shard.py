@@ -29,7 +29,7 @@ from penstock_backbone.records.tokens import (
 from penstock_backbone.records.yields import head_stands
 from penstock_backbone.vocabulary import Check, Item, Outcome, Refused, Unsettled, Update, Written
 from penstock_orchestrator.domain.backoff import backoff_seconds
-from penstock_orchestrator.domain.gate import Gate
+from penstock_orchestrator.domain.gate import Board, Gate
 from penstock_orchestrator.domain.limits import Limits
 from penstock_orchestrator.domain.token import Token
 
@@ -68,6 +68,8 @@ class Shard:
         self._changes = changes
         self._seq = 0
         self._was_loaded = False
+        self._drawn_hungry = 0
+        self._drawn_passed_over: dict[str, int] = {}
         self._redo: list[Operation] = []
         self.number = number
         self.gate = Gate(Limits())
@@ -95,7 +97,7 @@ class Shard:
         self._changes.of(
             tenant
             for tenant in old.tenants() | self.gate.tenants()
-            if old.board(tenant, PLACES_MAX) != self.gate.board(tenant, PLACES_MAX)
+            if old.board(tenant, PLACES_MAX)[:-1] != self.gate.board(tenant, PLACES_MAX)[:-1]
         )
         before, now = old.occupancy.by_scope(), self.gate.occupancy.by_scope()
         scopes = {scope for scope in before.keys() | now.keys() if before.get(scope) != now.get(scope)}
@@ -103,7 +105,7 @@ class Shard:
             # What an earlier process has drawn last may show what is over since.
             scopes |= set(filter(is_shared, limits.scopes))
             self._changes.of(limits.closed_tenants())
-        if scopes or not self._was_loaded or old.hungry() != self.gate.hungry():
+        if scopes or not self._was_loaded:
             self._changes.of((), scopes | {FLEET})
         self._was_loaded = True
         self._seq = head["seq"]
@@ -112,11 +114,35 @@ class Shard:
 
     def wait(self, token: Token) -> None:
         """A token that is in the table now, and that the gate may know already. One that the last decision withdraws stands
-        there until that is applied, and waits no more."""
-        if not self.gate.knows(token.key) and all(each.token != token.key for each in self._redo):
+        there until that is applied, and waits no more; a newer one of the same run has a higher fence, and waits."""
+        goes = any(each.token == token.key and each.fence >= token.fence for each in self._redo)
+        if not self.gate.knows(token.key) and not goes:
             self.gate.wait(token)
             # Where its tenant holds nothing, the fleet's board says so.
             self._changes.of([token.tenant], () if self.gate.occupancy.of_tenant(token.tenant) else [FLEET])
+
+    def board(self, tenant: str) -> Board:
+        """To be drawn."""
+        board = self.gate.board(tenant, PLACES_MAX)
+        if board.passed_over:
+            self._drawn_passed_over[tenant] = board.passed_over
+        else:
+            self._drawn_passed_over.pop(tenant, None)
+        return board
+
+    def hungry(self) -> int:
+        """To be drawn on the fleet's board."""
+        self._drawn_hungry = self.gate.hungry()
+        return self._drawn_hungry
+
+    def compare_drawn(self) -> None:
+        """With whom limits and other tenants let through now, which no token of the tenant's own tells. The gate must have
+        decided by these limits."""
+        drawn, gate = self._drawn_passed_over, self.gate
+        self._changes.of(
+            [tenant for tenant in gate.tenants() | drawn.keys() if gate.passed_over(tenant) != drawn.get(tenant, 0)],
+            [FLEET] if gate.hungry() != self._drawn_hungry else (),
+        )
 
     async def settle(self) -> None:
         """Applies what is left of the last decision. Raises Retryable while that cannot be done."""

@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 
 class Shards:
     """`ledger` is the newest that was read or written. `strays` are tokens that stand in another shard than their tenant's,
-    by their keys, with that shard's number; held ones come first."""
+    by their keys, with that shard's number; held ones come first. `drawings_are_old`: limits have changed since the boards
+    were last compared with the gates."""
 
     def __init__(self, tables: Tables, *, clock: Clock, ids: Ids, chance: Chance) -> None:
         self._tables = tables
@@ -43,6 +44,7 @@ class Shards:
         self.changes = Changes()
         self.ledger = Ledger()
         self.strays: dict[str, int] = {}
+        self.drawings_are_old = False
         self._follow(self.ledger)
 
     def __getitem__(self, number: int) -> Shard:
@@ -123,6 +125,7 @@ class Shards:
                 await together(shard.load(head, limits) for shard, head in zip(due, heads, strict=True))
                 self._ledger_is_current = True
                 self.look_for_strays()
+                self.drawings_are_old = True
                 return
         if item is None:
             key = ledger_key()
@@ -131,6 +134,17 @@ class Shards:
                 "of the tokens table from the same backup"
             )
         raise Retryable("the ledger of the shards changes all the time: it is read again")
+
+    def hungry(self) -> int:
+        """To be drawn on the fleet's board."""
+        return sum(shard.hungry() for shard in self._all)
+
+    def compare_drawn(self) -> None:
+        """After a decision: where limits have changed since the last time, or everything was read."""
+        if self.drawings_are_old:
+            self.drawings_are_old = False
+            for shard in self._all:
+                shard.compare_drawn()
 
     def wait(self, token: Token) -> None:
         """A token that is in the table now, and that the gate may know already."""
