@@ -206,7 +206,10 @@ class Sightings:
 
 def _is_another_turn(apply: Any, token: Item | None) -> bool:
     """What stands there is not what the operation had made of it."""
-    fence = next(condition.value for condition in apply.when.all if condition.path == "f")
+    demanded = getattr(apply.when, "all", (apply.when,))
+    fence = next((each.value for each in demanded if each.path == "f"), None)
+    if fence is None:
+        return False  # a named bug has taken the condition away
     if isinstance(apply, Delete):
         return token is not None and bool(token["f"] > fence)
     return token is None or bool(token["f"] != fence or token["st"] != apply.set["st"])
