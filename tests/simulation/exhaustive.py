@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -39,17 +39,18 @@ RESHARDING = replace(
 PLANS: Mapping[str, Plan] = {"failing": FAILING, "turns": TURNS, "losses": LOSSES, "resharding": RESHARDING}
 
 
-def crash_after_each_write(plan: Plan, jobs: int = 1) -> Iterator[Result]:
-    """The first result is the undisturbed world; its number of writes says how many there are to die of."""
+def crash_after_each_write(plan: Plan, jobs: int = 1, every: int = 1) -> Iterator[Result]:
+    """The first result is the undisturbed world; its number of writes says how many deaths there are, of which every n-th
+    is played."""
     world = World(plan)
     yield world.run()
-    batches = set(world.network.batches)
-    deaths = [
-        (write, partly)
-        for write in range(1, world.network.writes + 1)
-        for partly in ((False, True) if write in batches else (False,))
-    ]
-    yield from simulate_all(deaths, jobs, partial(_dead, plan))
+    chosen = deaths(world.network.writes, set(world.network.batches))[::every]
+    yield from simulate_all(chosen, jobs, partial(_dead, plan))
+
+
+def deaths(writes: int, batches: Collection[int]) -> list[tuple[int, bool]]:
+    """After each write, and in the middle of those that are batches."""
+    return [(write, partly) for write in range(1, writes + 1) for partly in (False, True)[: 1 + (write in batches)]]
 
 
 def crash_after(plan: Plan, write: int, *, partly: bool) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.simulation.exhaustive import PLANS, crash_after_each_write
+from tests.simulation.exhaustive import PLANS, crash_after_each_write, deaths
 from tests.simulation.plan import plan_of
 from tests.simulation.replay import command_of, name_of
 from tests.simulation.sightings import Sightings
@@ -13,8 +13,8 @@ from tests.simulation.world import Result, simulate
 BLOCKS = 100
 BLOCK_SEEDS = 10
 FIRST_SEED = 500_000
-LONG = ("turns", "resharding")
-"""Half a minute each: `.ci/run` plays them by `make sim EXHAUSTIVE=1`."""
+EVERY_DEATH = 7
+"""A slice of the deaths, both whole and partial writes among them: `.ci/run` plays all of them by `make sim EXHAUSTIVE=1`."""
 
 
 def broken(results: list[Result]) -> list[str]:
@@ -25,13 +25,16 @@ def broken(results: list[Result]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in PLANS]
-)
-def test_whoever_dies_after_any_single_write_of_a_world_everything_still_ends(name: str) -> None:
-    results = list(crash_after_each_write(PLANS[name]))
-    assert len(results) > 200
-    assert broken(results) == []
+@pytest.mark.parametrize("name", PLANS)
+def test_whoever_dies_after_a_write_of_a_world_everything_still_ends(name: str) -> None:
+    undisturbed, *dead = crash_after_each_write(PLANS[name], every=EVERY_DEATH)
+    assert len(dead) > undisturbed.writes // EVERY_DEATH
+    assert {result.plan.crash_partly for result in dead} == {False, True}
+    assert broken([undisturbed, *dead]) == []
+
+
+def test_there_is_a_death_after_each_single_write_and_in_the_middle_of_each_batch() -> None:
+    assert deaths(3, {2}) == [(1, False), (2, False), (2, True), (3, False)]
 
 
 def test_in_the_worlds_in_which_somebody_dies_runs_rest_and_yield_and_are_paused_cancelled_revoked_and_lost() -> None:
