@@ -133,7 +133,7 @@ SECTIONS: Mapping[str, Sequence[Known]] = {
         _met(84, "the tables are away for a while", "the tables were away (84)"),
         _met(85, "only the sessions' table is throttled", "sessions throttled"),
         _met(86, "many runners die at once", "several runners died at once (86)"),
-        _not(87, "tables are restored from an earlier moment", "docs/operations.md; not played"),
+        _not(87, "tables are restored from an earlier moment", "single items: docs/operations.md; whole tables are not played"),
         _not(88, "somebody deletes the head", "docs/operations.md; tests/orchestrator/test_admission.py"),
         _not(89, "wrong names or expired credentials", "tests/aws/test_connecting.py, tests/aws/test_errors.py"),
         _not(90, "a key is disabled", AWS_ONLY),
