@@ -71,6 +71,8 @@ def test_no_answer_may_be_tried_again_and_names_the_place(error: BotoCoreError) 
         ("ResourceNotFoundException", Absent),
         ("AWS.SimpleQueueService.NonExistentQueue", Absent),
         ("NoSuchKey", Absent),
+        ("RequestTimeout", Retryable),
+        ("PriorRequestNotComplete", Retryable),
         ("ResourceInUseException", AlreadyThere),
         ("PreconditionFailed", AlreadyThere),
         ("TrimmedDataAccessException", Trimmed),

@@ -52,6 +52,8 @@ class Program:
 
     stack: str
     resources: tuple[Resource, ...]
+    needs: Mapping[str, frozenset[str]]
+    """By URN, components included: the parent, and what must be there before it."""
 
     def of_type(self, kind: str) -> list[Resource]:
         """By the last part of the type: "Table", "Queue"."""
@@ -101,9 +103,11 @@ class _Recorder(MockMonitor):
     def __init__(self) -> None:
         super().__init__(_Cloud())
         self.found: list[Resource] = []
+        self.needs: dict[str, frozenset[str]] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # gRPC's name
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]  # Pulumi's own gap
+        self.needs[response.urn] = frozenset(filter(None, (request.parent, *request.dependencies)))
         if request.custom:
             inputs = pulumi.runtime.rpc.deserialize_properties(request.object)
             ignored = tuple(request.ignoreChanges)
@@ -135,4 +139,4 @@ def run_program(settings: Mapping[str, str], *, stack: str = "dev") -> Program:
     asyncio.set_event_loop(None)
     loop.close()
     prefix = settings.get("penstock:prefix", f"penstock-{stack}")
-    return Program(prefix, tuple(recorder.found))
+    return Program(prefix, tuple(recorder.found), recorder.needs)

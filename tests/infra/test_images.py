@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.infra.recorder import Program
 
 from penstock_infra.functions import ENTRY_POINT, HANDLERS
 from penstock_infra.images import SERVICES
@@ -46,6 +47,22 @@ class Recipe:
         [command] = self.arguments("CMD")
         parsed: list[str] = json.loads(command)
         return parsed
+
+
+def targeted(glob: str, urn: str) -> bool:
+    """As Pulumi matches: `**` stands for anything."""
+    return re.fullmatch(re.escape(glob).replace(re.escape("**"), ".*"), urn) is not None
+
+
+def test_the_first_step_of_a_deployment_makes_all_registries_and_needs_nothing_else(program: Program) -> None:
+    """What a targeted resource needs must be targeted itself, or Pulumi refuses to make it."""
+    [glob] = re.findall(r"pulumi up --target '(.*?)'", (ROOT / "docs/operations.md").read_text())
+    first = {urn for urn in program.needs if targeted(glob, urn)}
+    kinds = [urn.split("::")[2].rsplit("$", 1)[-1] for urn in first]
+    assert kinds.count("aws:ecr/repository:Repository") == len(SERVICES)
+    assert not [kind for kind in kinds if not kind.startswith(("aws:ecr/", "penstock:infra:Images"))]
+    needed = {needed for urn in first for needed in program.needs[urn]} - first
+    assert [urn for urn in needed if "pulumi:pulumi:Stack::" not in urn] == []
 
 
 def read(service: str) -> Recipe:

@@ -108,3 +108,7 @@ def test_only_the_start_of_a_runner_may_read_the_key(gateway: Program, prod: Pro
     }
     assert readers == {"runner-execution"}
     assert container(gateway, "api")["secrets"] == container(prod, "runner")["secrets"] == []
+    assert {unit for unit in units(gateway) if ("kms:Decrypt", "*") in set(grants(gateway, unit))} == {
+        "runner-execution"
+    }
+    assert not [unit for unit in units(prod) if ("kms:Decrypt", "*") in set(grants(prod, unit))]

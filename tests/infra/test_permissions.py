@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.infra.recorder import Program, arn
+from tests.infra.conftest import PROD
+from tests.infra.recorder import Program, arn, run_program
 
 from penstock_infra.permissions import API, RIGHTS, RUNNER, SWEEP
 
@@ -174,10 +175,23 @@ def test_the_public_cannot_reach_the_bucket(program: Program) -> None:
 
 def test_the_api_is_inside_the_network_unless_clients_are_named(dev: Program, prod: Program) -> None:
     assert dev.one("LoadBalancer", "api").inputs["internal"] is True
-    assert dev.one("SecurityGroupIngressRule", "client-0").inputs["cidrIpv4"] == "10.62.0.0/16"
+    assert dev.one("SecurityGroupIngressRule", "client-10.62.0.0-16").inputs["cidrIpv4"] == "10.62.0.0/16"
     assert prod.one("LoadBalancer", "api").inputs["internal"] is False
-    rule = prod.one("SecurityGroupIngressRule", "client-0").inputs
+    rule = prod.one("SecurityGroupIngressRule", "client-203.0.113.0-24").inputs
     assert (rule["cidrIpv4"], rule["fromPort"]) == ("203.0.113.0/24", 443)
+
+
+def test_a_network_keeps_its_rule_when_others_are_taken_off_the_list() -> None:
+    """One rule that is turned into another's would meet that other, which still stands: AWS refuses duplicates."""
+
+    def rules(*clients: str) -> dict[str, str]:
+        ran = run_program(PROD | {"penstock:apiClientCidrs": json.dumps(clients)}, stack="prod")
+        found = [rule for rule in ran.of_type("SecurityGroupIngressRule") if "-client-" in rule.name]
+        return {rule.name: rule.inputs["cidrIpv4"] for rule in found}
+
+    both = rules("203.0.113.0/24", "198.51.100.0/24", "203.0.113.0/24")
+    assert len(both) == 2
+    assert rules("198.51.100.0/24").items() <= both.items()
 
 
 def test_nobody_may_open_a_connection_to_a_runner(program: Program) -> None:

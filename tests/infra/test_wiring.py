@@ -10,6 +10,7 @@ from tests.infra.recorder import ACCOUNT, REGION, Program, arn
 
 from penstock_backbone.inventory import INVENTORY, Consumer, Queue, Rule
 from penstock_infra.functions import ENTRY_POINT, HANDLERS
+from penstock_infra.permissions import ADMISSION
 from penstock_orchestrator import lambdas
 from penstock_orchestrator.adapters import lambda_host
 
@@ -66,6 +67,12 @@ def test_the_admission_queue_hides_a_batch_for_longer_than_the_function_may_take
 def test_an_admission_has_time_for_several_turns(dev: Program) -> None:
     timeout_ms = dev.one("Function", "admission").inputs["timeout"] * 1000
     assert timeout_ms >= 5 * lambdas.ADMISSION_REST_MILLISECONDS_MIN
+
+
+def test_an_admission_has_a_whole_core_because_it_reads_every_token(dev: Program) -> None:
+    megabytes = {name: dev.one("Function", name).inputs["memorySize"] for name in HANDLERS}
+    assert megabytes.pop(ADMISSION) == 1769
+    assert set(megabytes.values()) == {512}
 
 
 def test_the_batch_of_the_admission_is_the_one_that_the_local_host_takes(dev: Program) -> None:

@@ -76,7 +76,11 @@ def define_task(ground: Ground, task: Task, *, parent: pulumi.Resource) -> aws.e
     execution = unit_role(
         f"{name}-execution",
         service=service,
-        allowed=[*_pull(ground.images, task.image), write_log(log_group), *_read(task.secrets)],
+        allowed=[
+            *_pull(ground.images, task.image),
+            write_log(log_group),
+            *_read(task.secrets, ground.configuration.region),
+        ],
         account=ground.account,
         parent=parent,
     )
@@ -177,8 +181,15 @@ def scalable(
     )
 
 
-def _read(secrets: Mapping[str, str]) -> list[Statement]:
-    return [Statement(("secretsmanager:GetSecretValue",), [secret]) for _, secret in sorted(secrets.items())]
+def _read(secrets: Mapping[str, str], region: str) -> list[Statement]:
+    """Also those under a key of the customer's own, whose policy must leave it to IAM, as keys do unless told otherwise."""
+    if not secrets:
+        return []
+    through = {"StringEquals": {"kms:ViaService": f"secretsmanager.{region}.amazonaws.com"}}
+    return [
+        *(Statement(("secretsmanager:GetSecretValue",), [secret]) for _, secret in sorted(secrets.items())),
+        Statement(("kms:Decrypt",), ["*"], through),
+    ]
 
 
 def _pull(images: Images, image: str) -> list[Statement]:

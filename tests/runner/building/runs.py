@@ -20,7 +20,7 @@ from penstock_runner.workflows.building.documents import SourceFile
 from penstock_runner.workflows.building.drafter.offline import OfflineDrafter
 from penstock_runner.workflows.building.drafting import Workshop
 from penstock_runner.workflows.building.model import DraftingModel
-from penstock_runner.workflows.building.workbench import Outcome, Ran
+from penstock_runner.workflows.building.workbench import Outcome, Ran, Refused
 from penstock_runner.workflows.building.workbench import Workbench as WorkbenchPort
 
 
@@ -96,6 +96,9 @@ class Workbench:
 
     outcome: Outcome = field(default_factory=lambda: Ran(0, "3 passed in 0.01s", 10))
     files: Sequence[SourceFile] = ()
+
+    def refusal(self) -> Refused | None:
+        return self.outcome if isinstance(self.outcome, Refused) else None
 
     async def run_tests(self, files: Sequence[SourceFile]) -> Outcome:
         self.files = files

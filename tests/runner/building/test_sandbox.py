@@ -94,9 +94,12 @@ def test_an_attack_is_refused_by_the_kernel(name: str, attacked: Ran) -> None:
     assert line in attacked.output.splitlines(), attacked.output
 
 
+def old_kernel(*, must_confine: bool = False) -> ChildWorkbench:
+    return ChildWorkbench(SystemClock(), Limits(must_confine=must_confine), lambda: "this kernel is old")
+
+
 async def outside_a_sandbox(text: str, *, must_confine: bool = False) -> Outcome:
-    bench = ChildWorkbench(SystemClock(), Limits(must_confine=must_confine), lambda: "this kernel is old")
-    return await bench.run_tests(package(text))
+    return await old_kernel(must_confine=must_confine).run_tests(package(text))
 
 
 async def test_without_a_sandbox_the_same_attack_succeeds_and_the_log_warns(
@@ -113,6 +116,8 @@ async def test_without_a_sandbox_the_same_attack_succeeds_and_the_log_warns(
 async def test_where_a_sandbox_is_required_nothing_runs_without_one(tmp_path: Path) -> None:
     text = f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\ndef test_it(): pass\n"
     assert await outside_a_sandbox(text, must_confine=True) == Refused("this kernel is old")
+    assert old_kernel(must_confine=True).refusal() == Refused("this kernel is old")
+    assert old_kernel().refusal() is None
     assert not (tmp_path / "ran").exists()
 
 

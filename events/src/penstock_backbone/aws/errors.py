@@ -74,6 +74,8 @@ _CONFLICTS = frozenset({
     "ConditionalRequestConflict", "OperationAborted", "TransactionConflict", "TransactionConflictException",
     "TransactionInProgressException", "ReplicatedWriteConflictException",
 })  # fmt: skip
+_BROKEN_OFF = frozenset({"PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"})
+"""Answered with status 400, though nothing is wrong with the request: a connection was too slow."""
 _DENIALS = frozenset({
     "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "ExpiredTokenException",
     "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSignatureException",
@@ -151,6 +153,6 @@ def _sort_answer(error: ClientError, doing: str, place: str) -> BackboneError:
     if code == "TransactionCanceledException":
         return TransactionCancelled(answer.get("CancellationReasons") or [])
     known = sort_code(code, message, doing)
-    if type(known) is Fatal and code not in _DENIALS and status >= 500:
+    if type(known) is Fatal and code not in _DENIALS and (status >= 500 or code in _BROKEN_OFF):
         return Retryable(f"{doing} failed inside {place} ({code}): try again")
     return known

@@ -55,11 +55,15 @@ class ChildWorkbench:
         self._why_unconfined = why_unconfined
         self._places = asyncio.Semaphore(CHILDREN_MAX)
 
+    def refusal(self) -> Refused | None:
+        reason = self._why_unconfined() if self._limits.must_confine else None
+        return None if reason is None else Refused(reason)
+
     async def run_tests(self, files: Sequence[SourceFile]) -> Outcome:
+        if (refused := self.refusal()) is not None:
+            return refused
         reason = self._why_unconfined()
         if reason is not None:
-            if self._limits.must_confine:
-                return Refused(reason)
             _LOG.warning(
                 "The tests of generated code run WITHOUT a sandbox, they can read this user's files: %s", reason
             )

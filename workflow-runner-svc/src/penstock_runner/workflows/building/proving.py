@@ -20,6 +20,17 @@ _COUNT = re.compile(r"(\d+) (passed|failed|errors?)")
 class NothingRan(FinalError):
     """No test: the machine cannot shut them in, and may not run them otherwise."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"What a model drafts may not run on this runner: {reason}. Use such a machine, or set PENSTOCK_SANDBOX=warn."
+        )
+
+
+def can_be_tested(workbench: Workbench) -> None:
+    """Raises NothingRan before anybody has paid for a package that could not be tested."""
+    if (refused := workbench.refusal()) is not None:
+        raise NothingRan(refused.reason)
+
 
 async def inspected(package: Package) -> AssemblyReport:
     """Raises FinalError with everything that is wrong with it."""
@@ -49,22 +60,19 @@ async def tested(files: Sequence[SourceFile], workbench: Workbench) -> TestRepor
         case TookTooLong(seconds=seconds, output=output):
             raise TimeoutError(f"The package's tests did not end within {seconds:g} s. So far:\n{tail(output)}")
         case Refused(reason=reason):
-            raise NothingRan(
-                f"The package's tests did not run: {reason}. Use such a machine, or set PENSTOCK_SANDBOX=warn."
-            )
+            raise NothingRan(reason)
         case _:
             assert_never(outcome)
 
 
 async def faults_in_proof(files: Sequence[SourceFile], workbench: Workbench) -> list[str]:
-    """What is wrong with files that are a package but for their manifest, for a model to mend; [] also where nothing
-    may run, which `tested` tells in its own stage."""
+    """What is wrong with files that are a package but for their manifest, for a model to mend. Raises NothingRan."""
     if problems := (await asyncio.to_thread(inspect_files, files)).problems:
         return list(problems)
     try:
         await tested(files, workbench)
     except NothingRan:
-        return []
+        raise
     except (FinalError, TimeoutError) as error:
         return [str(error)]
     return []

@@ -44,6 +44,10 @@ Outcome: TypeAlias = Ran | NotImported | TookTooLong | Refused
 
 
 class Workbench(Protocol):
+    def refusal(self) -> Refused | None:
+        """Why run_tests would run nothing here; asked before anything is drafted, which costs money."""
+        ...
+
     async def run_tests(self, files: Sequence[SourceFile]) -> Outcome:
         """Lays the files out, imports every module outside tests/, runs `pytest`, and leaves nothing behind, cancelled or not."""
         ...
