@@ -30,8 +30,8 @@ VERBS = """
 (409, and 503 for `not queued yet`). The table is in `tests/docs/verb_table.py`, and each cell is tested against the API's
 own decision. Asking again gives the same answer and writes nothing; `retry` of a run that an equal retry has got going again
 answers 200. In these states the stage `draft` has finished and the stage `review` asks a question, where anything has begun.
-`returning` is no state of its own: it marks a `queued` run whose new token is not
-made yet ([0013](decisions/0013-waiting-runs.md)), and which answers as any queued one.
+`returning` is no state of its own: it marks a `queued` run whose new token is not made yet
+([0013](decisions/0013-waiting-runs.md)), and which answers as any queued one.
 
 """
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 from tests.infra.conftest import DEV
 from tests.infra.recorder import ACCOUNT, REGION, Program, run_program
-from tests.infra.test_permissions import grants, units
+from tests.infra.test_permissions import allowed, grants, units
 from tests.infra.test_wiring import container, environment
 from tests.runner.models.service import conversation, serving
 
@@ -108,7 +108,9 @@ def test_only_the_start_of_a_runner_may_read_the_key(gateway: Program, prod: Pro
     }
     assert readers == {"runner-execution"}
     assert container(gateway, "api")["secrets"] == container(prod, "runner")["secrets"] == []
-    assert {unit for unit in units(gateway) if ("kms:Decrypt", "*") in set(grants(gateway, unit))} == {
-        "runner-execution"
-    }
+    ((unit, key),) = (
+        (unit, each) for unit in units(gateway) for each in allowed(gateway, unit) if "kms:Decrypt" in each["Action"]
+    )
+    assert (unit, key["Action"], key["Resource"]) == ("runner-execution", ["kms:Decrypt"], ["*"])
+    assert key["Condition"] == {"StringEquals": {"kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com"}}
     assert not [unit for unit in units(prod) if ("kms:Decrypt", "*") in set(grants(prod, unit))]

@@ -153,23 +153,28 @@ async def test_a_long_sleep_gives_the_slot_back_and_a_short_one_does_not(rig: Ri
 
 
 @virtual
-async def test_a_run_has_room_for_about_160_waits(rig: Rig) -> None:
+@pytest.mark.parametrize(("signals", "room"), [(False, 160), (True, 140)])
+async def test_a_run_has_room_for_about_so_many_waits(rig: Rig, signals: bool, room: int) -> None:  # noqa: FBT001  # a table
     """As docs/tutorial.md has it."""
 
     async def polls(context: StageContext) -> Word:
-        while True:
-            await context.sleep(60)
+        for number in range(FACTS_MAX):
+            await (context.wait_for(f"go-{number}", Word) if signals else context.sleep(60))
+        return Word()
 
     one = workflow(stage("poll", polls))
     run_id = await rig.submit(one)
     rig.start(one)
     stories = []
-    for _ in range(2):
+    for number in range(2):
         stories.append((await resting(rig, run_id))["seq"])
-        await rig.clock.sleep(60)
+        if signals:
+            await rig.signal(run_id, f"go-{number}", "{}")
+        else:
+            await rig.clock.sleep(60)
         await rig.ring()
         await rig.until(lambda run: run["state"] == RUNNING or run["seq"] > stories[-1] + 1, run_id)
-    assert (FACTS_MAX - FACTS_RESERVED) // (stories[1] - stories[0]) == pytest.approx(160, abs=5)
+    assert (FACTS_MAX - FACTS_RESERVED) // (stories[1] - stories[0]) == pytest.approx(room, abs=5)
 
 
 @virtual

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 
-from tests.simulation.exhaustive import PLANS, crash_after, crash_after_each_write
+from tests.simulation.exhaustive import PLANS, crash_after, crash_after_writes
 from tests.simulation.plan import Plan, plan_of, shortened
 from tests.simulation.replay import command_of, name_of
 from tests.simulation.shrink import shrunk
@@ -64,7 +64,7 @@ def _seeds(seeds: Sequence[int], jobs: int) -> int:
 def _deaths(names: Sequence[str], jobs: int) -> int:
     def results() -> Iterator[Result]:
         for name in names:
-            yield from crash_after_each_write(PLANS[name], jobs)
+            yield from crash_after_writes(PLANS[name], jobs)
 
     totals, seconds = total(results(), Report().hear)
     _say(totals.summary(seconds, "world"))

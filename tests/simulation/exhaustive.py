@@ -39,7 +39,7 @@ RESHARDING = replace(
 PLANS: Mapping[str, Plan] = {"failing": FAILING, "turns": TURNS, "losses": LOSSES, "resharding": RESHARDING}
 
 
-def crash_after_each_write(plan: Plan, jobs: int = 1, every: int = 1) -> Iterator[Result]:
+def crash_after_writes(plan: Plan, jobs: int = 1, every: int = 1) -> Iterator[Result]:
     """The first result is the undisturbed world; its number of writes says how many deaths there are, of which every n-th
     is played."""
     world = World(plan)
@@ -50,7 +50,11 @@ def crash_after_each_write(plan: Plan, jobs: int = 1, every: int = 1) -> Iterato
 
 def deaths(writes: int, batches: Collection[int]) -> list[tuple[int, bool]]:
     """After each write, and in the middle of those that are batches."""
-    return [(write, partly) for write in range(1, writes + 1) for partly in (False, True)[: 1 + (write in batches)]]
+    return [
+        (write, partly)
+        for write in range(1, writes + 1)
+        for partly in ((False, True) if write in batches else (False,))
+    ]
 
 
 def crash_after(plan: Plan, write: int, *, partly: bool) -> Plan:

@@ -47,8 +47,8 @@ HANDLERS: Mapping[str, str] = {
 }
 MEMORY_MB = 512
 ADMISSION_MEMORY_MB = 1769
-"""A whole core goes with it. Each invocation reads all tokens anew, 50 to 65 µs of computing for each: a line of 10,000 is half
-a second, and two on the others' share of a core."""
+"""A whole core goes with it. Each invocation reads all tokens anew, and each takes 50 to 65 µs of computing: half a second
+for a line of 10,000, and two on the others' share of a core."""
 STREAM_TIMEOUT_SECONDS = 60
 SWEEP_TIMEOUT_SECONDS = 66
 """One invocation sweeps again and again until its last 8 seconds, so a tick's sweeps end just before the next tick."""

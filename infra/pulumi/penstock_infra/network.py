@@ -133,7 +133,7 @@ class Network(pulumi.ComponentResource):
     def _traffic(self) -> None:
         front_port = 443 if self._configuration.certificate_arn else 80
         for block in sorted(set(self._configuration.api_client_cidrs or (NETWORK_CIDR,))):
-            # Named by what it lets in: the rule of one network is not turned into that of another, which AWS refuses while both stand.
+            # Named by its network: AWS refuses to turn one rule into another that still stands.
             self._ingress(f"client-{block.replace('/', '-')}", self.load_balancer_group, front_port, cidr=block)
         self._egress("load-balancer-to-api", self.load_balancer_group, API_PORT, to=self.api_group)
         self._ingress("api-from-load-balancer", self.api_group, API_PORT, source=self.load_balancer_group)

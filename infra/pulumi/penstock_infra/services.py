@@ -182,7 +182,7 @@ def scalable(
 
 
 def _read(secrets: Mapping[str, str], region: str) -> list[Statement]:
-    """Also those under a key of the customer's own, whose policy must leave it to IAM, as keys do unless told otherwise."""
+    """Also under a KMS key of the customer's own, whose policy leaves that to IAM, as keys do by default."""
     if not secrets:
         return []
     through = {"StringEquals": {"kms:ViaService": f"secretsmanager.{region}.amazonaws.com"}}

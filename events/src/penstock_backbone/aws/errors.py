@@ -75,7 +75,7 @@ _CONFLICTS = frozenset({
     "TransactionInProgressException", "ReplicatedWriteConflictException",
 })  # fmt: skip
 _BROKEN_OFF = frozenset({"PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"})
-"""Answered with status 400, though nothing is wrong with the request: a connection was too slow."""
+"""Answered with status 400, though nothing is wrong with the request: it came too slowly, or before another was done."""
 _DENIALS = frozenset({
     "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "ExpiredTokenException",
     "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSignatureException",

@@ -23,7 +23,7 @@ from penstock_runner.workflows.building.model import (
     ModelBusy,
     Part,
 )
-from penstock_runner.workflows.building.proving import can_be_tested
+from penstock_runner.workflows.building.proving import refuse_untestable
 from penstock_runner.workflows.building.workbench import Workbench
 
 DRAFTS_MAX = 3
@@ -109,7 +109,7 @@ def drafting(
     before = parts[: parts.index(part)]
 
     async def draft(context: StageContext) -> DocumentModel:
-        can_be_tested(shop.workbench)
+        refuse_untestable(shop.workbench)
         await shop.pace()
         earlier = {one.output: context.output_of(one.stage, one.output) for one in before}
         known = {} if facts is None else await facts(context)

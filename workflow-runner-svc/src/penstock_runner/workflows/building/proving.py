@@ -18,15 +18,15 @@ _COUNT = re.compile(r"(\d+) (passed|failed|errors?)")
 
 
 class NothingRan(FinalError):
-    """No test: the machine cannot shut them in, and may not run them otherwise."""
+    """The machine cannot shut in what a model drafts, and may not run it otherwise."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"What a model drafts may not run on this runner: {reason}. Use such a machine, or set PENSTOCK_SANDBOX=warn."
+            f"What a model drafts may not run on this runner: {reason}. Use a machine that can shut it in, or set PENSTOCK_SANDBOX=warn."
         )
 
 
-def can_be_tested(workbench: Workbench) -> None:
+def refuse_untestable(workbench: Workbench) -> None:
     """Raises NothingRan before anybody has paid for a package that could not be tested."""
     if (refused := workbench.refusal()) is not None:
         raise NothingRan(refused.reason)
