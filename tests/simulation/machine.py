@@ -58,6 +58,11 @@ class LocalClock:
         await awake
 
 
+def _gathered_by(task: asyncio.Task[Any]) -> Iterable[asyncio.Future[Any]]:
+    """What it waits for in one asyncio.gather."""
+    return getattr(task._fut_waiter, "_children", ())  # type: ignore[attr-defined]  # of asyncio's own, which typeshed does not know
+
+
 def _wake(sleeper: asyncio.Future[None]) -> None:
     if not sleeper.done():
         sleeper.set_result(None)
@@ -125,9 +130,11 @@ class Process:
             self._tasks = [known for known in self._tasks if not known.done()]
 
     def demand_heard(self) -> None:
-        """No task of it has died without anybody asking what became of it."""
+        """No task of it has died without anybody asking what became of it. Who gathers several asks when all have ended."""
+        gathered = {each for task in self._tasks if not task.done() for each in _gathered_by(task)}
         for task in self._tasks:
-            if not self.gone and task.done() and task._log_traceback and (error := task.exception()) is not None:
+            unheard = not self.gone and task.done() and task._log_traceback and task not in gathered
+            if unheard and (error := task.exception()) is not None:
                 raise died(error)
 
     def bury(self) -> None:

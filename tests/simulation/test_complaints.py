@@ -92,6 +92,27 @@ def test_a_task_that_dies_unheard_is_a_violation(patches: Patches, *, kept: bool
     assert "a task that nobody waits for has died of ValueError" in (simulate(FAILING).violation or "")
 
 
+def test_a_task_that_dies_while_others_are_waited_for_beside_it_is_none(patches: Patches) -> None:
+    """Seed 170025042: one shard's loading had failed, and a sibling's call was under way when the world ended."""
+    real = patches.put(Sweep, "turn", None)
+
+    async def dies() -> None:
+        raise Retryable("no answer came")
+
+    async def gathers() -> None:
+        await asyncio.gather(dies(), asyncio.Event().wait(), return_exceptions=True)
+
+    tasks: list[asyncio.Task[None]] = []
+
+    async def turn(self: Any) -> Any:
+        tasks.append(asyncio.get_running_loop().create_task(gathers()))
+        return await real(self)
+
+    patches.change(Sweep, "turn", turn)
+    assert simulate(FAILING).violation is None
+    assert tasks
+
+
 def test_a_task_that_is_heard_is_none() -> None:
     async def dies() -> None:
         raise ValueError("a defect")
