@@ -119,6 +119,7 @@ class Process:
         self._frozen_seconds = 0.0
         self._tasks: list[asyncio.Task[Any]] = []
         self._thaws_at = 0.0
+        self._when_awake: list[Callable[[], object]] = []
 
     def start(self, main: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self.loop.create_task(main, context=self.context)
@@ -169,6 +170,13 @@ class Process:
         self.loop.happen(self._thaws_at, None, self._thaw)
         return True
 
+    def when_awake(self, action: Callable[[], object]) -> None:
+        """As soon as it runs: at once, or when it has thawed. What a process that is gone was about to do never happens."""
+        if self.is_frozen:
+            self._when_awake.append(action)
+        elif not self.gone:
+            action()
+
     def thaw(self) -> None:
         self._thaws_at = self.loop.now
         self._thaw()
@@ -180,3 +188,6 @@ class Process:
         self._frozen_seconds += self.loop.now - self._frozen_since
         steps, self.aside = self.aside, None
         self.loop.resume(steps)
+        actions, self._when_awake = self._when_awake, []
+        for action in actions:
+            action()

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from tests.simulation.loop import SimulationLoop
@@ -259,7 +259,7 @@ class Network:
                 self.later(fault.seconds, self._arrive, call)
             case "frozen between check and write":
                 process.freeze(fault.seconds)
-                self.later(fault.seconds + self.way(process), self._arrive_if_alive, call)
+                process.when_awake(partial(self.later, self.way(process), self._arrive_if_alive, call))
             case "killed before a write":
                 self.sightings.lost(process.name, call.writes)
                 self.on_crash(process, fault.seconds)
