@@ -154,7 +154,7 @@ async def test_a_long_sleep_gives_the_slot_back_and_a_short_one_does_not(rig: Ri
 
 @virtual
 @pytest.mark.parametrize(("signals", "room"), [(False, 160), (True, 140)])
-async def test_a_run_has_room_for_about_so_many_waits(rig: Rig, signals: bool, room: int) -> None:  # noqa: FBT001  # a table
+async def test_a_run_has_room_for_about_so_many_waits(rig: Rig, *, signals: bool, room: int) -> None:
     """As docs/tutorial.md has it."""
 
     async def polls(context: StageContext) -> Word:

@@ -12,7 +12,7 @@ from tests.simulation.machine import Process
     [(None, False, [10.0]), (3.0, False, [3.0]), (3.0, True, [])],
     ids=["when its time is over", "when the faults stop", "never, once it is killed"],
 )
-def test_a_frozen_process_sends_when_it_wakes(woken_at: float | None, killed: bool, sent: list[float]) -> None:  # noqa: FBT001  # a table
+def test_a_frozen_process_sends_when_it_wakes(woken_at: float | None, sent: list[float], *, killed: bool) -> None:
     loop = SimulationLoop(None, steps_max=100)
     process = Process(loop, "runner-1", seed=1, life=1, rate=1.0)
     moments: list[float] = []
