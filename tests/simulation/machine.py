@@ -60,7 +60,8 @@ class LocalClock:
 
 def _gathered_by(task: asyncio.Task[Any]) -> Iterable[asyncio.Future[Any]]:
     """What it waits for in one asyncio.gather."""
-    return getattr(task._fut_waiter, "_children", ())  # type: ignore[attr-defined]  # of asyncio's own, which typeshed does not know
+    waiter = task._fut_waiter  # type: ignore[attr-defined]  # asyncio's own, which typeshed does not know
+    return getattr(waiter, "_children", ())
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:

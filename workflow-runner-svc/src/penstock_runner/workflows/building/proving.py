@@ -22,7 +22,8 @@ class NothingRan(FinalError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            f"What a model drafts may not run on this runner: {reason}. Use a machine that can shut it in, or set PENSTOCK_SANDBOX=warn."
+            f"What a model drafts may not run on this runner: {reason}. "
+            "Use a machine that can shut it in, or set PENSTOCK_SANDBOX=warn."
         )
 
 
